@@ -1,0 +1,332 @@
+//! The writing half: routes in any order, the same bytes out. What [`BundleView`](crate::BundleView) checks is
+//! asserted here first, so a bundle that can be written can be opened.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
+
+/// One URL to publish.
+#[derive(Clone, Debug)]
+pub struct RouteEntry {
+    /// The percent-decoded path, `/` first.
+    pub path: String,
+    /// How the server treats it.
+    pub kind: RouteKind,
+    /// The status of its answers.
+    pub status: u16,
+    /// Where a redirect leads: a URL reference of visible ASCII. Empty for all other kinds.
+    pub location: String,
+    /// Its codings in any order, identity among them.
+    pub variants: Vec<VariantEntry>,
+}
+
+/// One coding of a route's body.
+#[derive(Clone, Debug)]
+pub struct VariantEntry {
+    /// The content coding.
+    pub encoding: Encoding,
+    /// The head, already written.
+    pub head: HeadParts,
+    /// The body's bytes.
+    pub body: Arc<[u8]>,
+}
+
+/// A written head in its parts, as the crate's documentation describes them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HeadParts {
+    /// `HTTP/1.1 200 OK` CR LF.
+    pub status_line: String,
+    /// `Content-Length: N` CR LF.
+    pub length: String,
+    /// Fields that only an answer with the body carries, each ended by CR LF.
+    pub content: String,
+    /// Fields that a 304 repeats, each ended by CR LF; `ETag` first, if there is one.
+    pub shared: String,
+}
+
+/// Why routes can't make a bundle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WriteError {
+    /// Two routes have this path.
+    DuplicatePath(String),
+    /// A route, or one of its heads, is not as the format demands.
+    Route {
+        /// The route's path.
+        path: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// More of something than the format can number.
+    TooLarge(&'static str),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DuplicatePath(path) => write!(out, "two routes for `{path}`"),
+            Self::Route { path, reason } => write!(out, "route `{path}`: {reason}"),
+            Self::TooLarge(what) => write!(out, "{what} is more than a bundle can hold"),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+/// Gathers routes and packs them.
+#[derive(Debug, Default)]
+pub struct BundleWriter {
+    settings: Settings,
+    build_info: Vec<(String, String)>,
+    routes: Vec<RouteEntry>,
+}
+
+impl BundleWriter {
+    /// A bundle with these settings and, for people, this text about how it was made (key and value; the last of two
+    /// equal keys holds).
+    pub fn new(settings: Settings, build_info: impl IntoIterator<Item = (String, String)>) -> Self {
+        let by_key: std::collections::BTreeMap<_, _> = build_info.into_iter().collect();
+        Self { settings, build_info: by_key.into_iter().collect(), routes: Vec::new() }
+    }
+
+    /// Adds a route. Order doesn't matter.
+    pub fn add(&mut self, route: RouteEntry) {
+        self.routes.push(route);
+    }
+
+    /// Checks everything and lays it out.
+    ///
+    /// # Errors
+    /// The first route, by path, that the format doesn't allow.
+    pub fn finish(mut self) -> Result<PackedBundle, WriteError> {
+        self.routes.sort_by(|a, b| a.path.cmp(&b.path));
+        for route in &mut self.routes {
+            route.variants.sort_by_key(|variant| variant.encoding);
+        }
+        if let Some(pair) = self.routes.windows(2).find(|pair| pair[0].path == pair[1].path) {
+            return Err(WriteError::DuplicatePath(pair[0].path.clone()));
+        }
+        self.routes.iter().try_for_each(check)?;
+        let bodies = Bodies::gather(&self.routes)?;
+        let index = write_index(&self, &bodies)?;
+        Ok(PackedBundle::new(&index, bodies.in_order))
+    }
+}
+
+/// A finished bundle, its bodies still where they were: written out without another copy of them.
+pub struct PackedBundle {
+    /// Everything before the first body: header, section table, index sections, heads.
+    front: Vec<u8>,
+    bodies: Vec<PlacedBody>,
+}
+
+/// A body and the number of zeros before it.
+struct PlacedBody {
+    padding_len: usize,
+    body: Arc<[u8]>,
+}
+
+impl PackedBundle {
+    /// The digest in the header.
+    pub fn digest(&self) -> Digest {
+        let mut bytes = [0; Digest::BYTES];
+        bytes.copy_from_slice(&self.front[layout::DIGEST_OFFSET..layout::HASHED_FROM]);
+        Digest::from_bytes(bytes)
+    }
+
+    /// Length of the whole bundle in bytes.
+    pub fn len(&self) -> usize {
+        self.pieces().map(<[u8]>::len).sum()
+    }
+
+    /// Never: a bundle has at least its header.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the whole bundle.
+    ///
+    /// # Errors
+    /// What `out` reports.
+    pub fn write_to(&self, out: &mut impl io::Write) -> io::Result<()> {
+        self.pieces().try_for_each(|piece| out.write_all(piece))
+    }
+
+    /// The whole bundle in memory.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.pieces().collect::<Vec<_>>().concat()
+    }
+
+    fn new(index: &[(Section, Vec<u8>)], bodies: Vec<Arc<[u8]>>) -> Self {
+        let section_count = index.len() + 2;
+        let mut front = vec![0; layout::SECTION_TABLE_OFFSET + section_count * layout::SECTION_ENTRY_BYTES];
+        let mut table = Vec::new();
+        for (section, content) in index {
+            front.resize(front.len().next_multiple_of(section.alignment()), 0);
+            table.push((*section, front.len(), content.len()));
+            front.extend_from_slice(content);
+        }
+        let mut placed = Vec::with_capacity(bodies.len() + 2);
+        let mut end = front.len();
+        let mut bodies = bodies.into_iter().peekable();
+        for section in [Section::SmallBodies, Section::LargeBodies] {
+            let alignment = section.alignment();
+            let start = end.next_multiple_of(alignment);
+            // An empty body: a section begins at its alignment even when nothing lies in it.
+            placed.push(PlacedBody { padding_len: start - end, body: Arc::default() });
+            end = start;
+            while let Some(body) = bodies.next_if(|body| layout::body_section(body.len() as u64) == section) {
+                let padding_len = end.next_multiple_of(alignment) - end;
+                end += padding_len + body.len();
+                placed.push(PlacedBody { padding_len, body });
+            }
+            table.push((section, start, end - start));
+        }
+        write_header(&mut front, &table, end);
+        let mut packed = Self { front, bodies: placed };
+        let hashed = std::iter::once(&packed.front[layout::HASHED_FROM..]).chain(packed.pieces().skip(1));
+        let digest = Digest::of_pieces(hashed);
+        packed.front[layout::DIGEST_OFFSET..layout::HASHED_FROM].copy_from_slice(digest.as_bytes());
+        packed
+    }
+
+    /// The file's bytes in order; the first piece is the whole front.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let bodies = self.bodies.iter().flat_map(|placed| [&ZEROS[..placed.padding_len], &*placed.body]);
+        std::iter::once(&*self.front).chain(bodies)
+    }
+}
+
+/// Fills in header and section table, all but the digest.
+fn write_header(front: &mut [u8], table: &[(Section, usize, usize)], total_len: usize) {
+    front[..layout::MAGIC.len()].copy_from_slice(&layout::MAGIC);
+    front[layout::VERSION_OFFSET..][..4].copy_from_slice(&layout::FORMAT_VERSION.to_le_bytes());
+    front[layout::TOTAL_LEN_OFFSET..][..8].copy_from_slice(&(total_len as u64).to_le_bytes());
+    front[layout::HASHED_FROM] = u8_of(table.len());
+    let entries = front[layout::SECTION_TABLE_OFFSET..].chunks_exact_mut(layout::SECTION_ENTRY_BYTES);
+    for ((section, start, len), entry) in table.iter().zip(entries) {
+        entry[..4].copy_from_slice(&(*section as u32).to_le_bytes());
+        entry[4..8].copy_from_slice(&layout::SECTION_REQUIRED.to_le_bytes());
+        entry[8..16].copy_from_slice(&(*start as u64).to_le_bytes());
+        entry[16..].copy_from_slice(&(*len as u64).to_le_bytes());
+    }
+}
+
+/// Every different body once, small ones first, those of assets before those of pages.
+struct Bodies {
+    in_order: Vec<Arc<[u8]>>,
+    number_of: HashMap<Digest, u32>,
+}
+
+impl Bodies {
+    fn gather(routes: &[RouteEntry]) -> Result<Self, WriteError> {
+        let is_page = |route: &&RouteEntry| route.kind != RouteKind::Asset;
+        let assets_first = routes.iter().filter(|route| !is_page(route)).chain(routes.iter().filter(is_page));
+        let all = assets_first.flat_map(|route| &route.variants).map(|variant| &variant.body);
+        let (mut small, mut large) = (Vec::new(), Vec::new());
+        let mut seen = std::collections::HashSet::new();
+        for body in all {
+            if seen.insert(Digest::of(body)) {
+                let is_small = layout::body_section(body.len() as u64) == Section::SmallBodies;
+                if is_small { small.push(Arc::clone(body)) } else { large.push(Arc::clone(body)) }
+            }
+        }
+        u32::try_from(seen.len()).map_err(|_| WriteError::TooLarge("the number of bodies"))?;
+        small.append(&mut large);
+        let number_of = small.iter().zip(0..).map(|(body, number)| (Digest::of(body), number)).collect();
+        Ok(Self { in_order: small, number_of })
+    }
+}
+
+/// The sections before the bodies, in the order of their kinds.
+fn write_index(writer: &BundleWriter, bodies: &Bodies) -> Result<Vec<(Section, Vec<u8>)>, WriteError> {
+    let (mut routes, mut variants, mut strings, mut heads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for route in &writer.routes {
+        routes.extend_from_slice(&u32_of(route.path.len()).to_le_bytes());
+        routes.extend_from_slice(&u32_of(route.location.len()).to_le_bytes());
+        routes.extend_from_slice(&[route.kind as u8, u8_of(route.variants.len())]);
+        routes.extend_from_slice(&route.status.to_le_bytes());
+        strings.extend_from_slice(route.path.as_bytes());
+        strings.extend_from_slice(route.location.as_bytes());
+        for VariantEntry { encoding, head, body } in &route.variants {
+            let etag_len = etag_range(&head.shared).len();
+            variants.extend_from_slice(&bodies.number_of[&Digest::of(body)].to_le_bytes());
+            variants.extend_from_slice(&u16_of(head.status_line.len()).to_le_bytes());
+            variants.extend_from_slice(&u16_of(head.length.len()).to_le_bytes());
+            variants.extend_from_slice(&u32_of(head.content.len()).to_le_bytes());
+            variants.extend_from_slice(&u32_of(head.shared.len()).to_le_bytes());
+            variants.extend_from_slice(&u16_of(etag_len).to_le_bytes());
+            variants.extend_from_slice(&[*encoding as u8, 0]);
+            for part in [&head.status_line, &head.length, &head.content, &head.shared] {
+                heads.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    u32::try_from(strings.len()).map_err(|_| WriteError::TooLarge("the length of all paths"))?;
+    let body_lens = bodies.in_order.iter().flat_map(|body| (body.len() as u64).to_le_bytes()).collect();
+    Ok(vec![
+        (Section::Settings, write_properties(&writer.settings.to_properties())),
+        (Section::BuildInfo, write_properties(&writer.build_info)),
+        (Section::Routes, routes),
+        (Section::Variants, variants),
+        (Section::Bodies, body_lens),
+        (Section::Strings, strings),
+        (Section::Heads, heads),
+    ])
+}
+
+fn write_properties(properties: &[(String, String)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (key, value) in properties {
+        bytes.extend_from_slice(&u32_of(key.len()).to_le_bytes());
+        bytes.extend_from_slice(&u32_of(value.len()).to_le_bytes());
+        bytes.extend_from_slice(key.as_bytes());
+        bytes.extend_from_slice(value.as_bytes());
+    }
+    bytes
+}
+
+/// Where the entity tag stands in shared fields that begin with one.
+fn etag_range(shared: &str) -> std::ops::Range<usize> {
+    let start = layout::ETAG_NAME.len();
+    let tag_len =
+        shared.as_bytes().strip_prefix(layout::ETAG_NAME).and_then(|rest| rest.iter().position(|byte| *byte == b'\r'));
+    tag_len.map_or(0..0, |len| start..start + len)
+}
+
+fn check(route: &RouteEntry) -> Result<(), WriteError> {
+    let malformed = |reason| WriteError::Route { path: route.path.clone(), reason };
+    let RouteEntry { path, kind, status, location, variants } = route;
+    let facts = RouteFacts { path: path.as_bytes(), location: location.as_bytes(), kind: *kind, status: *status };
+    layout::check_route(&facts).map_err(malformed)?;
+    if variants.first().map(|variant| variant.encoding) != Some(Encoding::Identity) {
+        return Err(malformed("it has no identity variant"));
+    }
+    if variants.windows(2).any(|pair| pair[0].encoding == pair[1].encoding) {
+        return Err(malformed("it has a coding twice"));
+    }
+    for VariantEntry { head, body, .. } in variants {
+        let [status_line, length] = [&head.status_line, &head.length].map(String::as_bytes);
+        let [content, shared] = [&head.content, &head.shared].map(String::as_bytes);
+        let facts = HeadFacts { status_line, length, content, shared, etag: etag_range(&head.shared) };
+        layout::check_head(&facts, *status, body.len() as u64).map_err(malformed)?;
+    }
+    Ok(())
+}
+
+/// Lengths that `check` has bounded, as the format's numbers.
+fn u32_of(len: usize) -> u32 {
+    u32::try_from(len).expect("strings, heads and properties are shorter than 4 GiB: checked, or of a site's settings")
+}
+
+fn u16_of(len: usize) -> u16 {
+    u16::try_from(len).expect("parts of a head are at most 65,535 bytes: checked")
+}
+
+fn u8_of(count: usize) -> u8 {
+    u8::try_from(count).expect("a route has at most four codings, a bundle nine sections")
+}

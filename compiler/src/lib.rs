@@ -1,0 +1,1 @@
+//! Compiles a site.

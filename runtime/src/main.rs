@@ -1,0 +1,2 @@
+//! The `kilnd` command.
+fn main() {}
