@@ -1,1 +1,3 @@
-//! Compiles a site.
+//! Compiles a site: sources in, bundle bytes out. ARCHITECTURE.md has the order of the modules.
+
+pub mod diagnostic;

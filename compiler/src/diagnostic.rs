@@ -1,0 +1,155 @@
+//! What is wrong with a site, where, and what would help: values that every stage collects, and how they are shown to
+//! people and machines. It neither reads files nor prints.
+
+use std::sync::Arc;
+
+/// A source file as text: what spans count in. Line ends are LF and there is no byte order mark, whatever the file has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceText {
+    /// From the site's root, with `/` between folders.
+    pub path: Arc<str>,
+    /// The whole text, front matter included.
+    pub text: Arc<str>,
+}
+
+/// A range of bytes of one source text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+impl Span {
+    /// From the first byte to before `end`.
+    pub fn new(start: usize, end: usize) -> Self {
+        Self { start, end }
+    }
+}
+
+/// A span in a named file. A file as a whole has the empty span at its beginning.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Place {
+    /// From the site's root, with `/` between folders.
+    pub path: Arc<str>,
+    /// Where in it.
+    pub span: Span,
+}
+
+impl SourceText {
+    /// A place in this text.
+    pub fn place(&self, span: Span) -> Place {
+        Place { path: Arc::clone(&self.path), span }
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Severity {
+    /// The build fails.
+    Error,
+    /// The build goes on, unless warnings count as errors.
+    Warning,
+}
+
+/// One thing that is wrong with the site.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    /// Its kind.
+    pub code: Code,
+    /// Where it is.
+    pub place: Place,
+    /// What is wrong: lower case, no full stop, the culprit in backticks.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Other places that explain it, such as where a tag was opened.
+    pub notes: Vec<(Place, String)>,
+}
+
+impl Diagnostic {
+    /// A diagnostic without help or notes.
+    pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
+        Self { code, place, message: message.into(), help: None, notes: Vec::new() }
+    }
+
+    /// The same with a help line.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same with another place that explains it.
+    pub fn with_note(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.notes.push((place, label.into()));
+        self
+    }
+}
+
+/// Every kind of diagnostic, with its stable name and its severity, in one table.
+macro_rules! codes {
+    ($($variant:ident $name:literal $severity:ident $doc:literal,)*) => {
+        /// The kind of a diagnostic. Names are stable: scripts and documentation refer to them.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Code {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Code {
+            /// All kinds, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The stable name, in kebab-case.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Whether it fails the build.
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$variant => Severity::$severity,)* }
+            }
+
+            /// What the kind means, in one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $doc.trim_ascii(),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    UnknownPartial "unknown-partial" Error " A tag names a partial that isn't there.",
+    UnclosedTag "unclosed-tag" Error " A tag or slot is never closed.",
+    UnexpectedClosingTag "unexpected-closing-tag" Error " A closing tag or slot closes nothing.",
+    MalformedTag "malformed-tag" Error " A tag or placeholder can't be read.",
+    MalformedAttribute "malformed-attribute" Error " An attribute can't be read.",
+    DuplicateAttribute "duplicate-attribute" Error " An attribute is given twice.",
+    MissingSlots "missing-slots" Error " A partial asks for slots that nothing fills.",
+    UnexpectedSlot "unexpected-slot" Error " A slot is filled that the partial doesn't have.",
+    DuplicateSlot "duplicate-slot" Error " A slot is filled twice.",
+    StrayText "stray-text" Error " Text in a body stands outside every slot and would be lost.",
+    MissingAttributes "missing-attributes" Error " A tag lacks attributes that its partial asks for.",
+    RecursivePartial "recursive-partial" Error " A partial contains itself.",
+    ReservedName "reserved-name" Error " A partial has the name of a built-in tag.",
+    PartialOutside "partial-outside" Error " A partial's name leaves the folder of templates.",
+    UnresolvedAsset "unresolved-asset" Error " An asset isn't there.",
+    NotAnImage "not-an-image" Error " An image is asked for, and the file is none.",
+    NoImageMetadata "no-image-metadata" Error " An image's size can't be found out.",
+    BadFrontMatter "bad-front-matter" Error " Front matter can't be read.",
+    BadDate "bad-date" Error " A date is not ISO 8601.",
+    BadConfig "bad-config" Error " `site.toml` can't be read or has a wrong key or value.",
+    BadEncoding "bad-encoding" Error " A text file is not UTF-8.",
+    LinkOutside "link-outside" Error " A symbolic link leaves the site.",
+    UnknownCollection "unknown-collection" Error " A collection, term or data file isn't there.",
+    ListInPlaceholder "list-in-placeholder" Error " A placeholder holds a list or a map.",
+    PageTooLarge "page-too-large" Error " A page renders to more than 256 MB.",
+    DuplicateUrl "duplicate-url" Error " Two pages, redirects or files have one URL.",
+    BrokenLink "broken-link" Error " A link leads to no page or file of the site.",
+    UnusedAttribute "unused-attribute" Warning " A tag gives an attribute that its partial never uses.",
+    UnusedPartial "unused-partial" Warning " No page uses a partial.",
+    EmptyAlt "empty-alt" Warning " A Markdown image has no alternative text.",
+    LikelyTypo "likely-typo" Warning " A field has almost the name of a known one.",
+    NearMissPlaceholder "near-miss-placeholder" Warning " Text looks almost like a placeholder.",
+    NoEffectYet "no-effect-yet" Warning " A key of `site.toml` that this version doesn't act on.",
+}
