@@ -245,10 +245,12 @@ pub(crate) fn check_head(head: &HeadFacts<'_>, status: u16, body_len: u64) -> Re
     if head.etag.is_empty() {
         return Ok(());
     }
-    let tag = head.shared.get(head.etag.clone()).unwrap_or_default();
+    let Some((tag, rest)) = head.shared.get(head.etag.clone()).zip(head.shared.get(head.etag.end..)) else {
+        return Err("the entity tag goes past the head");
+    };
     let is_quoted = tag.len() > 2 && tag.starts_with(b"\"") && tag.ends_with(b"\"");
     let inner_is_clean = is_quoted && tag[1..tag.len() - 1].iter().all(|byte| byte.is_ascii_graphic() && *byte != b'"');
-    let is_first_field = head.shared.starts_with(ETAG_NAME) && head.shared[head.etag.end..].starts_with(b"\r\n");
+    let is_first_field = head.shared.starts_with(ETAG_NAME) && rest.starts_with(b"\r\n");
     if inner_is_clean && is_first_field { Ok(()) } else { Err("the entity tag is malformed") }
 }
 
