@@ -106,11 +106,15 @@ pub enum RouteKind {
     Asset = 2,
     /// 3: leads elsewhere, to its location.
     Redirect = 3,
+    /// 4: an asset of the build before, carried along so that a page loaded from the old bundle still finds it. Served
+    /// like an asset; not carried a second time.
+    KeptAsset = 4,
 }
 
 impl RouteKind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Self::Page, Self::File, Self::Asset, Self::Redirect].into_iter().find(|kind| *kind as u8 == number)
+        let all = [Self::Page, Self::File, Self::Asset, Self::Redirect, Self::KeptAsset];
+        all.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 

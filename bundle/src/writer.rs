@@ -228,8 +228,9 @@ impl Bodies {
         let variants = routes.iter().flat_map(|route| route.variants.iter().map(|variant| (route.kind, &variant.body)));
         let all: Vec<_> = variants.map(|(kind, body)| (kind, body, Digest::of(body))).collect();
         let mut in_storage_order: Vec<_> = all.iter().collect();
-        in_storage_order
-            .sort_by_key(|(kind, body, _)| (layout::body_section(body.len() as u64) as u32, *kind != RouteKind::Asset));
+        in_storage_order.sort_by_key(|(kind, body, _)| {
+            (layout::body_section(body.len() as u64) as u32, !matches!(kind, RouteKind::Asset | RouteKind::KeptAsset))
+        });
         let mut in_order = Vec::new();
         let mut number_of = HashMap::new();
         for (_, body, digest) in in_storage_order {

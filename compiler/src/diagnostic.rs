@@ -87,6 +87,13 @@ impl Diagnostic {
     }
 }
 
+/// The candidate that was probably meant: at most a third of the word's characters differ.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distance_max = word.chars().count().div_ceil(3);
+    let near = candidates.into_iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
+    near.filter(|(distance, _)| *distance <= distance_max).min().map(|(_, candidate)| candidate)
+}
+
 /// Every kind of diagnostic, with its stable name and its severity, in one table.
 macro_rules! codes {
     ($($variant:ident $name:literal $severity:ident $doc:literal,)*) => {
