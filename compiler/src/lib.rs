@@ -1,5 +1,6 @@
 //! Compiles a site: sources in, bundle bytes out. ARCHITECTURE.md has the order of the modules.
 
+pub mod assets;
 pub mod config;
 pub mod diagnostic;
 pub mod site;
