@@ -143,6 +143,16 @@ impl Config {
         (config, diagnostics)
     }
 
+    /// Sets the address that absolute URLs begin with.
+    ///
+    /// # Errors
+    /// What an address looks like.
+    pub fn set_base_url(&mut self, text: &str) -> Result<(), &'static str> {
+        check_base_url(text)?;
+        text.trim_end_matches('/').clone_into(&mut self.base_url);
+        Ok(())
+    }
+
     fn read_top(&mut self, top: &mut Reader<'_>) {
         for (key, field) in [
             ("title", &mut self.title),
@@ -355,6 +365,12 @@ impl Entry<'_> {
         };
         if !matches!(status, 301 | 302 | 307 | 308 | 410) || (status == 410) != to.is_empty() {
             return Err((format!("`redirects.\"{}\"` has no right status", self.name), forms));
+        }
+        let is_url = to.starts_with("https://") || to.starts_with("http://");
+        let is_path = to.starts_with('/') && !to.starts_with("//");
+        if status != 410 && (!(is_url || is_path) || !to.bytes().all(|byte| byte.is_ascii_graphic())) {
+            let help = "a path from the site's root or an https URL, percent-encoded";
+            return Err((format!("`redirects.\"{}\"` can't lead to `{to}`", self.name), help));
         }
         if self.name.contains(['*', ':']) {
             let help = "this version redirects single paths; name each of them";

@@ -3,5 +3,6 @@
 pub mod assets;
 pub mod config;
 pub mod diagnostic;
+pub mod output;
 pub mod site;
 pub mod source;
