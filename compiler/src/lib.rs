@@ -1,4 +1,10 @@
 //! Compiles a site: sources in, bundle bytes out. ARCHITECTURE.md has the order of the modules.
 
+pub mod assets;
+pub mod config;
 pub mod diagnostic;
+pub mod front_matter;
+pub mod output;
+pub mod site;
+pub mod source;
 pub mod template;

@@ -54,7 +54,7 @@ pub fn draw_human(diagnostics: &[Diagnostic], find_text: FindText<'_>, count_max
     if let Some(count) = count_line(errors, diagnostics.len() - errors) {
         drawn.push_str(&count);
         if count_max > 0 && diagnostics.len() > count_max {
-            drawn += &format!("; {count_max} are shown, `--error-limit 0` shows all");
+            drawn.push_str(&["; ", &count_max.to_string(), " are shown, `--error-limit 0` shows all"].concat());
         }
         drawn.push('\n');
     }

@@ -208,7 +208,12 @@ impl Check<'_> {
                 for slot in slots {
                     if !partial.asks.known.contains(&Name::slot(slot.name.clone())) {
                         let message = format!("`{}` has no slot `{}`", tag.name, slot.name);
-                        self.report(Code::UnexpectedSlot, slot.name_span, message, Some(suggest_slot(&slot.name, &partial)));
+                        self.report(
+                            Code::UnexpectedSlot,
+                            slot.name_span,
+                            message,
+                            Some(suggest_slot(&slot.name, &partial)),
+                        );
                     }
                 }
             }
