@@ -1,7 +1,15 @@
 //! What is wrong with a site, where, and what would help: values that every stage collects, and how they are shown to
 //! people and machines. It neither reads files nor prints.
 
+mod draw;
+mod nearest;
+mod position;
+
 use std::sync::Arc;
+
+pub use draw::{FindText, Paint, SHOWN_COUNT_DEFAULT, draw_human, draw_json, sort};
+pub use nearest::nearest;
+pub use position::{Position, Positions};
 
 /// A source file as text: what spans count in. Line ends are LF and there is no byte order mark, whatever the file has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +61,16 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// `error` or `warning`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// One thing that is wrong with the site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
@@ -85,13 +103,6 @@ impl Diagnostic {
         self.notes.push((place, label.into()));
         self
     }
-}
-
-/// The candidate that was probably meant: at most a third of the word's characters differ.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distance_max = word.chars().count().div_ceil(3);
-    let near = candidates.into_iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
-    near.filter(|(distance, _)| *distance <= distance_max).min().map(|(_, candidate)| candidate)
 }
 
 /// Every kind of diagnostic, with its stable name and its severity, in one table.

@@ -3,6 +3,9 @@
 pub mod assets;
 pub mod config;
 pub mod diagnostic;
+pub mod front_matter;
+pub mod markdown;
 pub mod output;
 pub mod site;
 pub mod source;
+pub mod template;
