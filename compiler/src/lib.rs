@@ -4,6 +4,7 @@ pub mod assets;
 pub mod config;
 pub mod diagnostic;
 pub mod front_matter;
+pub mod html;
 pub mod markdown;
 pub mod output;
 pub mod site;
