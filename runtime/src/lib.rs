@@ -1,1 +1,4 @@
-//! Serves a bundle.
+//! Serves a Kiln bundle over HTTP/1.1. The `kilnd` command is a thin front to it.
+
+pub mod http;
+pub mod limits;
