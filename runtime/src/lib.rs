@@ -1,4 +1,8 @@
-//! Serves a Kiln bundle over HTTP/1.1. The `kilnd` command is a thin front to it.
+//! [`site::Handler`] and the same connections.
 
+pub mod clock;
+pub mod connection;
 pub mod http;
 pub mod limits;
+pub mod mapped;
+pub mod site;
