@@ -10,6 +10,7 @@ use bundle::{BundleView, LARGE_BODY_BYTES_MIN, Route, RouteKind, Variant};
 use crate::http::conditional::{self, Validators, Verdict};
 use crate::http::date::parse_date;
 use crate::http::negotiate::choose_variant;
+use crate::http::range::{RangeVerdict, read_range};
 use crate::http::request::{Method, Request};
 use crate::http::response::{Answer, Body};
 use crate::mapped::MappedFile;
@@ -88,8 +89,8 @@ impl<B: SiteBytes> Site<B> {
         match request.method {
             Method::Get | Method::Head => {}
             _ if is_missing => return self.answer_missing(request),
-            Method::Options => return Answer::made(204, ALLOW, ""),
-            _ => return Answer::bare(405, ALLOW),
+            Method::Options => return Answer::made(204, &allow_and_vary(&resolved), ""),
+            _ => return Answer::bare(405, &allow_and_vary(&resolved)),
         }
         match resolved {
             Resolved::Route(route) => self.answer_route(&route, request, added),
@@ -150,14 +151,44 @@ impl<B: SiteBytes> Site<B> {
         }
         let validators = Validators { etag: variant.etag(), last_modified: self.last_modified };
         match conditional::evaluate(request, validators) {
-            Verdict::Proceed => self.whole(200, &variant),
-            Verdict::Failed => Answer::bare(412, ""),
+            Verdict::Proceed => self.whole_or_part(route, &variant, request, validators),
+            Verdict::Failed => Answer::bare(412, vary(route)),
             Verdict::NotModified => Answer {
                 status: 304,
                 start: Cow::Borrowed(b"HTTP/1.1 304 Not Modified\r\n"),
                 fields: variant.head().shared(),
                 body: Body::Empty,
             },
+        }
+    }
+
+    /// The body, or the part of it that the request asks for.
+    fn whole_or_part<'v>(
+        &'v self,
+        route: &Route<'v>,
+        variant: &Variant<'v>,
+        request: &Request<'_>,
+        validators: Validators<'_>,
+    ) -> Answer<'v> {
+        let mut whole = self.whole(200, variant);
+        let range = request.value("range").filter(|_| request.method == Method::Get);
+        let Some(range) = range.filter(|_| conditional::range_applies(request, validators)) else { return whole };
+        let body_len = variant.body_range().len();
+        match read_range(range, body_len) {
+            RangeVerdict::Whole => whole,
+            RangeVerdict::Unsatisfiable => {
+                Answer::bare(416, &format!("Content-Range: bytes */{body_len}\r\n{}", vary(route)))
+            }
+            RangeVerdict::Part(part) => {
+                let (first, last, part_len) = (part.start, part.end - 1, part.len());
+                whole.body.narrow(part);
+                let start = format!(
+                    "HTTP/1.1 206 Partial Content\r\nContent-Length: {part_len}\r\n\
+                     Content-Range: bytes {first}-{last}/{body_len}\r\n"
+                );
+                let fields = variant.head().fields();
+                Answer { status: 206, start: Cow::Owned(start.into_bytes()), fields, body: whole.body }
+            }
         }
     }
 
@@ -221,6 +252,16 @@ impl<B: SiteBytes> Handler for SiteHandler<B> {
 }
 
 const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+
+/// What an answer that the compiler didn't write says of negotiation (RFC 9110 section 12.5.5).
+fn vary(route: &Route<'_>) -> &'static str {
+    if route.variants().len() > 1 { "Vary: Accept-Encoding\r\n" } else { "" }
+}
+
+fn allow_and_vary(resolved: &Resolved<'_>) -> String {
+    let vary = if let Resolved::Route(route) = resolved { vary(route) } else { "" };
+    format!("{ALLOW}{vary}")
+}
 
 fn answer_health(method: Method) -> Answer<'static> {
     match method {

@@ -4,5 +4,6 @@ pub mod conditional;
 pub mod date;
 pub mod framing;
 pub mod negotiate;
+pub mod range;
 pub mod request;
 pub mod response;

@@ -51,6 +51,24 @@ impl Body<'_> {
     }
 }
 
+impl Body<'_> {
+    /// Keeps only a part of what there is by now.
+    pub(crate) fn narrow(&mut self, part: std::ops::Range<usize>) {
+        match self {
+            Self::Lying(bytes) => *bytes = &bytes[part],
+            Self::InFile { bytes, offset, .. } => {
+                *offset += part.start;
+                *bytes = &bytes[part];
+            }
+            Self::Made(bytes) => {
+                bytes.truncate(part.end);
+                bytes.drain(..part.start);
+            }
+            Self::Empty | Self::Streamed(_) => {}
+        }
+    }
+}
+
 /// A body that is made while it is sent.
 pub trait BodyStream: Send {
     /// Waits for the next piece, in a coroutine; `None` ends the body. Must return now and then (an empty comment for
