@@ -1,6 +1,10 @@
 //! Reading finished HTML.
 
+mod links;
+
 use html5gum::{DefaultEmitter, Token, Tokenizer};
+
+pub use links::{HtmlUrl, find_urls};
 
 /// A heading that can be linked to.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,6 +2,7 @@
 //! rendered here.
 
 mod collection;
+mod links;
 mod page;
 mod route;
 mod urls;
@@ -12,6 +13,7 @@ use jiff::civil::Date;
 use rayon::prelude::*;
 
 pub use collection::{Item, Query};
+pub use links::{LinkTargets, Target};
 pub use page::Page;
 pub use route::{RoutePath, percent_decode, percent_encode};
 pub use urls::check_unique;

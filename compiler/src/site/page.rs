@@ -8,6 +8,7 @@ use super::route::RoutePath;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::front_matter::{self, Fields, FrontMatter, Value};
+use crate::markdown::{self, Link};
 use crate::source::SourceFile;
 use crate::template::{Kind, Template};
 
@@ -36,8 +37,10 @@ pub struct Page {
     /// What is known of it besides: `url`, `date_iso`, `reading_time` and the like. They go before front matter, since
     /// `date` and `updated` are formatted here.
     pub computed: BTreeMap<&'static str, Value>,
-    /// Its body.
+    /// Its body; a Markdown page's has become HTML.
     pub template: Template,
+    /// The links that Markdown wrote, in order.
+    pub links: Vec<Link>,
     /// The partial that its body is wrapped in, and where it is named.
     pub layout: Option<(String, Span)>,
 }
@@ -54,6 +57,13 @@ impl Page {
         let kind = if is_markdown { Kind::MarkdownPage } else { Kind::Page };
         let (template, mistakes) = Template::parse(&source, body_start, kind);
         diagnostics.extend(mistakes);
+        let (template, links) = if is_markdown {
+            let (page, mistakes) = markdown::to_html(&template, &config.markdown);
+            diagnostics.extend(mistakes);
+            (page.template, page.links)
+        } else {
+            (template, Vec::new())
+        };
         let (route, route_span) = match find_route(file, &fields, &source) {
             Ok(found) => found,
             Err(diagnostic) => {
@@ -76,6 +86,7 @@ impl Page {
             layout,
             source,
             template,
+            links,
         };
         page.computed = page.compute_fields(body_start, config);
         Ok((page, diagnostics))
