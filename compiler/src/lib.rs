@@ -7,6 +7,7 @@ pub mod front_matter;
 pub mod html;
 pub mod markdown;
 pub mod output;
+pub mod render;
 pub mod site;
 pub mod source;
 pub mod template;

@@ -9,6 +9,7 @@ mod placeholder;
 mod set;
 mod syntax;
 
+pub(crate) use builtin::list_names;
 pub use builtin::{BLOG_ITEM_PARTIAL, IMAGE_ATTRIBUTES, is_reserved};
 pub(crate) use code::margin;
 pub use set::TemplateSet;

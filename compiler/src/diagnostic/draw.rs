@@ -187,8 +187,8 @@ fn with_excerpt<'a>(
 ) -> Group<'a> {
     let position = indexes.find(place);
     let origin = Origin::path(&*place.path).line(position.line).char_column(position.column);
-    group = group.element(origin);
     let Some(positions) = indexes.0.get(&*place.path) else {
+        group = group.element(origin);
         return match label {
             Some(label) => group.element(Level::NOTE.message(label)),
             None => group,
@@ -197,13 +197,20 @@ fn with_excerpt<'a>(
     let excerpt = Excerpt::cut(positions, place.span);
     let kind = if label.is_some() { AnnotationKind::Context } else { AnnotationKind::Primary };
     let annotation = kind.span(excerpt.span.start..excerpt.span.end).label(label);
-    group.element(Snippet::source(excerpt.text).line_start(position.line).annotation(annotation))
+    let snippet = Snippet::source(excerpt.text).line_start(position.line).annotation(annotation);
+    if excerpt.is_cut_before {
+        // The snippet alone would count its columns from the cut.
+        group.element(origin).element(snippet)
+    } else {
+        group.element(snippet.path(&*place.path))
+    }
 }
 
 /// The lines of a span, cut to what can be shown.
 struct Excerpt {
     text: String,
     span: Span,
+    is_cut_before: bool,
 }
 
 impl Excerpt {
@@ -224,6 +231,10 @@ impl Excerpt {
         let before = if from > lines.start { "…" } else { "" };
         let after = if to < lines.end { "…" } else { "" };
         let shift = |offset: usize| offset - from + before.len();
-        Self { text: format!("{before}{}{after}", &text[from..to]), span: Span::new(shift(start), shift(end)) }
+        Self {
+            text: format!("{before}{}{after}", &text[from..to]),
+            span: Span::new(shift(start), shift(end)),
+            is_cut_before: from > lines.start,
+        }
     }
 }
