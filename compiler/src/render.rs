@@ -3,6 +3,7 @@
 
 mod escape;
 mod image;
+mod links;
 mod markup;
 mod scope;
 mod toc;
@@ -17,6 +18,8 @@ use crate::site::{Item, Page, Query, Site};
 use crate::template::{
     Asset, Block, Body, Each, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
 };
+
+pub use links::Links;
 
 use escape::push_escaped;
 use markup::{Markup, ValueId};
