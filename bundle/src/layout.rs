@@ -106,11 +106,15 @@ pub enum RouteKind {
     Asset = 2,
     /// 3: leads elsewhere, to its location.
     Redirect = 3,
+    /// 4: an asset of the build before, carried along so that a page loaded from the old bundle still finds it. Served
+    /// like an asset; not carried a second time.
+    KeptAsset = 4,
 }
 
 impl RouteKind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Self::Page, Self::File, Self::Asset, Self::Redirect].into_iter().find(|kind| *kind as u8 == number)
+        let all = [Self::Page, Self::File, Self::Asset, Self::Redirect, Self::KeptAsset];
+        all.into_iter().find(|kind| *kind as u8 == number)
     }
 }
 
@@ -245,10 +249,12 @@ pub(crate) fn check_head(head: &HeadFacts<'_>, status: u16, body_len: u64) -> Re
     if head.etag.is_empty() {
         return Ok(());
     }
-    let tag = head.shared.get(head.etag.clone()).unwrap_or_default();
+    let Some((tag, rest)) = head.shared.get(head.etag.clone()).zip(head.shared.get(head.etag.end..)) else {
+        return Err("the entity tag goes past the head");
+    };
     let is_quoted = tag.len() > 2 && tag.starts_with(b"\"") && tag.ends_with(b"\"");
     let inner_is_clean = is_quoted && tag[1..tag.len() - 1].iter().all(|byte| byte.is_ascii_graphic() && *byte != b'"');
-    let is_first_field = head.shared.starts_with(ETAG_NAME) && head.shared[head.etag.end..].starts_with(b"\r\n");
+    let is_first_field = head.shared.starts_with(ETAG_NAME) && rest.starts_with(b"\r\n");
     if inner_is_clean && is_first_field { Ok(()) } else { Err("the entity tag is malformed") }
 }
 

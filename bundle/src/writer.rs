@@ -219,32 +219,36 @@ fn write_header(front: &mut [u8], table: &[(Section, usize, usize)], total_len: 
 /// Every different body once, small ones first, those of assets before those of pages.
 struct Bodies {
     in_order: Vec<Arc<[u8]>>,
-    number_of: HashMap<Digest, u32>,
+    /// For each variant, those of the first route first, its body's place in the order.
+    number_of_variant: Vec<u32>,
 }
 
 impl Bodies {
     fn gather(routes: &[RouteEntry]) -> Result<Self, WriteError> {
-        let is_page = |route: &&RouteEntry| route.kind != RouteKind::Asset;
-        let assets_first = routes.iter().filter(|route| !is_page(route)).chain(routes.iter().filter(is_page));
-        let all = assets_first.flat_map(|route| &route.variants).map(|variant| &variant.body);
-        let (mut small, mut large) = (Vec::new(), Vec::new());
-        let mut seen = std::collections::HashSet::new();
-        for body in all {
-            if seen.insert(Digest::of(body)) {
-                let is_small = layout::body_section(body.len() as u64) == Section::SmallBodies;
-                if is_small { small.push(Arc::clone(body)) } else { large.push(Arc::clone(body)) }
-            }
+        let variants = routes.iter().flat_map(|route| route.variants.iter().map(|variant| (route.kind, &variant.body)));
+        let all: Vec<_> = variants.map(|(kind, body)| (kind, body, Digest::of(body))).collect();
+        let mut in_storage_order: Vec<_> = all.iter().collect();
+        in_storage_order.sort_by_key(|(kind, body, _)| {
+            (layout::body_section(body.len() as u64) as u32, !matches!(kind, RouteKind::Asset | RouteKind::KeptAsset))
+        });
+        let mut in_order = Vec::new();
+        let mut number_of = HashMap::new();
+        for (_, body, digest) in in_storage_order {
+            let next = u32::try_from(in_order.len()).map_err(|_| WriteError::TooLarge("the number of bodies"))?;
+            number_of.entry(digest).or_insert_with(|| {
+                in_order.push(Arc::clone(body));
+                next
+            });
         }
-        u32::try_from(seen.len()).map_err(|_| WriteError::TooLarge("the number of bodies"))?;
-        small.append(&mut large);
-        let number_of = small.iter().zip(0..).map(|(body, number)| (Digest::of(body), number)).collect();
-        Ok(Self { in_order: small, number_of })
+        let number_of_variant = all.iter().map(|(_, _, digest)| number_of[digest]).collect();
+        Ok(Self { in_order, number_of_variant })
     }
 }
 
 /// The sections before the bodies, in the order of their kinds.
 fn write_index(writer: &BundleWriter, bodies: &Bodies) -> Result<Vec<(Section, Vec<u8>)>, WriteError> {
     let (mut routes, mut variants, mut strings, mut heads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut body_numbers = bodies.number_of_variant.iter();
     for route in &writer.routes {
         routes.extend_from_slice(&u32_of(route.path.len()).to_le_bytes());
         routes.extend_from_slice(&u32_of(route.location.len()).to_le_bytes());
@@ -252,9 +256,9 @@ fn write_index(writer: &BundleWriter, bodies: &Bodies) -> Result<Vec<(Section, V
         routes.extend_from_slice(&route.status.to_le_bytes());
         strings.extend_from_slice(route.path.as_bytes());
         strings.extend_from_slice(route.location.as_bytes());
-        for VariantEntry { encoding, head, body } in &route.variants {
+        for (VariantEntry { encoding, head, .. }, body_number) in route.variants.iter().zip(&mut body_numbers) {
             let etag_len = etag_range(&head.shared).len();
-            variants.extend_from_slice(&bodies.number_of[&Digest::of(body)].to_le_bytes());
+            variants.extend_from_slice(&body_number.to_le_bytes());
             variants.extend_from_slice(&u16_of(head.status_line.len()).to_le_bytes());
             variants.extend_from_slice(&u16_of(head.length.len()).to_le_bytes());
             variants.extend_from_slice(&u32_of(head.content.len()).to_le_bytes());

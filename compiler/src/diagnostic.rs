@@ -1,7 +1,15 @@
 //! What is wrong with a site, where, and what would help: values that every stage collects, and how they are shown to
 //! people and machines. It neither reads files nor prints.
 
+mod draw;
+mod nearest;
+mod position;
+
 use std::sync::Arc;
+
+pub use draw::{FindText, Paint, SHOWN_COUNT_DEFAULT, draw_human, draw_json, sort};
+pub use nearest::nearest;
+pub use position::{Position, Positions};
 
 /// A source file as text: what spans count in. Line ends are LF and there is no byte order mark, whatever the file has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +59,16 @@ pub enum Severity {
     Error,
     /// The build goes on, unless warnings count as errors.
     Warning,
+}
+
+impl Severity {
+    /// `error` or `warning`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 /// One thing that is wrong with the site.

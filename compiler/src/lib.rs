@@ -1,3 +1,16 @@
 //! Compiles a site: sources in, bundle bytes out. ARCHITECTURE.md has the order of the modules.
 
+pub mod args;
+pub mod assets;
+pub mod commands;
+pub mod config;
 pub mod diagnostic;
+pub mod front_matter;
+pub mod html;
+pub mod markdown;
+pub mod output;
+pub mod pipeline;
+pub mod render;
+pub mod site;
+pub mod source;
+pub mod template;

@@ -1,1 +1,13 @@
-//! Serves a bundle.
+//! Serves a Kiln bundle over HTTP/1.1. The `kilnd` command is a thin front to it; a development server stands on
+//! [`site::Handler`] and the same connections.
+
+pub mod args;
+pub mod clock;
+pub mod connection;
+pub mod http;
+pub mod limits;
+pub mod listener;
+pub mod mapped;
+pub mod server;
+pub mod shutdown;
+pub mod site;

@@ -1,0 +1,130 @@
+//! Bytes that are no bundle, or no longer one, give a clean error.
+
+use crate::sample::{routes, writer};
+use bundle::{BundleView, Digest, OpenError};
+
+/// A bundle of some hundred bytes: all small routes.
+fn small_bundle() -> Vec<u8> {
+    let small = routes().into_iter().filter(|route| route.path != "/large.bin").collect();
+    writer(small).finish().unwrap().to_vec()
+}
+
+/// Makes the digest right again after a change, so that the checks behind it are reached.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let digest = Digest::of(&bytes[56..]);
+    bytes[24..56].copy_from_slice(digest.as_bytes());
+    bytes
+}
+
+fn open_error(bytes: Vec<u8>) -> OpenError {
+    BundleView::open(bytes).expect_err("these bytes are no bundle")
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let bytes = small_bundle();
+    for len in 0..bytes.len() {
+        let error = BundleView::open(&bytes[..len]).expect_err("a bundle cut short is none");
+        assert!(matches!(error, OpenError::NotABundle | OpenError::Length { .. }), "{len}: {error}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let mut bytes = small_bundle();
+    for bit in 0..bytes.len() * 8 {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(BundleView::open(&bytes).is_err(), "bit {bit}");
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert!(BundleView::open(&bytes).is_ok());
+}
+
+#[test]
+fn every_flipped_bit_behind_a_right_digest_is_refused_or_read_whole() {
+    // The digest catches accidents. Whoever makes a bundle can make its digest too, so the checks behind it must hold
+    // alone: each accessor is called on whatever still opens.
+    let original = small_bundle();
+    for bit in 56 * 8..original.len() * 8 {
+        let mut bytes = original.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(view) = BundleView::open(sealed(bytes)) {
+            for route in view.routes() {
+                assert!(view.find(route.path()).is_some());
+                for variant in route.variants() {
+                    let head = variant.head();
+                    let read =
+                        [head.whole(), head.content(), head.shared(), head.fields(), variant.etag(), variant.body()];
+                    assert!(read.concat().len() >= variant.body_range().len() && route.location().len() < 8193);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_added_at_the_end_are_refused() {
+    let mut bytes = small_bundle();
+    bytes.push(0);
+    assert!(matches!(open_error(bytes), OpenError::Length { .. }));
+}
+
+#[test]
+fn another_version_is_named() {
+    let mut bytes = small_bundle();
+    bytes[8] = 2;
+    assert_eq!(open_error(bytes), OpenError::Version { found: 2 });
+}
+
+#[test]
+fn an_unknown_section_is_passed_over_unless_it_is_required() {
+    // Without it the heads of another protocol could not be added without a new version.
+    let with_section = |flags: u32| {
+        let old = small_bundle();
+        let entries = 9 * 24;
+        let mut bytes = old[..64 + entries].to_vec();
+        let mut entry = Vec::new();
+        entry.extend_from_slice(&33_u32.to_le_bytes());
+        entry.extend_from_slice(&flags.to_le_bytes());
+        bytes[56] = 10;
+        // The new entry takes 24 bytes of the table, so every section moves to the next place of its alignment.
+        let mut sections = Vec::new();
+        let mut end = 64 + entries + 24;
+        for number in 0..9 {
+            let at = 64 + number * 24;
+            let start = usize::try_from(u64::from_le_bytes(old[at + 8..at + 16].try_into().unwrap())).unwrap();
+            let len = usize::try_from(u64::from_le_bytes(old[at + 16..at + 24].try_into().unwrap())).unwrap();
+            let alignment: usize = [8, 8, 8, 8, 8, 8, 64, 64, 4096][number];
+            let new_start = end.next_multiple_of(alignment);
+            bytes[at + 8..at + 16].copy_from_slice(&(new_start as u64).to_le_bytes());
+            sections.push((new_start, old[start..start + len].to_vec()));
+            end = new_start + len;
+        }
+        let start = end.next_multiple_of(8);
+        entry.extend_from_slice(&(start as u64).to_le_bytes());
+        entry.extend_from_slice(&5_u64.to_le_bytes());
+        bytes.extend_from_slice(&entry);
+        sections.push((start, b"HPACK".to_vec()));
+        for (start, content) in sections {
+            bytes.resize(start, 0);
+            bytes.extend_from_slice(&content);
+        }
+        let total_len = bytes.len() as u64;
+        bytes[16..24].copy_from_slice(&total_len.to_le_bytes());
+        BundleView::open(sealed(bytes))
+    };
+    assert_eq!(with_section(0).unwrap().routes().len(), 5);
+    assert!(matches!(with_section(1), Err(OpenError::Section { name: "table", .. })));
+}
+
+#[test]
+fn messages_say_what_is_wrong() {
+    let messages = [
+        open_error(b"<!doctype html>".to_vec()).to_string(),
+        open_error(small_bundle()[..100].to_vec()).to_string(),
+        OpenError::Digest.to_string(),
+    ];
+    assert_eq!(messages[0], "not a bundle (its first bytes are others)");
+    assert!(messages[1].starts_with("cut short or added to: the bundle says "), "{}", messages[1]);
+    assert_eq!(messages[2], "damaged: its digest is not that of its content");
+}

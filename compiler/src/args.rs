@@ -1,0 +1,174 @@
+//! The command line of `kiln`: what may be written there, and which command it calls.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::build::{BuildArguments, DiagnosticFormat, SummaryFormat, build, check};
+use crate::commands::export::export;
+use crate::commands::inspect::{Question, inspect};
+use crate::commands::new::new;
+use crate::commands::{Failure, Report};
+
+/// Compiles a website into one immutable file that kilnd serves from memory.
+#[derive(Parser, Debug)]
+#[command(name = "kiln", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Make a new folder with a working site
+    New {
+        /// The folder, which must be new or empty
+        dir: PathBuf,
+    },
+    /// Compile the site into dist/site.bundle
+    Build(BuildFlags),
+    /// Verify everything that a build verifies, and write nothing
+    Check(CheckFlags),
+    /// Show what is in a bundle
+    Inspect {
+        /// The bundle
+        bundle: PathBuf,
+        /// A URL path: show its response heads
+        path: Option<String>,
+        /// Only verify that the bundle is whole
+        #[arg(long, conflicts_with = "path")]
+        verify: bool,
+    },
+    /// Write a bundle's content into a plain folder, for any static host
+    Export {
+        /// The bundle
+        bundle: PathBuf,
+        /// The folder, which must be new or empty
+        dir: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+struct SiteFlags {
+    /// The site's folder
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    site: PathBuf,
+    /// Scheme and host for absolute URLs, instead of `base_url` in site.toml
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Build drafts too
+    #[arg(long)]
+    drafts: bool,
+    /// Build pages dated after today too
+    #[arg(long)]
+    future: bool,
+    /// Show at most this many diagnostics to a person; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    error_limit: usize,
+    /// Fail for warnings too
+    #[arg(long)]
+    warnings_as_errors: bool,
+    /// Worker threads; 0 takes one for each core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+}
+
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+struct BuildFlags {
+    #[command(flatten)]
+    site: SiteFlags,
+    /// The folder to write, below the site's own unless it is absolute
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    out: PathBuf,
+    /// The bundle that is being served: its digested assets are carried along
+    #[arg(long, value_name = "BUNDLE")]
+    previous: Option<PathBuf>,
+    /// Name assets without their digests
+    #[arg(long)]
+    plain_names: bool,
+    /// Make no gzip and Brotli variants
+    #[arg(long)]
+    no_compress: bool,
+    /// Print no summary
+    #[arg(long)]
+    quiet: bool,
+    /// Print the summary as one JSON object
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct CheckFlags {
+    #[command(flatten)]
+    site: SiteFlags,
+    /// How diagnostics are shown; json: one object a line, on standard output
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum, Debug)]
+enum Format {
+    Human,
+    Json,
+}
+
+impl SiteFlags {
+    fn into_arguments(self) -> BuildArguments {
+        BuildArguments {
+            site: self.site,
+            base_url: self.base_url,
+            drafts: self.drafts,
+            future: self.future,
+            error_limit: self.error_limit,
+            warnings_as_errors: self.warnings_as_errors,
+            job_count: self.jobs,
+            ..BuildArguments::default()
+        }
+    }
+}
+
+/// Runs the command that was asked for. `colours` says whether standard error is a terminal that shows them.
+///
+/// # Errors
+/// Why it failed, with the exit status.
+pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
+    match arguments.command {
+        Command::New { dir } => new(&dir).map(Report::result),
+        Command::Build(flags) => {
+            let summary = match (flags.quiet, flags.json) {
+                (true, _) => SummaryFormat::Quiet,
+                (false, true) => SummaryFormat::Json,
+                (false, false) => SummaryFormat::Human,
+            };
+            build(&BuildArguments {
+                out: flags.out,
+                previous: flags.previous,
+                plain_names: flags.plain_names,
+                compress: !flags.no_compress,
+                summary,
+                colours,
+                ..flags.site.into_arguments()
+            })
+        }
+        Command::Check(flags) => {
+            let diagnostics = match flags.format {
+                Format::Human => DiagnosticFormat::Human,
+                Format::Json => DiagnosticFormat::Json,
+            };
+            check(&BuildArguments { diagnostics, colours, ..flags.site.into_arguments() })
+        }
+        Command::Inspect { bundle, path, verify } => {
+            let question = match path {
+                Some(path) => Question::Path(path),
+                None if verify => Question::Verify,
+                None => Question::Routes,
+            };
+            inspect(&bundle, &question).map(Report::result)
+        }
+        Command::Export { bundle, dir } => {
+            let count = export(&bundle, &dir)?;
+            Ok(Report::result(format!("{count} files in {}\n", dir.display())))
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What each command of `kiln` does, from values that the command line gave to text for people. The only place that
+//! says which failure has which exit status.
+
+pub mod build;
+pub mod export;
+pub mod inspect;
+pub mod new;
+
+use std::fmt;
+use std::path::Path;
+
+use bundle::BundleView;
+
+use crate::output::WriteDistError;
+use crate::source::{self, ReadError};
+
+/// Why a command failed, with its exit status.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// 1: the site's sources or a bundle have errors. They are in the report already, or in this text.
+    Site(String),
+    /// 2: a wrong command line or environment, or no site in the folder.
+    Usage(String),
+    /// 4: the disk, a file or a folder.
+    Io(String),
+}
+
+impl Failure {
+    /// The exit status of the process.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Site(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Io(_) => 4,
+        }
+    }
+}
+
+/// What a command has to say when it could do its work, even if what it found is bad.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// For standard output.
+    pub result: String,
+    /// For standard error.
+    pub messages: String,
+    /// The exit status of the process: 0, or 1 if the site has errors.
+    pub exit_status: u8,
+}
+
+impl Report {
+    /// Nothing but a result.
+    pub fn result(result: String) -> Self {
+        Self { result, ..Self::default() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Site(text) | Self::Usage(text) | Self::Io(text) => out.write_str(text),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+impl From<WriteDistError> for Failure {
+    fn from(error: WriteDistError) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+/// Reads a bundle and checks it.
+fn open_bundle(path: &Path) -> Result<BundleView<Vec<u8>>, Failure> {
+    let bytes = source::read_file(path)?;
+    BundleView::open(bytes).map_err(|error| Failure::Site(format!("`{}` is {error}", path.display())))
+}

@@ -1,0 +1,289 @@
+//! `kiln build` and `kiln check`: the road from a folder to a bundle, and what is told of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{Failure, Report, open_bundle};
+use crate::assets::AssetNames;
+use crate::config::{self, Config};
+use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
+use crate::output::{BUNDLE_NAME, write_dist};
+use crate::pipeline::{self, BuildOptions, Built};
+use crate::site::{Selection, is_page};
+use crate::source::{self, SourceFile, Sources};
+
+/// What the command line says of a build or a check.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct BuildArguments {
+    /// The site's folder.
+    pub site: PathBuf,
+    /// The folder to write, below the site's.
+    pub out: PathBuf,
+    /// Instead of `base_url` in `site.toml`.
+    pub base_url: Option<String>,
+    /// The bundle whose digested assets are carried along.
+    pub previous: Option<PathBuf>,
+    /// Drafts are built.
+    pub drafts: bool,
+    /// Pages dated after today are built.
+    pub future: bool,
+    /// Assets are named without digests.
+    pub plain_names: bool,
+    /// Compressed variants are made.
+    pub compress: bool,
+    /// Worker threads; 0: one for each core.
+    pub job_count: usize,
+    /// How many diagnostics a person sees; 0: all.
+    pub error_limit: usize,
+    /// Warnings fail the build.
+    pub warnings_as_errors: bool,
+    /// How diagnostics are shown.
+    pub diagnostics: DiagnosticFormat,
+    /// How the summary is shown.
+    pub summary: SummaryFormat,
+    /// Standard error shows colours.
+    pub colours: bool,
+}
+
+impl Default for BuildArguments {
+    fn default() -> Self {
+        Self {
+            site: ".".into(),
+            out: "dist".into(),
+            base_url: None,
+            previous: None,
+            drafts: false,
+            future: false,
+            plain_names: false,
+            compress: true,
+            job_count: 0,
+            error_limit: SHOWN_COUNT_DEFAULT,
+            warnings_as_errors: false,
+            diagnostics: DiagnosticFormat::Human,
+            summary: SummaryFormat::Human,
+            colours: false,
+        }
+    }
+}
+
+/// How diagnostics are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiagnosticFormat {
+    /// With their source lines, on standard error.
+    Human,
+    /// One JSON object a line, on standard output.
+    Json,
+}
+
+/// How a build's summary is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SummaryFormat {
+    /// A few lines on standard error.
+    Human,
+    /// One JSON object on standard output.
+    Json,
+    /// Not at all.
+    Quiet,
+}
+
+/// Builds a site into its bundle.
+///
+/// # Errors
+/// There is no site, or a file can't be read or written. Mistakes in the site are in the report.
+pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
+    let start = Instant::now();
+    let previous = arguments.previous.as_deref().map(open_bundle).transpose()?;
+    let loaded = Loaded::read(arguments)?;
+    let mut built = loaded.build(arguments)?;
+    let mut report = loaded.report(&built.diagnostics, arguments);
+    let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
+    let folder = arguments.site.join(&arguments.out);
+    let pool = thread_pool(arguments.job_count)?;
+    // The writer refuses only what an earlier stage should have reported, so this is not the site's mistake alone.
+    let packed = pool.install(|| output.pack(previous.as_ref())).map_err(|error| Failure::Site(error.to_string()))?;
+    let texts = [
+        ("manifest.json", built.manifest.to_manifest_json()),
+        ("assets_meta.json", built.manifest.to_assets_meta_json()),
+    ];
+    write_dist(&folder, &texts, &packed)?;
+    let summary = Summary { built: &built, bundle: folder.join(BUNDLE_NAME), bytes: packed.len(), start };
+    match arguments.summary {
+        SummaryFormat::Human => report.messages += &summary.to_text(),
+        SummaryFormat::Json => report.result += &summary.to_json(),
+        SummaryFormat::Quiet => {}
+    }
+    Ok(report)
+}
+
+/// Verifies everything that a build verifies, and writes nothing.
+///
+/// # Errors
+/// There is no site, or a file can't be read. Mistakes in the site are in the report.
+pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
+    let loaded = Loaded::read(arguments)?;
+    let built = loaded.build(arguments)?;
+    let mut report = loaded.report(&built.diagnostics, arguments);
+    if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {
+        report.messages = format!("no mistakes in {} pages\n", built.counts.pages);
+    }
+    Ok(report)
+}
+
+/// A site's sources and settings, and what is wrong with them already.
+struct Loaded {
+    config_text: Option<SourceText>,
+    config: Config,
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    fn read(arguments: &BuildArguments) -> Result<Self, Failure> {
+        let root = &arguments.site;
+        if !root.is_dir() {
+            return Err(Failure::Usage(format!("there is no folder `{}`", root.display())));
+        }
+        let file = source::read_file_if_there(&root.join(config::FILE_NAME))?.map(|bytes| SourceFile {
+            path: config::FILE_NAME.into(),
+            name: config::FILE_NAME.into(),
+            bytes: bytes.into(),
+        });
+        let mut diagnostics = Vec::new();
+        let config_text = file.and_then(|file| file.to_text().map_err(|mistake| diagnostics.push(mistake)).ok());
+        let (mut config, mistakes) = config_text.as_ref().map_or_else(Default::default, Config::parse);
+        diagnostics.extend(mistakes);
+        if config_text.is_none() && diagnostics.is_empty() && !root.join(&config.paths.content).is_dir() {
+            let shown = root.display();
+            let message =
+                format!("no site in `{shown}`: neither `site.toml` nor a folder `content`; `kiln new DIR` makes one");
+            return Err(Failure::Usage(message));
+        }
+        if let Some(base_url) = &arguments.base_url {
+            config.set_base_url(base_url).map_err(|help| Failure::Usage(format!("--base-url `{base_url}`: {help}")))?;
+        }
+        let (sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
+            let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Failure::Io(texts.join("\nerror: "))
+        })?;
+        diagnostics.extend(mistakes);
+        Ok(Self { config_text, config, sources, diagnostics })
+    }
+
+    fn build(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
+        let time = build_time()?;
+        let options = BuildOptions {
+            asset_names: if arguments.plain_names { AssetNames::Plain } else { AssetNames::Digested },
+            compress: arguments.compress,
+            selection: Selection {
+                drafts: arguments.drafts || self.config.build.drafts,
+                future: arguments.future || self.config.build.future,
+                today: today(time)?,
+            },
+            time,
+        };
+        let pool = thread_pool(arguments.job_count)?;
+        let mut built = pool.install(|| pipeline::build(&self.sources, &self.config, &options));
+        built.diagnostics.extend(self.diagnostics.iter().cloned());
+        diagnostic::sort(&mut built.diagnostics);
+        Ok(built)
+    }
+
+    fn report(&self, diagnostics: &[Diagnostic], arguments: &BuildArguments) -> Report {
+        let find_text = |path: &str| self.find_text(path);
+        let mut report = Report::default();
+        match arguments.diagnostics {
+            DiagnosticFormat::Json => report.result = diagnostic::draw_json(diagnostics, &find_text),
+            DiagnosticFormat::Human => {
+                let paint = if arguments.colours { Paint::Color } else { Paint::Plain };
+                report.messages = diagnostic::draw_human(diagnostics, &find_text, arguments.error_limit, paint);
+            }
+        }
+        let fails =
+            |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.code.severity() == Severity::Error;
+        report.exit_status = u8::from(diagnostics.iter().any(fails));
+        report
+    }
+
+    /// The text of a page, a partial or `site.toml` by its path. Other files have no lines to show.
+    fn find_text(&self, path: &str) -> Option<Arc<str>> {
+        if path == config::FILE_NAME {
+            return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
+        }
+        let Sources { content, templates, .. } = &self.sources;
+        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates);
+        texts.find(|file| &*file.path == path)?.to_text().ok().map(|text| text.text)
+    }
+}
+
+/// Worker threads of a build. Their stacks are ordinary ones: nothing in the language recurses.
+fn thread_pool(job_count: usize) -> Result<rayon::ThreadPool, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(job_count).build();
+    pool.map_err(|error| Failure::Io(format!("can't start worker threads: {error}")))
+}
+
+/// HTTP dates end with the year 9999.
+const SECONDS_MAX: u64 = 253_402_300_799;
+
+/// `SOURCE_DATE_EPOCH`, if it is set: the time that goes into what visitors are told.
+fn build_time() -> Result<Option<u64>, Failure> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(None) };
+    let seconds = text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds <= SECONDS_MAX);
+    let message = || format!("SOURCE_DATE_EPOCH is `{}`, and should be seconds since 1970", text.display());
+    seconds.map(Some).ok_or_else(|| Failure::Usage(message()))
+}
+
+/// The day of the build, in UTC. Without `SOURCE_DATE_EPOCH` the clock says it, and it decides about pages of the future
+/// alone.
+fn today(time: Option<u64>) -> Result<jiff::civil::Date, Failure> {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = i64::try_from(time.unwrap_or_else(clock)).unwrap_or(i64::MAX);
+    let timestamp = Timestamp::from_second(seconds).map_err(|error| Failure::Usage(format!("the clock: {error}")))?;
+    Ok(timestamp.to_zoned(TimeZone::UTC).date())
+}
+
+/// What a finished build has to tell.
+struct Summary<'a> {
+    built: &'a Built,
+    bundle: PathBuf,
+    bytes: usize,
+    start: Instant,
+}
+
+impl Summary<'_> {
+    fn to_text(&self) -> String {
+        let counts = self.built.counts;
+        let mut left_out = Vec::new();
+        for (count, what) in [(counts.drafts_left_out, "drafts"), (counts.future_left_out, "pages of the future")] {
+            if count > 0 {
+                left_out.push(format!(", {count} {what} left out"));
+            }
+        }
+        format!(
+            "{} pages ({} posts), {} files{} → {}, {} KiB, in {} ms\n",
+            counts.pages,
+            counts.posts,
+            counts.files,
+            left_out.concat(),
+            self.bundle.display(),
+            self.bytes.div_ceil(1024),
+            self.start.elapsed().as_millis(),
+        )
+    }
+
+    fn to_json(&self) -> String {
+        let warnings = self.built.diagnostics.len();
+        let summary = serde_json::json!({
+            "bundle": self.bundle.display().to_string(),
+            "bytes": self.bytes,
+            "counts": self.built.counts,
+            "milliseconds": u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "warnings": warnings,
+        });
+        format!("{summary}\n")
+    }
+}

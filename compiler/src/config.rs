@@ -1,0 +1,428 @@
+//! `site.toml`: every key, its default and its check. It reads text and returns values; a mistake becomes a diagnostic
+//! at its place, and the key's default stands in.
+
+use bundle::Encoding;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+
+/// The name of the file, at the site's root.
+pub const FILE_NAME: &str = "site.toml";
+
+/// A site's settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Scheme and host, without a slash at the end; empty if unknown.
+    pub base_url: String,
+    /// The site's name.
+    pub title: String,
+    /// What the site is about.
+    pub description: String,
+    /// Who writes it.
+    pub author: String,
+    /// A language tag (BCP 47).
+    pub language: String,
+    /// How `date` reads, in `strftime` notation.
+    pub date_format: String,
+    /// Requests for other hosts are redirected to this one; empty: none are.
+    pub canonical_host: String,
+    /// `[paths]`
+    pub paths: Paths,
+    /// `[build]`
+    pub build: Build,
+    /// `[markdown]`
+    pub markdown: Markdown,
+    /// `[links]` `check_internal`
+    pub check_internal_links: bool,
+    /// `[security]`
+    pub security: Security,
+    /// `[redirects]`, in the order of the file.
+    pub redirects: Vec<Redirect>,
+}
+
+/// Where things are, from the site's root.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paths {
+    /// Pages, and files published where they stand.
+    pub content: String,
+    /// Partials.
+    pub templates: String,
+    /// Files published under `/static/`.
+    pub static_files: String,
+}
+
+/// How the site is built.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Build {
+    /// The codings that are made ahead of time.
+    pub compress: Vec<Encoding>,
+    /// Pages answer at `/post/` instead of `/post`.
+    pub trailing_slash: bool,
+    /// Pages dated after today are built.
+    pub future: bool,
+    /// Drafts are built.
+    pub drafts: bool,
+}
+
+/// How Markdown is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Markdown {
+    /// Headings have ids.
+    pub heading_anchors: bool,
+    /// Quotes, dashes and ellipses become typographic ones.
+    pub smart_punctuation: bool,
+}
+
+/// Fields that every page's head carries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Security {
+    /// `Strict-Transport-Security`, for two years.
+    pub hsts: bool,
+    /// `Referrer-Policy`; empty: none.
+    pub referrer_policy: String,
+    /// `X-Frame-Options`; empty: none.
+    pub frame_options: String,
+}
+
+/// One line of `[redirects]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Redirect {
+    /// The old path, as written.
+    pub from: String,
+    /// The new URL; empty for what is gone.
+    pub to: String,
+    /// 301, 302, 307, 308, or 410.
+    pub status: u16,
+    /// Where the line's key stands.
+    pub span: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            base_url: String::new(),
+            title: String::new(),
+            description: String::new(),
+            author: String::new(),
+            language: "en".to_owned(),
+            date_format: "%b %-d, %Y".to_owned(),
+            canonical_host: String::new(),
+            paths: Paths {
+                content: "content".to_owned(),
+                templates: "templates".to_owned(),
+                static_files: "static".to_owned(),
+            },
+            build: Build {
+                compress: vec![Encoding::Brotli, Encoding::Gzip],
+                trailing_slash: false,
+                future: false,
+                drafts: false,
+            },
+            markdown: Markdown { heading_anchors: true, smart_punctuation: false },
+            check_internal_links: true,
+            security: Security {
+                hsts: false,
+                referrer_policy: "strict-origin-when-cross-origin".to_owned(),
+                frame_options: "DENY".to_owned(),
+            },
+            redirects: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the text of `site.toml`. Whatever is wrong is reported, all of it, and its default stands in.
+    pub fn parse(source: &SourceText) -> (Self, Vec<Diagnostic>) {
+        let (table, errors) = DeTable::parse_recoverable(&source.text);
+        let mut diagnostics: Vec<_> = errors.iter().map(|error| syntax_error(source, error)).collect();
+        let mut config = Self::default();
+        let mut top = Reader::new(source, String::new(), table.get_ref(), &mut diagnostics);
+        config.read_top(&mut top);
+        top.finish();
+        (config, diagnostics)
+    }
+
+    /// Sets the address that absolute URLs begin with.
+    ///
+    /// # Errors
+    /// What an address looks like.
+    pub fn set_base_url(&mut self, text: &str) -> Result<(), &'static str> {
+        check_base_url(text)?;
+        text.trim_end_matches('/').clone_into(&mut self.base_url);
+        Ok(())
+    }
+
+    fn read_top(&mut self, top: &mut Reader<'_>) {
+        for (key, field) in [
+            ("title", &mut self.title),
+            ("description", &mut self.description),
+            ("author", &mut self.author),
+            ("language", &mut self.language),
+            ("date_format", &mut self.date_format),
+        ] {
+            top.text(key, field);
+        }
+        top.checked_text("base_url", &mut self.base_url, check_base_url);
+        self.base_url.truncate(self.base_url.trim_end_matches('/').len());
+        top.checked_text("canonical_host", &mut self.canonical_host, check_host);
+        top.table("paths", |paths| {
+            paths.checked_text("content", &mut self.paths.content, check_folder);
+            paths.checked_text("templates", &mut self.paths.templates, check_folder);
+            paths.checked_text("static", &mut self.paths.static_files, check_folder);
+            paths.not_yet(&["styles", "data"]);
+        });
+        top.table("build", |build| {
+            build.flag("trailing_slash", &mut self.build.trailing_slash);
+            build.flag("future", &mut self.build.future);
+            build.flag("drafts", &mut self.build.drafts);
+            build.list("compress", &mut self.build.compress, |name| match name {
+                "br" => Ok(Encoding::Brotli),
+                "gzip" => Ok(Encoding::Gzip),
+                "zstd" => Err("this version makes no zstd variants; `br` and `gzip` are made"),
+                _ => Err("a coding is `br` or `gzip`"),
+            });
+            build.not_yet(&["minify", "js", "integrity"]);
+        });
+        top.table("markdown", |markdown| {
+            markdown.flag("heading_anchors", &mut self.markdown.heading_anchors);
+            markdown.flag("smart_punctuation", &mut self.markdown.smart_punctuation);
+            markdown.not_yet(&["highlight"]);
+        });
+        top.table("links", |links| links.flag("check_internal", &mut self.check_internal_links));
+        top.table("security", |security| {
+            security.flag("hsts", &mut self.security.hsts);
+            security.checked_text("referrer_policy", &mut self.security.referrer_policy, check_field_value);
+            security.checked_text("frame_options", &mut self.security.frame_options, check_field_value);
+            security.not_yet(&["csp"]);
+        });
+        top.each_key("redirects", |entry| entry.redirect().map(|redirect| self.redirects.push(redirect)));
+        top.not_yet(&["images", "feed", "search", "taxonomies", "headers", "tools", "filters", "budget"]);
+    }
+}
+
+/// A table of the file being read: each key that is asked for is known, the others are reported in the end.
+struct Reader<'a> {
+    source: &'a SourceText,
+    /// The table's own name with a dot after it, or nothing for the top.
+    prefix: String,
+    table: &'a DeTable<'a>,
+    known: Vec<&'static str>,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(
+        source: &'a SourceText,
+        prefix: String,
+        table: &'a DeTable<'a>,
+        diagnostics: &'a mut Vec<Diagnostic>,
+    ) -> Self {
+        Self { source, prefix, table, known: Vec::new(), diagnostics }
+    }
+
+    /// The value of a key, if the file has one.
+    fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.push(key);
+        self.table.get(key)
+    }
+
+    /// The value of a key as `read` sees it; another type is a mistake.
+    fn typed<T>(&mut self, key: &'static str, kind: &str, read: impl Fn(&'a DeValue<'a>) -> Option<T>) -> Option<T> {
+        let value = self.value(key)?;
+        let result = read(value.get_ref());
+        if result.is_none() {
+            let found = value.get_ref().type_str();
+            let message = format!("`{}{key}` is {kind}, and this is {}", self.prefix, with_article(found));
+            self.report(value.span(), message, None);
+        }
+        result
+    }
+
+    fn text(&mut self, key: &'static str, field: &mut String) {
+        self.checked_text(key, field, |_| Ok(()));
+    }
+
+    fn checked_text(&mut self, key: &'static str, field: &mut String, check: fn(&str) -> Result<(), &'static str>) {
+        let Some(text) = self.typed(key, "a text", DeValue::as_str) else { return };
+        match check(text) {
+            Ok(()) => text.clone_into(field),
+            Err(help) => {
+                let span = self.table.get(key).map(Spanned::span).unwrap_or_default();
+                self.report(span, format!("`{}{key}` can't be `{text}`", self.prefix), Some(help));
+            }
+        }
+    }
+
+    fn flag(&mut self, key: &'static str, field: &mut bool) {
+        if let Some(flag) = self.typed(key, "true or false", DeValue::as_bool) {
+            *field = flag;
+        }
+    }
+
+    /// A list of texts, each of which `parse` turns into a value.
+    fn list<T>(&mut self, key: &'static str, field: &mut Vec<T>, parse: fn(&str) -> Result<T, &'static str>) {
+        let Some(items) = self.typed(key, "a list of texts", DeValue::as_array) else { return };
+        field.clear();
+        for item in items {
+            match item.get_ref().as_str().map_or(Err("each item is a text in quotes"), parse) {
+                Ok(value) => field.push(value),
+                Err(help) => {
+                    let text = self.source.text.get(item.span()).unwrap_or_default();
+                    self.report(item.span(), format!("`{}{key}` can't hold {text}", self.prefix), Some(help));
+                }
+            }
+        }
+    }
+
+    fn table(&mut self, key: &'static str, read: impl FnOnce(&mut Reader<'_>)) {
+        let Some(table) = self.typed(key, "a table", DeValue::as_table) else { return };
+        let mut reader = Reader::new(self.source, format!("{}{key}.", self.prefix), table, self.diagnostics);
+        read(&mut reader);
+        reader.finish();
+    }
+
+    /// Hands each key of a table with free keys to `read`, in the order of the file.
+    fn each_key(&mut self, key: &'static str, mut read: impl FnMut(Entry<'_>) -> Result<(), (String, &'static str)>) {
+        let Some(table) = self.typed(key, "a table", DeValue::as_table) else { return };
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in entries {
+            let span = name.span();
+            let entry = Entry { name: name.get_ref(), span: Span::new(span.start, span.end), value: value.get_ref() };
+            if let Err((message, help)) = read(entry) {
+                self.report(value.span(), message, Some(help));
+            }
+        }
+    }
+
+    /// Keys that are part of the design and that this version doesn't act on yet: said, so that nobody wonders.
+    fn not_yet(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            self.known.push(key);
+            if let Some((name, _)) = self.table.get_key_value(*key) {
+                let span = name.span();
+                let place = self.source.place(Span::new(span.start, span.end));
+                let message = format!("`{}{key}` has no effect in this version of Kiln", self.prefix);
+                self.diagnostics.push(Diagnostic::new(Code::NoEffectYet, place, message));
+            }
+        }
+    }
+
+    /// Reports the keys that nobody asked for.
+    fn finish(self) {
+        for name in self.table.keys().filter(|name| !self.known.contains(&&**name.get_ref())) {
+            let span = name.span();
+            let place = self.source.place(Span::new(span.start, span.end));
+            let message = format!("there is no key `{}{}`", self.prefix, name.get_ref());
+            let help = match nearest(name.get_ref(), self.known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the keys here are {}", in_backticks(&self.known)),
+            };
+            self.diagnostics.push(Diagnostic::new(Code::BadConfig, place, message).with_help(help));
+        }
+    }
+
+    fn report(&mut self, span: std::ops::Range<usize>, message: String, help: Option<&str>) {
+        let place = self.source.place(Span::new(span.start, span.end));
+        let diagnostic = Diagnostic::new(Code::BadConfig, place, message);
+        self.diagnostics.push(match help {
+            Some(help) => diagnostic.with_help(help),
+            None => diagnostic,
+        });
+    }
+}
+
+/// A key of a table with free keys, and its value.
+struct Entry<'a> {
+    name: &'a str,
+    span: Span,
+    value: &'a DeValue<'a>,
+}
+
+impl Entry<'_> {
+    /// `"/old" = "/new"`, `"/old" = { to = "/new", status = 308 }`, or `"/old" = { status = 410 }`.
+    fn redirect(&self) -> Result<Redirect, (String, &'static str)> {
+        let forms = "write `\"/old\" = \"/new\"`, `{ to = \"/new\", status = 308 }` or `{ status = 410 }`";
+        let malformed = || (format!("`redirects.\"{}\"` can't be read", self.name), forms);
+        let (to, status) = match self.value {
+            DeValue::String(to) => (&**to, 301),
+            DeValue::Table(table) => {
+                if table.keys().any(|key| !matches!(&**key.get_ref(), "to" | "status")) {
+                    return Err(malformed());
+                }
+                let to = match table.get("to") {
+                    Some(to) => to.get_ref().as_str().ok_or_else(malformed)?,
+                    None => "",
+                };
+                let status = match table.get("status") {
+                    Some(status) => status.get_ref().as_integer().and_then(|number| number.as_str().parse().ok()),
+                    None => Some(301),
+                };
+                (to, status.ok_or_else(malformed)?)
+            }
+            _ => return Err(malformed()),
+        };
+        if !matches!(status, 301 | 302 | 307 | 308 | 410) || (status == 410) != to.is_empty() {
+            return Err((format!("`redirects.\"{}\"` has no right status", self.name), forms));
+        }
+        let is_url = to.starts_with("https://") || to.starts_with("http://");
+        let is_path = to.starts_with('/') && !to.starts_with("//");
+        if status != 410 && (!(is_url || is_path) || !to.bytes().all(|byte| byte.is_ascii_graphic())) {
+            let help = "a path from the site's root or an https URL, percent-encoded";
+            return Err((format!("`redirects.\"{}\"` can't lead to `{to}`", self.name), help));
+        }
+        if self.name.contains(['*', ':']) {
+            let help = "this version redirects single paths; name each of them";
+            return Err((format!("`redirects.\"{}\"` is a pattern", self.name), help));
+        }
+        Ok(Redirect { from: self.name.to_owned(), to: to.to_owned(), status, span: self.span })
+    }
+}
+
+fn syntax_error(source: &SourceText, error: &toml::de::Error) -> Diagnostic {
+    let span = error.span().unwrap_or_default();
+    Diagnostic::new(Code::BadConfig, source.place(Span::new(span.start, span.end)), error.message().to_owned())
+}
+
+fn with_article(kind: &str) -> String {
+    match kind {
+        "integer" | "array" => format!("an {kind}"),
+        _ => format!("a {kind}"),
+    }
+}
+
+fn in_backticks(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn check_base_url(text: &str) -> Result<(), &'static str> {
+    const HELP: &str = "a scheme and a host, such as `https://example.com`, with nothing after it";
+    if text.is_empty() {
+        return Ok(());
+    }
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(HELP)?;
+    check_authority(host.strip_suffix('/').unwrap_or(host)).then_some(()).ok_or(HELP)
+}
+
+fn check_host(text: &str) -> Result<(), &'static str> {
+    (text.is_empty() || check_authority(text)).then_some(()).ok_or("a host name, such as `example.com`")
+}
+
+fn check_authority(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+}
+
+/// A folder's name, not a path out of the site.
+fn check_folder(text: &str) -> Result<(), &'static str> {
+    let is_plain = |segment: &str| !matches!(segment, "" | "." | "..") && !segment.contains('\\');
+    text.split('/')
+        .all(is_plain)
+        .then_some(())
+        .ok_or("a folder within the site, without `..` and without `/` around it")
+}
+
+fn check_field_value(text: &str) -> Result<(), &'static str> {
+    let is_clean = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    is_clean.then_some(()).ok_or("visible ASCII characters only: it becomes the value of a header")
+}

@@ -1,0 +1,240 @@
+//! Diagnostics as text: drawn with their source lines for people, one JSON object a line for machines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use serde::Serialize;
+
+use super::position::{Position, Positions};
+use super::{Diagnostic, Place, Severity, Span};
+
+/// How many are drawn for a person unless asked otherwise.
+pub const SHOWN_COUNT_DEFAULT: usize = 50;
+
+/// A source line longer than this is cut around the span. Guessed: far wider than any screen.
+const LINE_BYTES_MAX: usize = 400;
+
+/// A span over more lines than this shows its first line only.
+const LINES_MAX: usize = 6;
+
+/// Whether a drawing has colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Paint {
+    /// Text alone.
+    Plain,
+    /// ANSI colours.
+    Color,
+}
+
+/// Finds a source file's text by its path.
+pub type FindText<'a> = &'a dyn Fn(&str) -> Option<Arc<str>>;
+
+/// Sorts by file and position, and leaves one of several that say the same of the same place.
+pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|a, b| {
+        let key = |d: &Diagnostic| (d.place.clone(), d.code, d.message.clone());
+        key(a).cmp(&key(b)).then_with(|| a.help.cmp(&b.help)).then_with(|| a.notes.cmp(&b.notes))
+    });
+    diagnostics.dedup_by(|b, a| a.place == b.place && a.code == b.code && a.message == b.message);
+}
+
+/// Draws the first `count_max` (0: all) for a person, errors before warnings if not all fit, in the given order, with
+/// the number of all at the end. Empty if there are none.
+pub fn draw_human(diagnostics: &[Diagnostic], find_text: FindText<'_>, count_max: usize, paint: Paint) -> String {
+    let texts = Texts::new(diagnostics, find_text);
+    let indexes = Indexes(texts.0.iter().map(|(path, text)| (&**path, Positions::new(text))).collect());
+    let mut drawn = String::new();
+    for diagnostic in choose(diagnostics, count_max) {
+        drawn.push_str(&draw_one(diagnostic, &indexes, paint));
+        drawn.push_str("\n\n");
+    }
+    let errors = diagnostics.iter().filter(|one| one.code.severity() == Severity::Error).count();
+    if let Some(count) = count_line(errors, diagnostics.len() - errors) {
+        drawn.push_str(&count);
+        if count_max > 0 && diagnostics.len() > count_max {
+            drawn.push_str(&["; ", &count_max.to_string(), " are shown, `--error-limit 0` shows all"].concat());
+        }
+        drawn.push('\n');
+    }
+    drawn
+}
+
+/// A diagnostic as a JSON object.
+#[derive(Serialize)]
+struct Record<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    severity: &'static str,
+    code: &'static str,
+    message: &'a str,
+    help: Option<&'a str>,
+}
+
+/// One JSON object a line: `file line column severity code message help`.
+///
+/// # Panics
+/// Never: texts and numbers are always JSON.
+pub fn draw_json(diagnostics: &[Diagnostic], find_text: FindText<'_>) -> String {
+    let texts = Texts::new(diagnostics, find_text);
+    let indexes = Indexes(texts.0.iter().map(|(path, text)| (&**path, Positions::new(text))).collect());
+    let mut lines = String::new();
+    for diagnostic in diagnostics {
+        let position = indexes.find(&diagnostic.place);
+        let record = Record {
+            file: &diagnostic.place.path,
+            line: position.line,
+            column: position.column,
+            severity: diagnostic.code.severity().name(),
+            code: diagnostic.code.name(),
+            message: &diagnostic.message,
+            help: diagnostic.help.as_deref(),
+        };
+        lines.push_str(&serde_json::to_string(&record).expect("texts and numbers are always JSON"));
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The texts of the files that diagnostics name.
+struct Texts(BTreeMap<Arc<str>, Arc<str>>);
+
+impl Texts {
+    fn new(diagnostics: &[Diagnostic], find_text: FindText<'_>) -> Self {
+        let mut texts = BTreeMap::new();
+        for diagnostic in diagnostics {
+            for place in std::iter::once(&diagnostic.place).chain(diagnostic.notes.iter().map(|(place, _)| place)) {
+                if !texts.contains_key(&place.path)
+                    && let Some(text) = find_text(&place.path)
+                {
+                    texts.insert(Arc::clone(&place.path), text);
+                }
+            }
+        }
+        Self(texts)
+    }
+}
+
+struct Indexes<'a>(BTreeMap<&'a str, Positions<'a>>);
+
+impl Indexes<'_> {
+    /// A file that has no text, such as an image, has its position 1:1.
+    fn find(&self, place: &Place) -> Position {
+        let first = Position { line: 1, column: 1 };
+        self.0.get(&*place.path).map_or(first, |positions| positions.find(place.span.start))
+    }
+}
+
+/// All of them, or the first `count_max` errors, filled up with the first warnings.
+fn choose(diagnostics: &[Diagnostic], count_max: usize) -> Vec<&Diagnostic> {
+    if count_max == 0 || diagnostics.len() <= count_max {
+        return diagnostics.iter().collect();
+    }
+    let errors = diagnostics.iter().filter(|one| one.code.severity() == Severity::Error).count();
+    let mut warnings_left = count_max.saturating_sub(errors);
+    let chosen = diagnostics.iter().filter(|one| match one.code.severity() {
+        Severity::Error => true,
+        Severity::Warning => {
+            let fits = warnings_left > 0;
+            warnings_left = warnings_left.saturating_sub(1);
+            fits
+        }
+    });
+    chosen.take(count_max).collect()
+}
+
+fn count_line(errors: usize, warnings: usize) -> Option<String> {
+    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    match (errors, warnings) {
+        (0, 0) => None,
+        (_, 0) => Some(plural(errors, "error")),
+        (0, _) => Some(plural(warnings, "warning")),
+        _ => Some(format!("{} and {}", plural(errors, "error"), plural(warnings, "warning"))),
+    }
+}
+
+fn draw_one(diagnostic: &Diagnostic, indexes: &Indexes<'_>, paint: Paint) -> String {
+    let level = match diagnostic.code.severity() {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(&diagnostic.message).id(diagnostic.code.name());
+    let mut group = Group::with_title(title);
+    group = with_excerpt(group, &diagnostic.place, None, indexes);
+    for (place, label) in &diagnostic.notes {
+        group = with_excerpt(group, place, Some(label), indexes);
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help));
+    }
+    let renderer = match paint {
+        Paint::Plain => Renderer::plain(),
+        Paint::Color => Renderer::styled(),
+    };
+    // The width only decides where long lines are cut, which `excerpt` has done already.
+    let drawn = renderer.term_width(DEFAULT_TERM_WIDTH + LINE_BYTES_MAX).render(&[group]);
+    drawn.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Adds a place: its name as `file:line:column`, and its line with the span underlined if the file is a text.
+fn with_excerpt<'a>(
+    mut group: Group<'a>,
+    place: &'a Place,
+    label: Option<&'a str>,
+    indexes: &Indexes<'a>,
+) -> Group<'a> {
+    let position = indexes.find(place);
+    let origin = Origin::path(&*place.path).line(position.line).char_column(position.column);
+    let Some(positions) = indexes.0.get(&*place.path) else {
+        group = group.element(origin);
+        return match label {
+            Some(label) => group.element(Level::NOTE.message(label)),
+            None => group,
+        };
+    };
+    let excerpt = Excerpt::cut(positions, place.span);
+    let kind = if label.is_some() { AnnotationKind::Context } else { AnnotationKind::Primary };
+    let annotation = kind.span(excerpt.span.start..excerpt.span.end).label(label);
+    let snippet = Snippet::source(excerpt.text).line_start(position.line).annotation(annotation);
+    if excerpt.is_cut_before {
+        // The snippet alone would count its columns from the cut.
+        group.element(origin).element(snippet)
+    } else {
+        group.element(snippet.path(&*place.path))
+    }
+}
+
+/// The lines of a span, cut to what can be shown.
+struct Excerpt {
+    text: String,
+    span: Span,
+    is_cut_before: bool,
+}
+
+impl Excerpt {
+    fn cut(positions: &Positions<'_>, span: Span) -> Self {
+        let text = positions.text();
+        let start = text.floor_char_boundary(span.start);
+        let mut end = text.floor_char_boundary(span.end.max(start));
+        let spanned = &text[start..end];
+        if let Some(line_end) = spanned.find('\n')
+            && (spanned.len() > LINE_BYTES_MAX || spanned.matches('\n').count() > LINES_MAX)
+        {
+            end = start + line_end;
+        }
+        end = end.min(text.ceil_char_boundary(start + LINE_BYTES_MAX));
+        let lines = positions.lines(Span::new(start, end));
+        let from = text.floor_char_boundary(lines.start.max(start.saturating_sub(LINE_BYTES_MAX / 4)));
+        let to = text.ceil_char_boundary(lines.end.min(end + LINE_BYTES_MAX / 4));
+        let before = if from > lines.start { "…" } else { "" };
+        let after = if to < lines.end { "…" } else { "" };
+        let shift = |offset: usize| offset - from + before.len();
+        Self {
+            text: format!("{before}{}{after}", &text[from..to]),
+            span: Span::new(shift(start), shift(end)),
+            is_cut_before: from > lines.start,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The name that was probably meant.
+
+/// Names longer than this get no suggestion: the work grows with the square of the length. Guessed.
+const NAME_CHARS_MAX: usize = 80;
+
+/// The candidate that is closest to `name`, if it is close enough to be meant; the first of several.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name: Vec<char> = name.chars().take(NAME_CHARS_MAX + 1).collect();
+    if name.len() > NAME_CHARS_MAX {
+        return None;
+    }
+    let mut best = None;
+    let mut best_distance = usize::MAX;
+    for candidate in candidates {
+        let letters: Vec<char> = candidate.chars().take(NAME_CHARS_MAX + 1).collect();
+        let bound = name.len().max(letters.len()).div_ceil(3);
+        if letters.len() > NAME_CHARS_MAX || name.len().abs_diff(letters.len()) > bound {
+            continue;
+        }
+        let distance = edit_distance(&name, &letters);
+        if distance > 0 && distance <= bound && distance < best_distance {
+            best_distance = distance;
+            best = Some(candidate);
+        }
+    }
+    best
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
+fn edit_distance(from: &[char], to: &[char]) -> usize {
+    let mut before_last = vec![0; to.len() + 1];
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    let mut current = vec![0; to.len() + 1];
+    for row in 0..from.len() {
+        current[0] = row + 1;
+        for column in 0..to.len() {
+            let replaced = last[column] + usize::from(from[row] != to[column]);
+            let mut distance = replaced.min(last[column + 1] + 1).min(current[column] + 1);
+            if row > 0 && column > 0 && from[row] == to[column - 1] && from[row - 1] == to[column] {
+                distance = distance.min(before_last[column - 1] + 1);
+            }
+            current[column + 1] = distance;
+        }
+        std::mem::swap(&mut before_last, &mut last);
+        std::mem::swap(&mut last, &mut current);
+    }
+    last[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_recognised_and_another_word_is_not() {
+        // A wrong guess costs more than none.
+        let names = ["card.html", "blog/card.html", "footer.html", "nav.html"];
+        assert_eq!(nearest("crad.html", names), Some("card.html"));
+        assert_eq!(nearest("foter.html", names), Some("footer.html"));
+        assert_eq!(nearest("gallery.html", names), None);
+        assert_eq!(nearest("titel", ["title", "date"]), Some("title"));
+        assert_eq!(nearest("x", ["title", "date"]), None);
+        assert_eq!(nearest(&"a".repeat(100_000), names), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! What a page says about itself before its text: fields in YAML between `---`, or in TOML between `+++`. It knows the
+//! fields that have a meaning and their types, and leaves all others as they are.
+
+mod known;
+mod toml_fields;
+mod value;
+mod yaml_fields;
+
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
+
+pub use value::{Field, Fields, Value};
+
+/// A page's fields, and where its text begins.
+#[derive(Clone, Default, Debug)]
+pub struct FrontMatter {
+    /// Those that could be read, in the order of the file.
+    pub fields: Fields,
+    /// The first byte after front matter.
+    pub body_start: usize,
+}
+
+/// Reads the front matter that a file begins with, if it does. What can't be read is reported and left out.
+pub fn parse(source: &SourceText) -> (FrontMatter, Vec<Diagnostic>) {
+    let text: &str = &source.text;
+    let mut mistakes = Mistakes { source, diagnostics: Vec::new() };
+    let fence = ["---", "+++"].into_iter().find(|fence| is_fence(first_line(text), fence));
+    let Some(fence) = fence else { return (FrontMatter::default(), mistakes.diagnostics) };
+    let start = (first_line(text).len() + 1).min(text.len());
+    let Some((end, body_start)) = find_end(text, start, fence) else {
+        let message = "front matter is never closed";
+        mistakes.report(Code::BadFrontMatter, Span::new(0, 3), message, &format!("end it with a line `{fence}`"));
+        return (FrontMatter { fields: Fields::default(), body_start: text.len() }, mistakes.diagnostics);
+    };
+    let span = Span::new(start, end);
+    let mut fields = match fence {
+        "---" => yaml_fields::read(span, &mut mistakes),
+        _ => toml_fields::read(span, &mut mistakes),
+    };
+    known::check(&mut fields, &mut mistakes);
+    (FrontMatter { fields, body_start }, mistakes.diagnostics)
+}
+
+/// What is wrong, with the file that it is wrong in.
+struct Mistakes<'a> {
+    source: &'a SourceText,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Mistakes<'_> {
+    fn report(&mut self, code: Code, span: Span, message: impl Into<String>, help: &str) {
+        let diagnostic = Diagnostic::new(code, self.source.place(span), message);
+        self.diagnostics.push(if help.is_empty() { diagnostic } else { diagnostic.with_help(help) });
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    &text[..text.find('\n').unwrap_or(text.len())]
+}
+
+fn is_fence(line: &str, fence: &str) -> bool {
+    line.strip_prefix(fence).is_some_and(|rest| rest.bytes().all(|byte| byte == b' ' || byte == b'\t'))
+}
+
+/// Where the fields end and where the text begins.
+fn find_end(text: &str, start: usize, fence: &str) -> Option<(usize, usize)> {
+    let mut at = start;
+    while at < text.len() {
+        let line = first_line(&text[at..]);
+        let next = (at + line.len() + 1).min(text.len());
+        if is_fence(line, fence) {
+            return Some((at, next));
+        }
+        at = next;
+    }
+    None
+}

@@ -1,0 +1,115 @@
+//! The fields that have a meaning, and what they may hold.
+
+use super::Mistakes;
+use super::value::{Field, Fields, Value};
+use crate::diagnostic::Code;
+
+#[derive(Clone, Copy)]
+enum Type {
+    Text,
+    Texts,
+    Date,
+    Flag,
+    Number,
+}
+
+const KNOWN: [(&str, Type); 16] = [
+    ("title", Type::Text),
+    ("date", Type::Date),
+    ("updated", Type::Date),
+    ("summary", Type::Text),
+    ("description", Type::Text),
+    ("category", Type::Text),
+    ("tags", Type::Texts),
+    ("draft", Type::Flag),
+    ("noindex", Type::Flag),
+    ("path", Type::Text),
+    ("aliases", Type::Texts),
+    ("canonical", Type::Text),
+    ("layout", Type::Text),
+    ("image", Type::Text),
+    ("weight", Type::Number),
+    ("author", Type::Text),
+];
+
+/// Reports known fields of a wrong type and takes them out, and warns of names that are almost known.
+pub(super) fn check(fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
+    for (name, field) in fields.iter() {
+        let is_known = KNOWN.iter().any(|(known, _)| *known == name);
+        let meant = KNOWN.iter().map(|(known, _)| *known).find(|known| is_slip(name, known));
+        if let Some(meant) = meant
+            && !is_known
+            && fields.get(meant).is_none()
+        {
+            let message = format!("the field `{name}` has no meaning, and is almost `{meant}`");
+            mistakes.report(Code::LikelyTypo, field.name_span, message, &format!("did you mean `{meant}`?"));
+        }
+    }
+    fields.retain(|name, field| match KNOWN.iter().find(|(known, _)| *known == name) {
+        Some((_, known)) => check_type(name, *known, field, mistakes),
+        None => true,
+    });
+}
+
+fn check_type(name: &str, known: Type, field: &Field, mistakes: &mut Mistakes<'_>) -> bool {
+    let value = &field.value;
+    let (is_right, needs, help) = match known {
+        Type::Text => (value.as_text().is_some(), "a text", "write one text, in quotes if need be"),
+        Type::Texts => (is_texts(value), "a list of texts", "write `[one, two]`"),
+        Type::Flag => (matches!(value, Value::Bool(_)), "`true` or `false`", "write it without quotes"),
+        Type::Number => (matches!(value, Value::Number(_)), "a number", "write it without quotes"),
+        Type::Date => (matches!(value, Value::Date(_)), "", ""),
+    };
+    if is_right {
+        return true;
+    }
+    if matches!(known, Type::Date) {
+        let message = format!("`{name}` is no date in ISO 8601");
+        let help = "write it like `2026-02-05` or `2026-02-05T10:30:00Z`";
+        mistakes.report(Code::BadDate, field.span, message, help);
+    } else {
+        mistakes.report(Code::BadFrontMatter, field.span, format!("`{name}` is not {needs}"), help);
+    }
+    false
+}
+
+fn is_texts(value: &Value) -> bool {
+    matches!(value, Value::List(items) if items.iter().all(|item| item.as_text().is_some()))
+}
+
+/// Whether one letter too many, too few or in the wrong place, or only the case, parts a name from a known one. In a
+/// short name one letter replaced makes another word: `data` is no `date`.
+fn is_slip(name: &str, known: &str) -> bool {
+    let (name, known) = (name.as_bytes(), known.as_bytes());
+    if name.eq_ignore_ascii_case(known) {
+        return name != known;
+    }
+    let same_start = name.iter().zip(known).take_while(|(a, b)| a == b).count();
+    let same_end = name.iter().rev().zip(known.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (name.len(), known.len()) {
+        (longer, length) if longer == length + 1 => same_start + same_end >= length,
+        (shorter, length) if shorter + 1 == length => same_start + same_end >= shorter,
+        (length, other) if length == other && same_start + same_end == length - 1 => length >= 5,
+        (length, other) if length == other && same_start + same_end == length - 2 => {
+            name[same_start] == known[same_start + 1] && name[same_start + 1] == known[same_start]
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_slip;
+
+    #[test]
+    fn a_slip_of_one_letter_is_recognised() {
+        // A warning for a field that is meant so would be noise in every build.
+        for slip in ["datee", "dat", "daet", "Date", "dtae"] {
+            assert!(is_slip(slip, "date"), "{slip}");
+        }
+        for other in ["date", "data", "d", "", "da", "gate"] {
+            assert!(!is_slip(other, "date"), "{other}");
+        }
+        assert!(is_slip("discription", "description"));
+    }
+}

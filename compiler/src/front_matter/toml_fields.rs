@@ -1,0 +1,49 @@
+//! Fields in TOML.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Mistakes;
+use super::value::{Field, Fields, Value};
+use crate::diagnostic::{Code, Span};
+
+/// Reads the fields in `span`.
+pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
+    let text = &mistakes.source.text[span.start..span.end];
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let range = error.span().unwrap_or_default();
+        let message = error.message().lines().next().unwrap_or_default().to_owned();
+        mistakes.report(Code::BadFrontMatter, place(span, range), message, "");
+    }
+    let mut entries: Vec<_> = table.into_inner().into_iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    let mut fields = Fields::default();
+    for (name, value) in entries {
+        let (name_span, value_span) = (place(span, name.span()), place(span, value.span()));
+        fields.insert(name.get_ref().to_string(), Field { value: convert(value), name_span, span: value_span });
+    }
+    fields
+}
+
+fn place(fields: Span, range: std::ops::Range<usize>) -> Span {
+    Span::new(fields.start + range.start, fields.start + range.end)
+}
+
+/// The depth of tables is bounded by the parser.
+fn convert(value: Spanned<DeValue<'_>>) -> Value {
+    match value.into_inner() {
+        DeValue::String(text) => Value::Text(text.into_owned()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(whole) => Value::Number(whole.to_string()),
+            Err(_) => Value::Text(number.as_str().to_owned()),
+        },
+        DeValue::Float(number) => Value::Number(number.as_str().to_owned()),
+        DeValue::Boolean(is_set) => Value::Bool(is_set),
+        DeValue::Datetime(date) => Value::of_plain(&date.to_string()).unwrap_or(Value::Bool(false)),
+        DeValue::Array(items) => Value::List(items.into_iter().map(convert).collect()),
+        DeValue::Table(fields) => Value::Map(
+            fields.into_iter().map(|(name, value)| (name.into_inner().into_owned(), convert(value))).collect(),
+        ),
+    }
+}

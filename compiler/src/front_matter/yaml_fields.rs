@@ -1,0 +1,221 @@
+//! Fields in YAML. They are split line by line, so that one that can't be read costs only itself, and a value without
+//! quotes may hold `: `, as in `title: Bespoke Elixir: a story`.
+
+use std::collections::BTreeMap;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use super::value::{Field, Fields, Value};
+use super::{Mistakes, first_line};
+use crate::diagnostic::{Code, Diagnostic, Span};
+
+/// Lists and maps in one another. Guessed: nobody nests front matter so deep by hand.
+const DEPTH_MAX: usize = 64;
+
+/// Reads the fields in `span`, which are whole lines.
+pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
+    let mut fields = Fields::default();
+    let mut seen: BTreeMap<String, Span> = BTreeMap::new();
+    for chunk in split(span, mistakes) {
+        if let Some(first) = seen.get(&chunk.name) {
+            let message = format!("the field `{}` is given twice", chunk.name);
+            let place = mistakes.source.place(chunk.name_span);
+            let diagnostic = Diagnostic::new(Code::BadFrontMatter, place, message).with_help("leave one of them");
+            let note = mistakes.source.place(*first);
+            mistakes.diagnostics.push(diagnostic.with_note(note, "it is given here first"));
+        } else {
+            seen.insert(chunk.name.clone(), chunk.name_span);
+            read_field(&chunk, &mut fields, mistakes);
+        }
+    }
+    fields
+}
+
+/// A field's lines.
+struct Chunk {
+    name: String,
+    name_span: Span,
+    /// All after the colon.
+    value: Span,
+}
+
+fn split(span: Span, mistakes: &mut Mistakes<'_>) -> Vec<Chunk> {
+    let text: &str = &mistakes.source.text[..span.end];
+    let mut chunks: Vec<Chunk> = Vec::new();
+    let mut at = span.start;
+    while at < span.end {
+        let line = first_line(&text[at..]);
+        let next = (at + line.len() + 1).min(span.end);
+        if is_continuation(line) {
+            match chunks.last_mut() {
+                Some(chunk) => chunk.value.end = next,
+                None if is_blank_or_comment(line) => {}
+                None => report_no_field(line, at, mistakes),
+            }
+        } else if let Some((name, name_length, colon)) = split_name(line) {
+            let name_span = Span::new(at, at + name_length);
+            chunks.push(Chunk { name, name_span, value: Span::new(at + colon + 1, next) });
+        } else {
+            report_no_field(line, at, mistakes);
+        }
+        at = next;
+    }
+    chunks
+}
+
+fn is_blank_or_comment(line: &str) -> bool {
+    let rest = line.trim_ascii_start();
+    rest.is_empty() || rest.starts_with('#')
+}
+
+/// Whether the line belongs to the field above: it is indented, an item of a list, the end of a list or map, or nothing.
+fn is_continuation(line: &str) -> bool {
+    is_blank_or_comment(line)
+        || line.starts_with([' ', '\t', ']', '}'])
+        || line.starts_with("- ")
+        || line.trim_ascii_end() == "-"
+}
+
+/// A field's name, how long it is as written, and where its colon stands.
+fn split_name(line: &str) -> Option<(String, usize, usize)> {
+    let quote = line.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let (name, length) = if let Some(quote) = quote {
+        let close = line[1..].find(quote)? + 1;
+        (&line[1..close], close + 1)
+    } else {
+        let length = line.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/')))?;
+        (&line[..length], length)
+    };
+    let colon = length + line[length..].len() - line[length..].trim_start_matches([' ', '\t']).len();
+    let is_field =
+        line[colon..].starts_with(':') && (line.len() == colon + 1 || line[colon + 1..].starts_with([' ', '\t']));
+    (is_field && !name.is_empty()).then(|| (name.to_owned(), length, colon))
+}
+
+fn report_no_field(line: &str, at: usize, mistakes: &mut Mistakes<'_>) {
+    let trimmed = line.trim_ascii();
+    let start = at + line.len() - line.trim_ascii_start().len();
+    let help = match trimmed.split_once(':') {
+        Some((name, _))
+            if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !name.is_empty() =>
+        {
+            format!("a blank is missing after `{name}:`")
+        }
+        _ => "a field is written `name: value`".to_owned(),
+    };
+    let span = Span::new(start, start + trimmed.len());
+    mistakes.report(Code::BadFrontMatter, span, "this line is no field", &help);
+}
+
+fn read_field(chunk: &Chunk, fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
+    let text = &mistakes.source.text[chunk.value.start..chunk.value.end];
+    let (value, span) = if let Some((start, plain)) = find_plain_line(text) {
+        let start = chunk.value.start + start;
+        (Value::of_plain(plain), Span::new(start, start + plain.len()))
+    } else {
+        let trimmed = text.trim_ascii();
+        let start = chunk.value.start + text.len() - text.trim_ascii_start().len();
+        match read_value(mistakes.source.text.get(chunk.name_span.start..chunk.value.end).unwrap_or_default()) {
+            Ok(value) => (value, Span::new(start, start + trimmed.len())),
+            Err(mistake) => {
+                let at = (chunk.name_span.start + mistake.at).min(chunk.value.end);
+                let length = mistakes.source.text[at..].chars().next().map_or(0, char::len_utf8);
+                let help = "a text with special characters stands in quotes";
+                let message = format!("`{}` can't be read: {}", chunk.name, mistake.message);
+                mistakes.report(Code::BadFrontMatter, Span::new(at, at + length), message, help);
+                return;
+            }
+        }
+    };
+    if let Some(value) = value {
+        fields.insert(chunk.name.clone(), Field { value, name_span: chunk.name_span, span });
+    }
+}
+
+/// A value that stands on one line without quotes, and where it begins. Whatever is in it is text.
+fn find_plain_line(text: &str) -> Option<(usize, &str)> {
+    let (line, others) = text.split_once('\n').unwrap_or((text, ""));
+    let start = line.len() - line.trim_ascii_start().len();
+    let value = &line[start..];
+    let begins_more = value.starts_with(['"', '\'', '[', '{', '|', '>', '&', '*', '!', '%', '@', '`'])
+        || ["- ", "? "].iter().any(|mark| value.starts_with(mark));
+    if begins_more || !others.lines().all(is_blank_or_comment) {
+        return None;
+    }
+    let comment = if value.starts_with('#') { Some(0) } else { value.find(" #") };
+    Some((start, value[..comment.unwrap_or(value.len())].trim_ascii_end()))
+}
+
+/// Why a value can't be read, and how many bytes from the field's beginning.
+struct Mistake {
+    at: usize,
+    message: String,
+}
+
+/// A list or a map that is still open, with the key that the next value has.
+enum Open {
+    List(Vec<Value>),
+    Map(BTreeMap<String, Value>, Option<String>),
+}
+
+/// Reads `name: value` and gives the value.
+fn read_value(text: &str) -> Result<Option<Value>, Mistake> {
+    let mut open: Vec<Open> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = match event {
+            Ok(found) => found,
+            Err(error) => {
+                let at = error.marker().byte_offset().unwrap_or_default();
+                return Err(Mistake { at, message: lower_first(&error.info()) });
+            }
+        };
+        let mistake =
+            |message: &str| Mistake { at: span.start.byte_offset().unwrap_or_default(), message: message.to_owned() };
+        let done = match event {
+            Event::SequenceStart(..) if open.len() <= DEPTH_MAX => {
+                open.push(Open::List(Vec::new()));
+                continue;
+            }
+            Event::MappingStart(..) if open.len() <= DEPTH_MAX => {
+                open.push(Open::Map(BTreeMap::new(), None));
+                continue;
+            }
+            Event::SequenceStart(..) | Event::MappingStart(..) => return Err(mistake("it is nested too deep")),
+            Event::Scalar(text, style, ..) => match (&style, open.last_mut()) {
+                (_, Some(Open::Map(map, key @ None))) => {
+                    if map.contains_key(&*text) {
+                        return Err(mistake(&format!("the key `{text}` is given twice")));
+                    }
+                    *key = Some(text.into_owned());
+                    continue;
+                }
+                (ScalarStyle::Plain, _) => Value::of_plain(&text),
+                _ => Some(Value::Text(text.trim_end_matches('\n').to_owned())),
+            },
+            Event::SequenceEnd | Event::MappingEnd => match open.pop() {
+                Some(Open::List(items)) => Some(Value::List(items)),
+                Some(Open::Map(mut map, _)) if open.is_empty() => return Ok(map.pop_first().map(|(_, value)| value)),
+                Some(Open::Map(map, _)) => Some(Value::Map(map)),
+                None => None,
+            },
+            Event::Alias(_) => return Err(mistake("names of other values (`*name`) aren't known here")),
+            _ => continue,
+        };
+        match open.last_mut() {
+            Some(Open::List(items)) => items.extend(done),
+            Some(Open::Map(_, None)) => return Err(mistake("a key is one text")),
+            Some(Open::Map(map, key)) => {
+                if let (Some(key), Some(value)) = (key.take(), done) {
+                    map.insert(key, value);
+                }
+            }
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+fn lower_first(message: &str) -> String {
+    let mut letters = message.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}

@@ -1,0 +1,54 @@
+//! Reading finished HTML.
+
+mod links;
+
+use html5gum::{DefaultEmitter, Token, Tokenizer};
+
+pub use links::{HtmlUrl, find_urls};
+
+/// A heading that can be linked to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heading {
+    /// 1 to 6.
+    pub level: u8,
+    /// Its `id`.
+    pub id: String,
+    /// What it says, without markup; not escaped.
+    pub text: String,
+}
+
+/// All headings that have an `id`, in order.
+pub fn find_headings(html: &str) -> Vec<Heading> {
+    let mut headings = Vec::new();
+    let mut open: Option<Heading> = None;
+    let tokens = Tokenizer::new_with_emitter(html, DefaultEmitter::default()).map_while(Result::ok);
+    for token in tokens {
+        match token {
+            Token::StartTag(tag) => {
+                if let Some(level) = heading_level(&tag.name) {
+                    let id = tag.attributes.get(b"id".as_slice());
+                    open = id.map(|id| Heading {
+                        level,
+                        id: String::from_utf8_lossy(id).into_owned(),
+                        text: String::new(),
+                    });
+                }
+            }
+            Token::EndTag(tag) if heading_level(&tag.name).is_some() => headings.extend(open.take()),
+            Token::String(text) => {
+                if let Some(heading) = &mut open {
+                    heading.text.push_str(&String::from_utf8_lossy(&text));
+                }
+            }
+            _ => {}
+        }
+    }
+    headings
+}
+
+fn heading_level(name: &[u8]) -> Option<u8> {
+    match name {
+        [b'h', digit @ b'1'..=b'6'] => Some(digit - b'0'),
+        _ => None,
+    }
+}

@@ -1,0 +1,139 @@
+//! Where finished HTML names URLs: the values of the attributes that hold them.
+
+use std::ops::Range;
+
+use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
+
+/// One URL in finished HTML.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HtmlUrl {
+    /// The URL with its character references resolved.
+    pub url: String,
+    /// Where it stands, quotes not included.
+    pub range: Range<usize>,
+}
+
+/// Elements and their attributes that hold one URL (HTML, “Attributes”).
+const URL_ATTRIBUTES: [(&[u8], &[u8]); 14] = [
+    (b"a", b"href"),
+    (b"area", b"href"),
+    (b"audio", b"src"),
+    (b"embed", b"src"),
+    (b"iframe", b"src"),
+    (b"img", b"src"),
+    (b"input", b"src"),
+    (b"link", b"href"),
+    (b"object", b"data"),
+    (b"script", b"src"),
+    (b"source", b"src"),
+    (b"track", b"src"),
+    (b"video", b"poster"),
+    (b"video", b"src"),
+];
+
+/// All URLs that a page names in attributes, in order, each candidate of a `srcset` by itself.
+pub fn find_urls(html: &str) -> Vec<HtmlUrl> {
+    let mut urls = Vec::new();
+    let mut emitter = DefaultEmitter::<usize>::new_with_span();
+    // Without it text within scripts and styles would be read as tags.
+    emitter.naively_switch_states(true);
+    for token in Tokenizer::new_with_emitter(html, emitter).map_while(Result::ok) {
+        if let Token::StartTag(tag) = token {
+            add_urls(html, &tag, &mut urls);
+        }
+    }
+    urls.sort_by_key(|url| url.range.start);
+    urls
+}
+
+fn add_urls(html: &str, tag: &StartTag<usize>, urls: &mut Vec<HtmlUrl>) {
+    for (name, value) in &tag.attributes {
+        let name = name.as_slice();
+        let is_srcset = matches!(name, b"srcset" | b"imagesrcset");
+        if !is_srcset
+            && !URL_ATTRIBUTES.iter().any(|(element, attribute)| *element == tag.name.as_slice() && *attribute == name)
+        {
+            continue;
+        }
+        let Some(range) = value_range(html, value.span.start, tag.span.end) else { continue };
+        if is_srcset {
+            urls.extend(candidates(html, range));
+        } else {
+            let url = String::from_utf8_lossy(&value.value).into_owned();
+            urls.push(HtmlUrl { url, range });
+        }
+    }
+}
+
+/// The value of the attribute whose name begins at `start`: what stands after `=`, without quotes.
+fn value_range(html: &str, start: usize, tag_end: usize) -> Option<Range<usize>> {
+    let text = html.get(start..tag_end)?;
+    let name_end = text.find(|c: char| c == '=' || c == '>' || c == '/' || c.is_ascii_whitespace())?;
+    let after_name = text[name_end..].trim_ascii_start().strip_prefix('=')?.trim_ascii_start();
+    let value_start = start + text.len() - after_name.len();
+    let (value_start, len) = match after_name.as_bytes().first()? {
+        quote @ (b'"' | b'\'') => (value_start + 1, after_name[1..].find(char::from(*quote))?),
+        _ => (value_start, after_name.find(|c: char| c == '>' || c.is_ascii_whitespace())?),
+    };
+    Some(value_start..value_start + len)
+}
+
+/// The URLs of a `srcset`: each up to a blank, or to the comma that ends its candidate.
+fn candidates(html: &str, range: Range<usize>) -> Vec<HtmlUrl> {
+    let mut urls = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let rest = &html[at..range.end];
+        let start = at + rest.len() - rest.trim_start_matches([' ', '\n', '\t', '\r', '\u{c}', ',']).len();
+        let candidate = &html[start..range.end];
+        let blank = candidate.find(|c: char| c.is_ascii_whitespace()).unwrap_or(candidate.len());
+        let url = candidate[..blank].trim_end_matches(',');
+        if !url.is_empty() {
+            urls.push(HtmlUrl { url: url.replace("&amp;", "&"), range: start..start + url.len() });
+        }
+        // A URL that ends with a comma has no descriptor; otherwise one follows up to the next comma.
+        let descriptor_len =
+            if url.len() < blank { 0 } else { candidate[blank..].find(',').unwrap_or(candidate.len() - blank) };
+        at = (start + blank + descriptor_len).max(at + 1);
+        while at < range.end && !html.is_char_boundary(at) {
+            at += 1;
+        }
+    }
+    urls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(html: &str) -> Vec<(String, String)> {
+        find_urls(html).into_iter().map(|url| (html[url.range].to_owned(), url.url)).collect()
+    }
+
+    fn same(texts: &[&str]) -> Vec<(String, String)> {
+        texts.iter().map(|text| ((*text).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn urls_are_found_with_every_kind_of_quote() {
+        assert_eq!(
+            urls("<a href=\"/x\">é</a><A HREF='/y'><a class=b href=/z>q</a><a href = \"/w\" >"),
+            same(&["/x", "/y", "/z", "/w"])
+        );
+        assert_eq!(urls("<a href=\"a&amp;b\">"), [("a&amp;b".to_owned(), "a&b".to_owned())]);
+        assert_eq!(urls("<a href><a href=><a title=\"href=x\"><p href=x><a href=\"\">"), same(&["", ""]));
+    }
+
+    #[test]
+    fn scripts_styles_and_comments_hold_no_urls() {
+        assert_eq!(urls("<script>'<a href=\"/x\">'</script><style>/*<img src=y>*/</style><!-- <a href=z> -->"), []);
+        assert_eq!(urls("<script src=a.js></script><img src=b.png>"), same(&["a.js", "b.png"]));
+    }
+
+    #[test]
+    fn each_candidate_of_a_srcset_is_a_url() {
+        assert_eq!(urls("<img srcset=\"a.jpg 1x, b.jpg 2x\">"), same(&["a.jpg", "b.jpg"]));
+        assert_eq!(urls("<source srcset=\" a.jpg , b,c.jpg 100w,\n d.jpg\">"), same(&["a.jpg", "b,c.jpg", "d.jpg"]));
+        assert_eq!(urls("<img srcset=\"\"><img srcset=\",, ,\">"), []);
+    }
+}

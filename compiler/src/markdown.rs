@@ -1,0 +1,168 @@
+//! Markdown pages: the texts of a parsed template become HTML, and its tags stay where they were. Each body, slot and
+//! branch is a Markdown text of its own. Headings get their ids here, images become nodes, and every link is known with
+//! its place in the source.
+
+mod html;
+mod tokens;
+
+use std::collections::BTreeMap;
+
+use comrak::{Anchorizer, Options};
+
+use crate::config;
+use crate::diagnostic::{Diagnostic, Span};
+use crate::template::{Block, Body, Node, Template};
+
+use html::write_html;
+use tokens::{Piece, Shape, Text, margin_of};
+
+/// A link that Markdown wrote.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// Its destination as text, placeholders left out.
+    pub url: String,
+    /// Where it stands in the source.
+    pub span: Span,
+}
+
+/// A Markdown page as a template of HTML.
+#[derive(Clone, Debug)]
+pub struct MarkdownPage {
+    /// The page, rendered like any other.
+    pub template: Template,
+    /// All links in it, in order.
+    pub links: Vec<Link>,
+}
+
+/// What all texts of a page have in common.
+struct Shared<'a> {
+    template: &'a Template,
+    options: Options<'static>,
+    settings: &'a config::Markdown,
+    anchors: Anchorizer,
+    links: Vec<Link>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Turns the texts of a Markdown page into HTML.
+pub fn to_html<'a>(template: &'a Template, settings: &'a config::Markdown) -> (MarkdownPage, Vec<Diagnostic>) {
+    let mut shared = Shared {
+        template,
+        options: comrak_options(settings),
+        settings,
+        anchors: Anchorizer::new(),
+        links: Vec::new(),
+        diagnostics: Vec::new(),
+    };
+    // Ids are given in the order of the source, and blocks end in another.
+    let mut blocks: Vec<(Block, Shape)> =
+        template.blocks.iter().map(|block| (*block, shape_of(template, *block))).collect();
+    blocks.push((template.root, Shape::Document));
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|index| (blocks[*index].0.span.start, std::cmp::Reverse(blocks[*index].0.span.end)));
+    let mut written: Vec<Vec<Piece>> = blocks.iter().map(|_| Vec::new()).collect();
+    for index in order {
+        let (block, shape) = blocks[index];
+        written[index] = convert(block, shape, &mut shared);
+    }
+    let mut assembly = Assembly { nodes: Vec::new(), made: String::new(), blocks: BTreeMap::new() };
+    for ((block, _), pieces) in blocks.iter().zip(written) {
+        assembly.push_block(*block, pieces);
+    }
+    let Assembly { nodes, made, blocks: by_span } = assembly;
+    let made = Template {
+        source: template.source.clone(),
+        kind: template.kind,
+        root: by_span[&key(template.root)],
+        asks: template.asks.clone(),
+        blocks: by_span.into_values().collect(),
+        nodes,
+        made,
+    };
+    (MarkdownPage { template: made, links: shared.links }, shared.diagnostics)
+}
+
+/// A text that begins with a line end is a document of its own, any other is a piece of a line.
+fn shape_of(template: &Template, block: Block) -> Shape {
+    let text = template.text(block.span);
+    if text.trim_start_matches([' ', '\t']).starts_with('\n') { Shape::Document } else { Shape::Inline }
+}
+
+fn convert(block: Block, shape: Shape, shared: &mut Shared<'_>) -> Vec<Piece> {
+    let template = shared.template;
+    let nodes = template.nodes(block);
+    let is_blank = |node: &Node| matches!(node, Node::Text(span) if template.text(*span).trim_ascii().is_empty());
+    if nodes.iter().all(is_blank) {
+        return nodes.iter().cloned().map(Piece::Node).collect();
+    }
+    let margin = margin_of(template, block, shape);
+    let text = Text::new(template, block, shape, margin);
+    write_html(&text, shared)
+}
+
+fn comrak_options(settings: &config::Markdown) -> Options<'static> {
+    let mut options = Options::default();
+    options.extension.strikethrough = true;
+    options.extension.table = true;
+    options.extension.autolink = true;
+    options.extension.tasklist = true;
+    options.extension.footnotes = true;
+    options.extension.alerts = true;
+    options.parse.smart = settings.smart_punctuation;
+    options.render.r#unsafe = true;
+    options
+}
+
+/// The nodes of the new template.
+struct Assembly {
+    nodes: Vec<Node>,
+    made: String,
+    /// The new blocks by what they were read from.
+    blocks: BTreeMap<(usize, usize), Block>,
+}
+
+fn key(block: Block) -> (usize, usize) {
+    (block.span.start, block.span.end)
+}
+
+impl Assembly {
+    /// Adds a block. Those that stand in it have been added before.
+    fn push_block(&mut self, block: Block, pieces: Vec<Piece>) {
+        let first = self.nodes.len();
+        for piece in pieces {
+            match piece {
+                Piece::Html(text) => {
+                    let start = self.made.len();
+                    self.made.push_str(&text);
+                    self.nodes.push(Node::Made(Span::new(start, self.made.len())));
+                }
+                Piece::Node(mut node) => {
+                    self.move_blocks(&mut node);
+                    self.nodes.push(node);
+                }
+            }
+        }
+        let moved = Block { first, end: self.nodes.len(), span: block.span };
+        self.blocks.insert(key(block), moved);
+    }
+
+    fn move_blocks(&self, node: &mut Node) {
+        let moved = |block: &mut Block| {
+            if let Some(new) = self.blocks.get(&key(*block)) {
+                *block = *new;
+            }
+        };
+        match node {
+            Node::If(branch) => {
+                moved(&mut branch.then);
+                moved(&mut branch.otherwise);
+            }
+            Node::Tag(tag) => match &mut tag.body {
+                Some(Body::Slots(slots)) => slots.iter_mut().for_each(|slot| moved(&mut slot.block)),
+                Some(Body::Whole { block, .. }) => moved(block),
+                Some(Body::Blank) | None => {}
+            },
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a build leaves on the disk. Each file is written beside its place, made durable and renamed, so that whatever
+//! happens the last good one stays.
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bundle::PackedBundle;
+
+/// The file that is served.
+pub const BUNDLE_NAME: &str = "site.bundle";
+
+/// Why a build's files could not be written.
+#[derive(Debug)]
+pub struct WriteDistError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for WriteDistError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "can't write `{}`: {}", self.path.display(), self.error)
+    }
+}
+
+impl std::error::Error for WriteDistError {}
+
+/// Writes the files of a build into a folder, the bundle last. The folder itself is never replaced: a running server
+/// watches it.
+///
+/// # Errors
+/// What the system said of the first file that could not be written; the files of the build before are still there.
+pub fn write_dist(folder: &Path, texts: &[(&str, String)], bundle: &PackedBundle) -> Result<(), WriteDistError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| WriteDistError { path, error }
+    };
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    let handle = File::open(folder).map_err(failed(folder))?;
+    handle.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => failed(folder)(io::Error::other("another build is writing there")),
+        TryLockError::Error(error) => failed(folder)(error),
+    })?;
+    let mut waiting = Waiting(Vec::new());
+    for (name, text) in texts {
+        waiting.write(folder, name, |file| file.write_all(text.as_bytes()))?;
+    }
+    waiting.write(folder, BUNDLE_NAME, |file| {
+        let mut buffered = io::BufWriter::with_capacity(1 << 20, file);
+        bundle.write_to(&mut buffered)?;
+        buffered.flush()
+    })?;
+    waiting.rename_all()?;
+    handle.sync_all().map_err(failed(folder))
+}
+
+/// Files written beside their places: (where it is, where it belongs). Those that never got there are removed.
+struct Waiting(Vec<(PathBuf, PathBuf)>);
+
+impl Waiting {
+    fn write(
+        &mut self,
+        folder: &Path,
+        name: &str,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), WriteDistError> {
+        let beside = folder.join(format!(".{name}.tmp"));
+        self.0.push((beside.clone(), folder.join(name)));
+        let result = File::create(&beside).and_then(|mut file| write(&mut file).and_then(|()| file.sync_all()));
+        result.map_err(|error| WriteDistError { path: beside, error })
+    }
+
+    /// Puts all files in place in the order in which they were written.
+    fn rename_all(mut self) -> Result<(), WriteDistError> {
+        for (beside, path) in std::mem::take(&mut self.0) {
+            fs::rename(&beside, &path).map_err(|error| WriteDistError { path, error })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        for (beside, _) in &self.0 {
+            // The build has failed already, and that is reported; a left-over is overwritten by the next.
+            drop(fs::remove_file(beside));
+        }
+    }
+}

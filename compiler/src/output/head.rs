@@ -1,0 +1,218 @@
+//! The written head of an answer: the one place that turns what is known of a route into HTTP fields. A head holds what is
+//! the same for every request; the server adds `Date`, `Connection`, `X-Request-Id` and a redirect's `Location`.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use bundle::{Digest, Encoding, HeadParts};
+
+use crate::config::Security;
+
+/// How long an answer may be kept (RFC 9111 section 5.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caching {
+    /// A year, without asking: the URL names the content.
+    Immutable,
+    /// To be asked about each time.
+    Revalidate,
+}
+
+/// What a head is made of, but for coding and body.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadFields<'a> {
+    /// The status of the answer.
+    pub status: u16,
+    /// `Content-Type`.
+    pub media_type: &'a str,
+    /// `Cache-Control`.
+    pub caching: Caching,
+    /// There is more than one coding: `Vary: Accept-Encoding`.
+    pub varies: bool,
+    /// `X-Robots-Tag: noindex`.
+    pub noindex: bool,
+    /// `Last-Modified`, in seconds since 1970.
+    pub last_modified: Option<u64>,
+    /// The site's own fields.
+    pub security: &'a Security,
+}
+
+/// Hexadecimal digits of an entity tag: 128 bits.
+const ETAG_DIGITS: usize = 32;
+
+impl HeadFields<'_> {
+    /// Writes the head for one coding of a body.
+    pub fn write(&self, encoding: Encoding, body: &[u8]) -> HeadParts {
+        let mut content = field("Content-Type", self.media_type);
+        if encoding != Encoding::Identity {
+            content += &field("Content-Encoding", encoding.token());
+        }
+        let mut shared = self.shared_fields();
+        if self.status == 200 {
+            content += "Accept-Ranges: bytes\r\n";
+            // Everything that a returning visitor should learn of is covered, dates alone are not.
+            let covered = [content.as_bytes(), b"\n", shared.as_bytes(), b"\n", body];
+            let etag = Digest::of_pieces(covered).hex(ETAG_DIGITS);
+            shared.insert_str(0, &format!("ETag: \"{etag}\"\r\n"));
+            if let Some(seconds) = self.last_modified {
+                let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+                content += &field("Last-Modified", &httpdate::fmt_http_date(time));
+            }
+        }
+        HeadParts {
+            status_line: format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status)),
+            length: format!("Content-Length: {}\r\n", body.len()),
+            content,
+            shared,
+        }
+    }
+
+    /// The fields that a 304 repeats, but for the entity tag.
+    fn shared_fields(&self) -> String {
+        let mut shared = field(
+            "Cache-Control",
+            match self.caching {
+                Caching::Immutable => "public, max-age=31536000, immutable",
+                Caching::Revalidate => "public, max-age=0, must-revalidate",
+            },
+        );
+        if self.varies {
+            shared += "Vary: Accept-Encoding\r\n";
+        }
+        if self.noindex {
+            shared += "X-Robots-Tag: noindex\r\n";
+        }
+        shared += "X-Content-Type-Options: nosniff\r\n";
+        let Security { hsts, referrer_policy, frame_options } = self.security;
+        for (name, value) in [("Referrer-Policy", referrer_policy), ("X-Frame-Options", frame_options)] {
+            if !value.is_empty() {
+                shared += &field(name, value);
+            }
+        }
+        if *hsts {
+            shared += "Strict-Transport-Security: max-age=63072000; includeSubDomains\r\n";
+        }
+        shared
+    }
+}
+
+fn field(name: &str, value: &str) -> String {
+    let mut line = String::with_capacity(name.len() + value.len() + 4);
+    write!(line, "{name}: {value}\r\n").expect("writing to a string can't fail");
+    line
+}
+
+/// The words after a status (RFC 9110 section 15); clients ignore them.
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        301 => "Moved Permanently",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        404 => "Not Found",
+        410 => "Gone",
+        _ => "Unknown",
+    }
+}
+
+/// The media type of a file by its extension, texts with their encoding.
+pub fn media_type(extension: &str) -> String {
+    let guess = mime_guess::from_ext(extension).first_or_octet_stream();
+    let is_text = guess.type_() == "text" || matches!(guess.essence_str(), "application/json" | "application/xml");
+    if is_text { format!("{}; charset=utf-8", guess.essence_str()) } else { guess.essence_str().to_owned() }
+}
+
+/// Whether bodies of a type are worth compressing: images, films and archives are compressed already.
+pub(super) fn is_compressible(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    let is_compressible_application = [
+        "application/json",
+        "application/javascript",
+        "application/manifest+json",
+        "application/wasm",
+        "application/xml",
+        "application/vnd.ms-fontobject",
+        "font/otf",
+        "font/ttf",
+        "image/bmp",
+        "image/svg+xml",
+        "image/x-icon",
+        "image/vnd.microsoft.icon",
+    ]
+    .contains(&essence);
+    essence.starts_with("text/")
+        || essence.ends_with("+xml")
+        || essence.ends_with("+json")
+        || is_compressible_application
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn security() -> Security {
+        Security { hsts: false, referrer_policy: "no-referrer".to_owned(), frame_options: String::new() }
+    }
+
+    fn fields(security: &Security) -> HeadFields<'_> {
+        HeadFields {
+            status: 200,
+            media_type: "text/html; charset=utf-8",
+            caching: Caching::Revalidate,
+            varies: true,
+            noindex: false,
+            last_modified: None,
+            security,
+        }
+    }
+
+    #[test]
+    fn a_head_has_its_fields_where_a_304_and_a_206_need_them() {
+        let security = security();
+        let head = fields(&security).write(Encoding::Gzip, b"body");
+        assert_eq!(head.status_line, "HTTP/1.1 200 OK\r\n");
+        assert_eq!(head.length, "Content-Length: 4\r\n");
+        let content = "Content-Type: text/html; charset=utf-8\r\nContent-Encoding: gzip\r\nAccept-Ranges: bytes\r\n";
+        assert_eq!(head.content, content);
+        let (etag, rest) = head.shared.split_once("\r\n").unwrap();
+        assert!(etag.starts_with("ETag: \"") && etag.len() == "ETag: \"\"".len() + 32, "{etag}");
+        assert_eq!(
+            rest,
+            "Cache-Control: public, max-age=0, must-revalidate\r\nVary: Accept-Encoding\r\n\
+             X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+        );
+    }
+
+    #[test]
+    fn the_entity_tag_covers_coding_body_and_fields_but_no_date() {
+        // Without it a deploy that changes only headers would never reach a returning visitor.
+        let security = security();
+        let base = fields(&security);
+        let tag = |fields: HeadFields<'_>, encoding, body: &[u8]| fields.write(encoding, body).shared[..40].to_owned();
+        let original = tag(base, Encoding::Identity, b"body");
+        assert_eq!(original, tag(HeadFields { last_modified: Some(1), ..base }, Encoding::Identity, b"body"));
+        assert_ne!(original, tag(base, Encoding::Gzip, b"body"));
+        assert_ne!(original, tag(base, Encoding::Identity, b"other"));
+        assert_ne!(original, tag(HeadFields { noindex: true, ..base }, Encoding::Identity, b"body"));
+        assert_ne!(original, tag(HeadFields { media_type: "text/plain", ..base }, Encoding::Identity, b"body"));
+    }
+
+    #[test]
+    fn only_a_200_can_be_revalidated() {
+        let security = security();
+        let head =
+            HeadFields { status: 404, last_modified: Some(0), ..fields(&security) }.write(Encoding::Identity, b"");
+        assert!(!head.shared.contains("ETag") && !head.content.contains("Last-Modified"));
+        let dated = HeadFields { last_modified: Some(0), ..fields(&security) }.write(Encoding::Identity, b"");
+        assert!(dated.content.contains("Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n"));
+    }
+
+    #[test]
+    fn texts_have_their_encoding_and_unknown_files_are_bytes() {
+        assert_eq!(media_type("css"), "text/css; charset=utf-8");
+        assert_eq!(media_type("js"), "text/javascript; charset=utf-8");
+        assert_eq!(media_type("svg"), "image/svg+xml");
+        assert_eq!(media_type("woff2"), "font/woff2");
+        assert_eq!(media_type("unheard-of"), "application/octet-stream");
+    }
+}

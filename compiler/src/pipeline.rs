@@ -1,0 +1,153 @@
+//! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
+
+use std::sync::Arc;
+
+use bundle::RouteKind;
+use rayon::prelude::*;
+
+use crate::assets::{AssetManifest, AssetNames};
+use crate::config::Config;
+use crate::diagnostic::{self, Diagnostic, Severity};
+use crate::output::{Output, Published, media_type};
+use crate::render::{Links, Rendered, render_page};
+use crate::site::{self, LinkTargets, Page, RoutePath, Selection, Site};
+use crate::source::{SourceFile, Sources};
+use crate::template::TemplateSet;
+
+/// What a build is told besides its sources.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BuildOptions {
+    /// Whether pages name assets by their digest.
+    pub asset_names: AssetNames,
+    /// Whether compressed variants are made.
+    pub compress: bool,
+    /// Which pages are published.
+    pub selection: Selection,
+    /// The time of the build in seconds since 1970, if it is to be told to visitors.
+    pub time: Option<u64>,
+}
+
+/// What a build made, as far as it could.
+#[derive(Debug)]
+pub struct Built {
+    /// Everything to publish; `None` if there are errors.
+    pub output: Option<Output>,
+    /// Static files by their public names.
+    pub manifest: AssetManifest,
+    /// Everything that is wrong, sorted by file and position.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What there was.
+    pub counts: Counts,
+}
+
+/// How many there were of what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Counts {
+    /// Pages that are published.
+    pub pages: usize,
+    /// Those of them that are blog posts.
+    pub posts: usize,
+    /// Drafts that were left out.
+    pub drafts_left_out: usize,
+    /// Pages dated after today that were left out.
+    pub future_left_out: usize,
+    /// Files under `static/`, and files among the pages.
+    pub files: usize,
+}
+
+/// Builds a site.
+pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Built {
+    let (templates, mut diagnostics) = TemplateSet::parse(&sources.templates);
+    let (site, mistakes) = Site::read(&sources.content, config, options.selection);
+    diagnostics.extend(mistakes);
+    let (manifest, mistakes) = AssetManifest::build(&sources.static_files, &sources.content, options.asset_names);
+    diagnostics.extend(mistakes);
+    diagnostics.extend(site::check_unique(&site, &sources.content, config, asset_paths(&manifest)));
+    let targets = LinkTargets::new(&site, &sources.content, config, asset_paths(&manifest).map(|(path, _)| path));
+    let links = Links { targets: &targets, templates: &templates, is_checked: config.check_internal_links };
+    let rendered: Vec<Rendered> = site
+        .pages
+        .par_iter()
+        .map(|page| links.resolve(page, render_page(page, &site, &templates, &manifest)))
+        .collect();
+    diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
+    diagnostics
+        .extend(templates.find_unused(rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str))));
+    diagnostic::sort(&mut diagnostics);
+    let counts = Counts {
+        pages: site.pages.len(),
+        posts: site.posts.len(),
+        drafts_left_out: site.draft_count,
+        future_left_out: site.future_count,
+        files: sources.static_files.len() + other_files(sources).count(),
+    };
+    let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.code.severity() == Severity::Error);
+    let output = is_sound.then(|| Output {
+        published: publish(sources, config, &site, rendered, &manifest),
+        compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
+        security: config.security.clone(),
+        last_modified: options.time,
+        settings: Output::settings(config),
+        build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
+    });
+    Built { output, manifest, diagnostics, counts }
+}
+
+/// Files among the pages that are published where they stand.
+fn other_files(sources: &Sources) -> impl Iterator<Item = &SourceFile> {
+    sources.content.iter().filter(|file| !site::is_page(file))
+}
+
+/// The public paths of static files, each with the file it comes from.
+fn asset_paths(manifest: &AssetManifest) -> impl Iterator<Item = (&str, &str)> {
+    let digested = manifest.iter().filter_map(|asset| Some((asset, asset.digested_path.as_deref()?)));
+    digested.flat_map(|(asset, digested)| [asset.path.as_str(), digested].map(|path| (path, &*asset.source_path)))
+}
+
+/// Everything at its URL: pages, redirects, files among the pages, static files under both their names.
+fn publish(
+    sources: &Sources,
+    config: &Config,
+    site: &Site,
+    rendered: Vec<Rendered>,
+    manifest: &AssetManifest,
+) -> Vec<Published> {
+    let mut published = Vec::new();
+    for (page, rendered) in site.pages.iter().zip(rendered) {
+        published.push(publish_page(page, rendered.text));
+        let aliases = page.aliases.iter();
+        published
+            .extend(aliases.map(|(alias, _)| Published::redirect(alias.as_str().to_owned(), 301, page.url.clone())));
+    }
+    for redirect in &config.redirects {
+        let from =
+            RoutePath::parse(&redirect.from).map_or_else(|_| redirect.from.clone(), |route| route.as_str().to_owned());
+        published.push(Published::redirect(from, redirect.status, redirect.to.clone()));
+    }
+    for file in other_files(sources) {
+        let path = format!("/{}", file.name);
+        published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(&file.bytes)));
+    }
+    for asset in manifest.iter() {
+        let extension = asset.path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+        if let Some(digested) = &asset.digested_path {
+            for (path, kind) in [(digested, RouteKind::Asset), (&asset.path, RouteKind::File)] {
+                let bytes = Arc::clone(&asset.bytes);
+                published.push(Published::new(path.clone(), kind, media_type(&extension), bytes));
+            }
+        }
+    }
+    published
+}
+
+fn publish_page(page: &Page, text: String) -> Published {
+    let is_not_found_page = page.route.as_str() == "/404";
+    let slash = if page.url.ends_with('/') && !page.route.is_root() { "/" } else { "" };
+    let path = format!("{}{slash}", page.route.as_str());
+    let body = text.into_bytes().into();
+    Published {
+        status: if is_not_found_page { 404 } else { 200 },
+        noindex: page.has_flag("noindex"),
+        ..Published::new(path, RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
+    }
+}

@@ -1,0 +1,468 @@
+//! A page's template and its partials to text. The tags that are being rendered stand on a vector, so that their depth
+//! costs no stack; a body is rendered before the partial that it is passed to.
+
+mod escape;
+mod image;
+mod links;
+mod markup;
+mod scope;
+mod toc;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use crate::assets::AssetManifest;
+use crate::diagnostic::{Code, Diagnostic, Place, Span};
+use crate::front_matter::Value as FieldValue;
+use crate::site::{Item, Page, Query, Site};
+use crate::template::{
+    Asset, Block, Body, Each, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
+};
+
+pub use links::Links;
+
+use escape::push_escaped;
+use markup::{Markup, ValueId};
+use scope::{Caller, Found, Scope};
+
+/// The most that a page may have. A guess, well above any page that a browser shows.
+const PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The most nodes that a page may render. Partials that name others twice, 40 deep, would never end. A guess: a page
+/// within `PAGE_BYTES_MAX` has fewer, and this many take a few seconds.
+const PAGE_NODES_MAX: usize = 50_000_000;
+
+/// The partial that wraps Markdown pages which name no layout.
+const DEFAULT_LAYOUT: &str = "base.html";
+
+/// What a page became.
+#[derive(Clone, Default, Debug)]
+pub struct Rendered {
+    /// The page's text, complete unless there are errors.
+    pub text: String,
+    /// What is wrong with the page, and with the partials as far as it uses them.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The partials that the page itself names, its layout included.
+    pub partials: BTreeSet<String>,
+}
+
+/// Renders one page.
+pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: &AssetManifest) -> Rendered {
+    let mut result = Rendered { diagnostics: templates.check(&page.template), ..Rendered::default() };
+    result.partials = page.template.references().map(|(name, _)| name.to_owned()).collect();
+    let mut renderer = Renderer {
+        page,
+        site,
+        templates,
+        manifest,
+        markup: Markup::new(PAGE_BYTES_MAX),
+        tasks: Vec::new(),
+        node_count: 0,
+        uses_toc: false,
+        seen: BTreeSet::new(),
+        diagnostics: Vec::new(),
+    };
+    let scope = Rc::new(Scope::of_page());
+    renderer.push_block(&page.template, page.template.root, &scope);
+    renderer.run();
+    let body = renderer.markup.close_value();
+    let mut whole = body;
+    if let Some((name, span)) = find_layout(page, templates) {
+        result.partials.insert(name.to_owned());
+        whole = renderer.render_layout(name, span, body);
+    }
+    let toc = if renderer.uses_toc { toc::render_toc(&renderer.markup.text(body, "")) } else { String::new() };
+    if renderer.markup.is_too_large() || renderer.node_count > PAGE_NODES_MAX {
+        let place = page.template.place(Span::default());
+        let message = format!("the page renders to more than {} MB", PAGE_BYTES_MAX / 1024 / 1024);
+        let help = "a partial or a collection is repeated too often";
+        renderer.diagnostics.push(Diagnostic::new(Code::PageTooLarge, place, message).with_help(help));
+    } else {
+        result.text = renderer.markup.text(whole, &toc);
+    }
+    result.diagnostics.append(&mut renderer.diagnostics);
+    result
+}
+
+/// The partial that wraps a page, and where the page names it.
+fn find_layout<'a>(page: &'a Page, templates: &TemplateSet) -> Option<(&'a str, Span)> {
+    if let Some((name, span)) = &page.layout {
+        return Some((name, *span));
+    }
+    let has_default = page.template.kind == Kind::MarkdownPage && templates.find(DEFAULT_LAYOUT).is_some();
+    has_default.then_some((DEFAULT_LAYOUT, Span::default()))
+}
+
+/// What is to be done, the last first.
+enum Task<'a> {
+    /// Nodes that are left.
+    Nodes { template: &'a Template, nodes: std::slice::Iter<'a, Node>, scope: Rc<Scope<'a>> },
+    /// A tag whose slots are being rendered.
+    Call(Box<Call<'a>>),
+    /// A partial's end.
+    End { scope: Rc<Scope<'a>> },
+    /// A collection whose items are being rendered.
+    Items(Box<Items<'a>>),
+}
+
+/// A tag on its way to its partial.
+struct Call<'a> {
+    partial: &'a Template,
+    caller: Caller<'a>,
+    outer: Rc<Scope<'a>>,
+    attributes: Rc<BTreeMap<&'a str, Rc<str>>>,
+    /// The names and blocks of the body's slots.
+    fills: Vec<(&'a str, Block)>,
+    slots: BTreeMap<&'a str, ValueId>,
+}
+
+/// An `each` on its way through its items.
+struct Items<'a> {
+    partial: &'a Template,
+    caller: Caller<'a>,
+    attributes: Rc<BTreeMap<&'a str, Rc<str>>>,
+    left: std::vec::IntoIter<Item<'a>>,
+    is_first: bool,
+}
+
+struct Renderer<'a> {
+    page: &'a Page,
+    site: &'a Site,
+    templates: &'a TemplateSet,
+    manifest: &'a AssetManifest,
+    markup: Markup<'a>,
+    tasks: Vec<Task<'a>>,
+    node_count: usize,
+    uses_toc: bool,
+    /// What has been reported: a partial that is used a thousand times is wrong once.
+    seen: BTreeSet<(Code, Place, String)>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Renderer<'a> {
+    fn run(&mut self) {
+        while let Some(task) = self.tasks.last_mut() {
+            if self.markup.is_too_large() || self.node_count > PAGE_NODES_MAX {
+                self.tasks.clear();
+                return;
+            }
+            match task {
+                Task::Nodes { template, nodes, scope } => {
+                    if let Some(node) = nodes.next() {
+                        let (template, scope) = (*template, Rc::clone(scope));
+                        self.node_count += 1;
+                        self.render_node(template, node, &scope);
+                    } else {
+                        self.tasks.pop();
+                    }
+                }
+                Task::Call(_) => self.continue_call(),
+                Task::Items(_) => self.continue_items(),
+                Task::End { .. } => {
+                    if let Some(Task::End { scope }) = self.tasks.pop() {
+                        self.report_missing(&scope);
+                    }
+                }
+            }
+        }
+    }
+
+    fn push_block(&mut self, template: &'a Template, block: Block, scope: &Rc<Scope<'a>>) {
+        let nodes = template.nodes(block).iter();
+        self.tasks.push(Task::Nodes { template, nodes, scope: Rc::clone(scope) });
+    }
+
+    fn push_partial(&mut self, partial: &'a Template, scope: Scope<'a>) {
+        let scope = Rc::new(scope);
+        self.tasks.push(Task::End { scope: Rc::clone(&scope) });
+        self.push_block(partial, partial.root, &scope);
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        let key = (diagnostic.code, diagnostic.place.clone(), diagnostic.message.clone());
+        if self.seen.insert(key) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn render_layout(&mut self, name: &'a str, span: Span, body: ValueId) -> ValueId {
+        let page: &'a Template = &self.page.template;
+        let Some(partial) = self.templates.find(name) else {
+            if let Some(diagnostic) = self.templates.check_name(name, &page.source, span) {
+                self.report(diagnostic);
+            }
+            return body;
+        };
+        if !partial.asks.known.contains(&Name::slot("body")) {
+            let message = format!("the layout `{name}` has no slot `body`");
+            let diagnostic = Diagnostic::new(Code::UnexpectedSlot, page.place(span), message);
+            self.report(diagnostic.with_help("write `{{body}}` in it where the page's text belongs"));
+        }
+        let caller = Caller { name, template: page, span };
+        let missing: Vec<_> = partial.asks.required.iter().filter(|name| name.target == Target::Attribute).collect();
+        if let Some(first) = missing.first() {
+            let message =
+                format!("the layout `{name}` needs the attribute `{}`, and a layout is given none", first.text);
+            let help = format!("use front matter in it: `{{{{{}}}}}`", first.text);
+            self.report(Diagnostic::new(Code::MissingAttributes, page.place(span), message).with_help(help));
+        }
+        self.markup.open_value();
+        let slots = BTreeMap::from([("body", body)]);
+        self.push_partial(partial, Scope::of_partial(caller, Rc::default(), slots));
+        self.run();
+        self.markup.close_value()
+    }
+
+    fn render_node(&mut self, template: &'a Template, node: &'a Node, scope: &Rc<Scope<'a>>) {
+        match node {
+            Node::Text(span) => self.markup.push_text(template.text(*span)),
+            Node::Made(span) => self.markup.push_text(template.made(*span)),
+            Node::Placeholder(placeholder) => self.render_placeholder(template, placeholder, scope),
+            Node::Asset(asset) => {
+                if let Some(url) = self.resolve_asset(template, asset, scope) {
+                    self.markup.push_made(|html| push_escaped(html, &url));
+                }
+            }
+            Node::Tag(tag) => self.begin_call(template, tag, scope),
+            Node::If(branch) => self.render_if(template, branch, scope),
+            Node::Each(each) => self.begin_items(template, each, scope),
+            Node::Image(image) => self.render_image(template, image, scope),
+            Node::Toc(_) => {
+                self.uses_toc = true;
+                self.markup.push_toc();
+            }
+            Node::LiveReload(_) => {}
+        }
+    }
+
+    fn render_placeholder(&mut self, template: &'a Template, placeholder: &'a Placeholder, scope: &Rc<Scope<'a>>) {
+        match scope.find(&placeholder.name, self.page) {
+            Found::Markup(id) => self.markup.push_value(id),
+            Found::Text(text) => self.markup.push_made(|html| push_escaped(html, &text)),
+            Found::Field(value) => match value.as_text() {
+                Some(text) => self.markup.push_made(|html| push_escaped(html, &text)),
+                None => self.report_list(template, placeholder, value),
+            },
+            Found::Empty => {}
+            Found::Nothing => match &placeholder.default {
+                Some(default) => self.markup.push_text(default),
+                None => scope.miss(&placeholder.name),
+            },
+        }
+    }
+
+    fn report_list(&mut self, template: &'a Template, placeholder: &Placeholder, value: &FieldValue) {
+        let name = &placeholder.name.text;
+        let what = if matches!(value, FieldValue::List(_)) { "list" } else { "map" };
+        let message = format!("`{name}` is a {what}, and a placeholder shows one text");
+        let help = format!("show its items with `<% each page.{name} as=\"….html\" %/>`");
+        let diagnostic = Diagnostic::new(Code::ListInPlaceholder, template.place(placeholder.span), message);
+        self.report(diagnostic.with_help(help));
+    }
+
+    /// The text of a value, its placeholders filled in and nothing escaped.
+    fn evaluate(&mut self, template: &'a Template, value: &'a Value, scope: &Rc<Scope<'a>>) -> Rc<str> {
+        if let Some(text) = value.as_text() {
+            return text.into();
+        }
+        if let [Part::Placeholder(placeholder)] = &value.parts[..]
+            && let Found::Text(text) = scope.find(&placeholder.name, self.page)
+        {
+            return text;
+        }
+        let mut text = String::new();
+        for part in &value.parts {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Placeholder(placeholder) => self.push_value_text(&mut text, template, placeholder, scope),
+                Part::Asset(asset) => text.push_str(&self.resolve_asset(template, asset, scope).unwrap_or_default()),
+            }
+            if text.len() > PAGE_BYTES_MAX {
+                self.node_count = PAGE_NODES_MAX + 1;
+                break;
+            }
+        }
+        text.into()
+    }
+
+    fn push_value_text(
+        &mut self,
+        text: &mut String,
+        template: &'a Template,
+        placeholder: &'a Placeholder,
+        scope: &Rc<Scope<'a>>,
+    ) {
+        match scope.find(&placeholder.name, self.page) {
+            Found::Markup(id) => text.push_str(&self.markup.text(id, "")),
+            Found::Text(found) => text.push_str(&found),
+            Found::Field(value) => match value.as_text() {
+                Some(found) => text.push_str(&found),
+                None => self.report_list(template, placeholder, value),
+            },
+            Found::Empty => {}
+            Found::Nothing => match &placeholder.default {
+                Some(default) => text.push_str(default),
+                None => scope.miss(&placeholder.name),
+            },
+        }
+    }
+
+    fn resolve_asset(&mut self, template: &'a Template, asset: &'a Asset, scope: &Rc<Scope<'a>>) -> Option<String> {
+        let missed_before = scope.missing_count();
+        let written = self.evaluate(template, &asset.path, scope);
+        if scope.missing_count() > missed_before {
+            return None;
+        }
+        let (path, fragment) = written.split_at(written.find('#').unwrap_or(written.len()));
+        if let Some(found) = self.manifest.find(path) {
+            return Some(format!("{}{fragment}", found.url));
+        }
+        let message = format!("there is no asset `{path}`");
+        let mut diagnostic = Diagnostic::new(Code::UnresolvedAsset, template.place(asset.path.span), message);
+        diagnostic.help = self.suggest_asset(path);
+        self.report(diagnostic);
+        None
+    }
+
+    fn suggest_asset(&self, path: &str) -> Option<String> {
+        let under_static = format!("/static/{}", path.trim_start_matches('/'));
+        if self.manifest.find(&under_static).is_some() {
+            return Some(format!("did you mean `{under_static}`?"));
+        }
+        self.manifest.nearest(path).map(|near| format!("did you mean `{near}`?"))
+    }
+
+    fn render_if(&mut self, template: &'a Template, branch: &'a If, scope: &Rc<Scope<'a>>) {
+        let found = scope.find(&branch.name, self.page);
+        let holds = match &branch.is {
+            None => match &found {
+                Found::Markup(id) => self.markup.is_something(*id),
+                Found::Text(text) => !text.trim_ascii().is_empty(),
+                Found::Field(value) => value.is_something(),
+                Found::Empty | Found::Nothing => false,
+            },
+            Some(is) => {
+                let wanted = self.evaluate(template, is, scope);
+                match &found {
+                    Found::Markup(id) => self.markup.text(*id, "") == *wanted,
+                    Found::Text(text) => *text == wanted,
+                    Found::Field(value) => value.as_text().is_some_and(|text| *text == *wanted),
+                    Found::Empty => wanted.is_empty(),
+                    Found::Nothing => false,
+                }
+            }
+        };
+        self.push_block(template, if holds { branch.then } else { branch.otherwise }, scope);
+    }
+
+    fn begin_call(&mut self, template: &'a Template, tag: &'a Tag, scope: &Rc<Scope<'a>>) {
+        let Some(partial) = self.templates.find(&tag.name) else { return };
+        if self.templates.ends_cycle(template, tag.name_span) {
+            return;
+        }
+        let attributes = tag.attributes.iter();
+        let attributes =
+            attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
+        let fills = match &tag.body {
+            Some(Body::Slots(slots)) => slots.iter().map(|slot| (slot.name.as_str(), slot.block)).collect(),
+            Some(Body::Whole { block, .. }) => vec![("default", *block)],
+            Some(Body::Blank) | None => Vec::new(),
+        };
+        let caller = Caller { name: &tag.name, template, span: tag.name_span };
+        self.tasks.push(Task::Call(Box::new(Call {
+            partial,
+            caller,
+            outer: Rc::clone(scope),
+            attributes: Rc::new(attributes),
+            fills,
+            slots: BTreeMap::new(),
+        })));
+        self.begin_fill();
+    }
+
+    /// Renders the next slot of the call that is the last task, or its partial if there is none.
+    fn begin_fill(&mut self) {
+        let Some(Task::Call(call)) = self.tasks.last() else { return };
+        if let Some((_, block)) = call.fills.get(call.slots.len()) {
+            let (template, block, outer) = (call.caller.template, *block, Rc::clone(&call.outer));
+            self.markup.open_value();
+            self.push_block(template, block, &outer);
+        } else if let Some(Task::Call(call)) = self.tasks.pop() {
+            let Call { partial, caller, attributes, slots, .. } = *call;
+            self.push_partial(partial, Scope::of_partial(caller, attributes, slots));
+        }
+    }
+
+    /// The slot that was being rendered is done.
+    fn continue_call(&mut self) {
+        let value = self.markup.close_value();
+        if let Some(Task::Call(call)) = self.tasks.last_mut()
+            && let Some((name, _)) = call.fills.get(call.slots.len())
+        {
+            call.slots.insert(name, value);
+        }
+        self.begin_fill();
+    }
+
+    fn begin_items(&mut self, template: &'a Template, each: &'a Each, scope: &Rc<Scope<'a>>) {
+        let Some(partial) = self.templates.find(&each.partial) else { return };
+        if self.templates.ends_cycle(template, each.partial_span) {
+            return;
+        }
+        let missed_before = scope.missing_count();
+        let mut text = |value: &'a Option<Value>| value.as_ref().map(|value| self.evaluate(template, value, scope));
+        let (of, sort, filter) = (text(&each.of), text(&each.sort), text(&each.filter));
+        let limit = text(&each.limit).and_then(|limit| limit.parse().ok());
+        let attributes = each.attributes.iter();
+        let attributes =
+            attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
+        if scope.missing_count() > missed_before {
+            return;
+        }
+        let query = Query {
+            collection: &each.collection,
+            of: of.as_deref(),
+            sort: sort.as_deref(),
+            filter: filter.as_deref(),
+            limit,
+        };
+        match self.site.select(&query, self.page) {
+            Ok(items) => {
+                let caller = Caller { name: &each.partial, template, span: each.partial_span };
+                let attributes = Rc::new(attributes);
+                let items = Items { partial, caller, attributes, left: items.into_iter(), is_first: true };
+                self.tasks.push(Task::Items(Box::new(items)));
+            }
+            Err(message) => {
+                let place = template.place(each.collection_span);
+                self.report(Diagnostic::new(Code::UnknownCollection, place, message));
+            }
+        }
+    }
+
+    fn continue_items(&mut self) {
+        let Some(Task::Items(items)) = self.tasks.last_mut() else { return };
+        let Some(item) = items.left.next() else {
+            self.tasks.pop();
+            return;
+        };
+        let is_first = std::mem::replace(&mut items.is_first, false);
+        let (partial, caller, attributes) = (items.partial, items.caller, Rc::clone(&items.attributes));
+        if !is_first {
+            self.markup.push_text("\n");
+        }
+        self.push_partial(partial, Scope::of_item(caller, attributes, item));
+    }
+
+    /// Reports what a partial asked for and nothing gave.
+    fn report_missing(&mut self, scope: &Scope<'a>) {
+        let Some(caller) = scope.caller else { return };
+        for target in [Target::Slot, Target::Attribute] {
+            let names = scope.missing(target);
+            if !names.is_empty() {
+                let diagnostic = scope::missing_diagnostic(caller, scope.item(), &names, target, self.page);
+                self.report(diagnostic);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Rendered text in pieces. A slot's value is rendered once and then only referred to, however often and however deep
+//! it is handed on, so that nothing is copied until all is put together.
+
+/// A rendered piece.
+#[derive(Clone, Copy, Debug)]
+enum Piece<'a> {
+    /// Text of a template.
+    Text(&'a str),
+    /// Bytes of the text that rendering made.
+    Made(usize, usize),
+    /// A finished value.
+    Value(ValueId),
+    /// The table of contents, which is known last.
+    Toc,
+}
+
+/// A finished value's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ValueId(usize);
+
+/// A value that is being rendered, or is finished.
+#[derive(Default, Debug)]
+struct Value<'a> {
+    pieces: Vec<Piece<'a>>,
+    bytes: usize,
+    /// Something in it is neither white space nor empty.
+    is_something: bool,
+}
+
+/// All rendered text of a page.
+#[derive(Debug)]
+pub(super) struct Markup<'a> {
+    /// Text that stands in no template: escaped values, URLs, images.
+    made: String,
+    finished: Vec<Value<'a>>,
+    /// Values in one another; the last is being appended to.
+    open: Vec<Value<'a>>,
+    bytes_max: usize,
+    is_too_large: bool,
+}
+
+impl<'a> Markup<'a> {
+    /// Begins with one open value, which is the page.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        let open = vec![Value::default()];
+        Self { made: String::new(), finished: Vec::new(), open, bytes_max, is_too_large: false }
+    }
+
+    /// Whether a value has grown beyond what a page may have. Nothing is appended then.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.is_too_large
+    }
+
+    pub(super) fn open_value(&mut self) {
+        self.open.push(Value::default());
+    }
+
+    pub(super) fn close_value(&mut self) -> ValueId {
+        self.finished.extend(self.open.pop());
+        ValueId(self.finished.len() - 1)
+    }
+
+    pub(super) fn push_text(&mut self, text: &'a str) {
+        self.push(Piece::Text(text), text.len(), !text.trim_ascii().is_empty());
+    }
+
+    /// Appends what `write` makes.
+    pub(super) fn push_made(&mut self, write: impl FnOnce(&mut String)) {
+        let start = self.made.len();
+        write(&mut self.made);
+        let made = &self.made[start..];
+        let (bytes, is_something) = (made.len(), !made.trim_ascii().is_empty());
+        self.push(Piece::Made(start, self.made.len()), bytes, is_something);
+    }
+
+    pub(super) fn push_value(&mut self, id: ValueId) {
+        let value = &self.finished[id.0];
+        let (bytes, is_something) = (value.bytes, value.is_something);
+        self.push(Piece::Value(id), bytes, is_something);
+    }
+
+    pub(super) fn push_toc(&mut self) {
+        if let Some(open) = self.open.last_mut() {
+            open.pieces.push(Piece::Toc);
+            open.is_something = true;
+            // It must not be taken for empty where it is handed on.
+            open.bytes += 1;
+        }
+    }
+
+    fn push(&mut self, piece: Piece<'a>, bytes: usize, is_something: bool) {
+        let Some(open) = self.open.last_mut() else { return };
+        if bytes == 0 || self.is_too_large {
+            return;
+        }
+        open.bytes += bytes;
+        open.is_something |= is_something;
+        self.is_too_large = open.bytes > self.bytes_max || self.made.len() > self.bytes_max;
+        open.pieces.push(piece);
+    }
+
+    /// Whether a value has anything but white space.
+    pub(super) fn is_something(&self, id: ValueId) -> bool {
+        self.finished[id.0].is_something
+    }
+
+    /// A value as text.
+    pub(super) fn text(&self, id: ValueId, toc: &str) -> String {
+        let mut text = String::with_capacity(self.finished[id.0].bytes);
+        let mut open = vec![self.finished[id.0].pieces.iter()];
+        while let Some(pieces) = open.last_mut() {
+            match pieces.next() {
+                None => drop(open.pop()),
+                Some(Piece::Text(piece)) => text.push_str(piece),
+                Some(Piece::Made(start, end)) => text.push_str(&self.made[*start..*end]),
+                Some(Piece::Value(inner)) => open.push(self.finished[inner.0].pieces.iter()),
+                Some(Piece::Toc) => text.push_str(toc),
+            }
+        }
+        text
+    }
+}

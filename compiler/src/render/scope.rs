@@ -1,0 +1,165 @@
+//! What a partial sees: its own attributes and slots, and the page's front matter. Nothing leaks from its caller.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::markup::ValueId;
+use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::front_matter::Value;
+use crate::site::{Item, Page};
+use crate::template::{Name, Target, Template, list_names};
+
+/// The fields that every page offers: in `each`, they are empty where an item has none.
+const OFFERED: [&str; 18] = [
+    "title",
+    "date",
+    "date_iso",
+    "date_rfc2822",
+    "updated",
+    "summary",
+    "url",
+    "permalink",
+    "category",
+    "reading_time",
+    "word_count",
+    "source_path",
+    "next_post_url",
+    "next_post_title",
+    "previous_post_url",
+    "previous_post_title",
+    "description",
+    "image",
+];
+
+/// Where a partial was called.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a> {
+    /// The partial's name.
+    pub(super) name: &'a str,
+    /// What the tag stands in.
+    pub(super) template: &'a Template,
+    /// Where in it.
+    pub(super) span: Span,
+}
+
+/// What names mean in a page or in one use of a partial.
+#[derive(Default)]
+pub(super) struct Scope<'a> {
+    /// Nothing in a page.
+    pub(super) caller: Option<Caller<'a>>,
+    attributes: Rc<BTreeMap<&'a str, Rc<str>>>,
+    slots: BTreeMap<&'a str, ValueId>,
+    item: Option<Item<'a>>,
+    /// What was asked for and not found, in order.
+    missing: RefCell<Vec<Name>>,
+}
+
+/// What a name stands for.
+pub(super) enum Found<'a> {
+    /// A slot that was filled.
+    Markup(ValueId),
+    /// An attribute.
+    Text(Rc<str>),
+    /// A field of the page or the item.
+    Field(&'a Value),
+    /// A field that every page offers and this item has not.
+    Empty,
+    /// It wasn't given.
+    Nothing,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn of_page() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn of_partial(
+        caller: Caller<'a>,
+        attributes: Rc<BTreeMap<&'a str, Rc<str>>>,
+        slots: BTreeMap<&'a str, ValueId>,
+    ) -> Self {
+        Self { caller: Some(caller), attributes, slots, ..Self::default() }
+    }
+
+    pub(super) fn of_item(caller: Caller<'a>, attributes: Rc<BTreeMap<&'a str, Rc<str>>>, item: Item<'a>) -> Self {
+        Self { caller: Some(caller), attributes, item: Some(item), ..Self::default() }
+    }
+
+    pub(super) fn find(&self, name: &Name, page: &'a Page) -> Found<'a> {
+        if name.target == Target::Attribute {
+            return self.attributes.get(name.text.as_str()).map_or(Found::Nothing, |text| Found::Text(Rc::clone(text)));
+        }
+        if let Some(id) = self.slots.get(name.text.as_str()) {
+            return Found::Markup(*id);
+        }
+        match self.item {
+            None => page.field(&name.text).map_or(Found::Nothing, Found::Field),
+            Some(item) if name.text == "current" => Found::Text(item.current(page).into()),
+            Some(item) => match item.field(&name.text) {
+                Some(value) => Found::Field(value),
+                None if matches!(item, Item::Page(_)) && OFFERED.contains(&name.text.as_str()) => Found::Empty,
+                None => Found::Nothing,
+            },
+        }
+    }
+
+    /// Notes that a name wasn't given.
+    pub(super) fn miss(&self, name: &Name) {
+        let mut missing = self.missing.borrow_mut();
+        if !missing.contains(name) {
+            missing.push(name.clone());
+        }
+    }
+
+    pub(super) fn missing_count(&self) -> usize {
+        self.missing.borrow().len()
+    }
+
+    pub(super) fn missing(&self, target: Target) -> Vec<String> {
+        let missing = self.missing.borrow();
+        missing.iter().filter(|name| name.target == target).map(|name| name.text.clone()).collect()
+    }
+
+    pub(super) fn item(&self) -> Option<Item<'a>> {
+        self.item
+    }
+}
+
+/// What is wrong with a use of a partial that got too little.
+pub(super) fn missing_diagnostic(
+    caller: Caller<'_>,
+    item: Option<Item<'_>>,
+    names: &[String],
+    target: Target,
+    page: &Page,
+) -> Diagnostic {
+    let noun = match (target, names.len()) {
+        (Target::Slot, 1) => "slot",
+        (Target::Slot, _) => "slots",
+        (Target::Attribute, 1) => "attribute",
+        (Target::Attribute, _) => "attributes",
+    };
+    let place = caller.template.place(caller.span);
+    let needs = format!("`{}` needs the {noun} {}", caller.name, list_names(names));
+    let first = &names[0];
+    if target == Target::Attribute {
+        let help = format!("write `<% {} {first}=\"…\" … %/>`, or give `{{{{@{first}}}}}` a default", caller.name);
+        return Diagnostic::new(Code::MissingAttributes, place, needs).with_help(help);
+    }
+    if let Some(item) = item {
+        let of = match item {
+            Item::Page(item) => format!("the page `{}`", item.source.path),
+            Item::Value(_) => "an item".to_owned(),
+        };
+        let message = format!("{needs}, which {of} doesn't have");
+        let help = format!("add `{first}` to it, or write `{{{{{first} ?? …}}}}` in `{}`", caller.name);
+        return Diagnostic::new(Code::MissingSlots, place, message).with_help(help);
+    }
+    let help = format!(
+        "write `<slot:{first}> … </slot:{first}>` in the tag's body, or `{first}: …` in the front matter of `{}`, or \
+         give `{{{{{first}}}}}` a default",
+        page.source.path
+    );
+    Diagnostic::new(Code::MissingSlots, place, needs).with_help(help)
+}

@@ -1,0 +1,126 @@
+//! The site as values: its pages, what they are called, and the paths at which everything is published. Nothing is
+//! rendered here.
+
+mod collection;
+mod links;
+mod page;
+mod route;
+mod urls;
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+use rayon::prelude::*;
+
+pub use collection::{Item, Query};
+pub use links::{LinkTargets, Target};
+pub use page::Page;
+pub use route::{RoutePath, percent_decode, percent_encode};
+pub use urls::check_unique;
+
+use crate::config::Config;
+use crate::diagnostic::Diagnostic;
+use crate::front_matter::Value;
+use crate::source::SourceFile;
+
+/// Which pages are published besides the finished ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Selection {
+    /// Those with `draft: true`.
+    pub drafts: bool,
+    /// Those dated after `today`.
+    pub future: bool,
+    /// The day of the build.
+    pub today: Date,
+}
+
+/// All pages of a site.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// Ascending by path of the source.
+    pub pages: Vec<Page>,
+    /// Numbers of the posts, newest first.
+    pub posts: Vec<usize>,
+    /// Drafts that were left out.
+    pub draft_count: usize,
+    /// Pages of the future that were left out.
+    pub future_count: usize,
+    /// Numbers of all pages by weight, then title.
+    order: Vec<usize>,
+    by_route: HashMap<RoutePath, usize>,
+}
+
+impl Site {
+    /// Reads all pages among the files of the folder of pages, in parallel.
+    pub fn read(content: &[SourceFile], config: &Config, selection: Selection) -> (Self, Vec<Diagnostic>) {
+        let results: Vec<_> =
+            content.par_iter().filter(|file| is_page(file)).map(|file| Page::read(file, config)).collect();
+        let mut site = Self::default();
+        let mut diagnostics = Vec::new();
+        for result in results {
+            let (page, mistakes) = match result {
+                Ok((page, mistakes)) => (page, mistakes),
+                Err(mistakes) => {
+                    diagnostics.extend(mistakes);
+                    continue;
+                }
+            };
+            diagnostics.extend(mistakes);
+            if page.has_flag("draft") && !selection.drafts {
+                site.draft_count += 1;
+            } else if page.is_after(selection.today) && !selection.future {
+                site.future_count += 1;
+            } else {
+                site.pages.push(page);
+            }
+        }
+        site.index();
+        (site, diagnostics)
+    }
+
+    /// The page at a path.
+    pub fn find(&self, route: &RoutePath) -> Option<&Page> {
+        self.by_route.get(route).map(|number| &self.pages[*number])
+    }
+
+    /// All pages by weight, then title.
+    fn in_order(&self) -> impl Iterator<Item = &Page> {
+        self.order.iter().map(|number| &self.pages[*number])
+    }
+
+    /// Sorts the pages and links each post to its neighbours.
+    fn index(&mut self) {
+        self.pages.sort_by(|a, b| a.source.path.cmp(&b.source.path));
+        let pages = &self.pages;
+        self.by_route = pages.iter().enumerate().map(|(number, page)| (page.route.clone(), number)).collect();
+        self.order = (0..pages.len()).collect();
+        self.order.sort_by(|a, b| {
+            let (a, b) = (&pages[*a], &pages[*b]);
+            a.weight()
+                .total_cmp(&b.weight())
+                .then_with(|| a.title().cmp(&b.title()))
+                .then_with(|| a.route.cmp(&b.route))
+        });
+        self.posts = (0..pages.len()).filter(|number| pages[*number].is_post()).collect();
+        self.posts.sort_by(|a, b| {
+            let (a, b) = (&pages[*a], &pages[*b]);
+            b.date.cmp(&a.date).then_with(|| a.route.cmp(&b.route))
+        });
+        for pair in self.posts.clone().windows(2) {
+            let [newer, older] = [pair[0], pair[1]];
+            let link = |page: &Page| (page.url.clone(), page.title().into_owned());
+            let (newer_link, older_link) = (link(&self.pages[newer]), link(&self.pages[older]));
+            let older_fields = &mut self.pages[older].computed;
+            older_fields.insert("next_post_url", Value::Text(newer_link.0));
+            older_fields.insert("next_post_title", Value::Text(newer_link.1));
+            let newer_fields = &mut self.pages[newer].computed;
+            newer_fields.insert("previous_post_url", Value::Text(older_link.0));
+            newer_fields.insert("previous_post_title", Value::Text(older_link.1));
+        }
+    }
+}
+
+/// Whether a file below the folder of pages is a page; all others are published where they stand.
+pub fn is_page(file: &SourceFile) -> bool {
+    matches!(file.extension().as_str(), "html" | "md" | "markdown")
+}

@@ -1,0 +1,163 @@
+//! Where a link leads: which of the site's URLs it names, seen from the file that it stands in.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{RoutePath, Site, is_page, percent_decode, percent_encode};
+use crate::config::Config;
+use crate::diagnostic::nearest;
+use crate::source::SourceFile;
+
+/// Every path of the site that answers, and the files that links name.
+#[derive(Clone, Debug, Default)]
+pub struct LinkTargets {
+    /// From a percent-decoded path, without a slash at its end, to the URL.
+    paths: BTreeMap<String, String>,
+    /// From a file's path below the folder of pages to its URL.
+    by_content_path: HashMap<String, String>,
+}
+
+/// What a link turned out to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// It stays as it was written: it leads elsewhere, or it is a path of this site.
+    Unchanged,
+    /// It named a file or a neighbour; this is the absolute path.
+    Url(String),
+    /// The site has nothing there; this is the path that was probably meant.
+    Broken(Option<String>),
+}
+
+impl LinkTargets {
+    /// All targets of a site. `asset_paths` are the public paths of static files.
+    pub fn new<'a>(
+        site: &Site,
+        content: &[SourceFile],
+        config: &Config,
+        asset_paths: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let mut targets = Self::default();
+        for page in &site.pages {
+            targets.paths.insert(page.route.as_str().to_owned(), page.url.clone());
+            targets.add_paths(page.aliases.iter().map(|(alias, _)| alias.as_str()));
+            targets.by_content_path.insert(page.content_path.clone(), page.url.clone());
+        }
+        for file in content.iter().filter(|file| !is_page(file)) {
+            let path = format!("/{}", file.name);
+            targets.by_content_path.insert(file.name.to_string(), percent_encode(&path));
+            targets.add_paths([path.as_str()].into_iter());
+        }
+        let redirects: Vec<_> =
+            config.redirects.iter().filter_map(|redirect| RoutePath::parse(&redirect.from).ok()).collect();
+        targets.add_paths(redirects.iter().map(RoutePath::as_str));
+        targets.add_paths(asset_paths);
+        targets
+    }
+
+    fn add_paths<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
+        self.paths.extend(paths.map(|path| (path.to_owned(), percent_encode(path))));
+    }
+
+    /// Where a link leads that stands in the file with this path below the folder of pages.
+    pub fn resolve(&self, content_path: &str, link: &str) -> Target {
+        let link = link.trim_matches([' ', '\t', '\n', '\r']);
+        if link.is_empty() || link.starts_with(['#', '?']) || link.starts_with("//") || has_scheme(link) {
+            return Target::Unchanged;
+        }
+        let (path, suffix) = link.split_at(link.find(['?', '#']).unwrap_or(link.len()));
+        let Some(decoded) = percent_decode(path) else { return Target::Broken(None) };
+        if decoded.starts_with('/') {
+            return if self.answers(&decoded) { Target::Unchanged } else { Target::Broken(self.nearest(&decoded)) };
+        }
+        let Some(joined) = join(content_path, &decoded) else { return Target::Broken(None) };
+        if let Some(url) = self.by_content_path.get(&joined) {
+            return Target::Url(format!("{url}{suffix}"));
+        }
+        let path = format!("/{joined}");
+        match self.paths.get(&path) {
+            Some(url) => Target::Url(format!("{url}{suffix}")),
+            None => Target::Broken(self.nearest(&path)),
+        }
+    }
+
+    /// Whether the server has an answer at a path: a page, also by its other names, or a file.
+    fn answers(&self, path: &str) -> bool {
+        const ITS_OWN: [&str; 2] = ["/health", "/admin"];
+        let trimmed = path.trim_end_matches('/');
+        let names = [Some(trimmed), trimmed.strip_suffix("/index.html"), trimmed.strip_suffix(".html")];
+        names.into_iter().flatten().any(|name| {
+            let name = if name.is_empty() { "/" } else { name };
+            self.paths.contains_key(name) || ITS_OWN.contains(&name)
+        })
+    }
+
+    fn nearest(&self, path: &str) -> Option<String> {
+        let near = nearest(path, self.paths.keys().map(String::as_str))?;
+        self.paths.get(near).cloned()
+    }
+}
+
+/// `mailto:`, `https:` and the like (RFC 3986 section 3.1).
+fn has_scheme(link: &str) -> bool {
+    let Some((scheme, _)) = link.split_once(':') else { return false };
+    let is_scheme_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(is_scheme_byte)
+}
+
+/// A relative path seen from a file's folder, or `None` if it leaves the folder of pages.
+fn join(content_path: &str, relative: &str) -> Option<String> {
+    let mut segments: Vec<&str> = content_path.split('/').collect();
+    segments.pop();
+    for segment in relative.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()?),
+            _ => segments.push(segment),
+        }
+    }
+    Some(segments.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets() -> LinkTargets {
+        let paths = ["/", "/about", "/blog", "/blog/a b", "/static/x.css"];
+        let paths = paths.map(|path| (path.to_owned(), percent_encode(path)));
+        let by_content_path =
+            [("blog/a b.md", "/blog/a%20b"), ("about.md", "/about"), ("blog/cat.jpg", "/blog/cat.jpg")];
+        let by_content_path = by_content_path.map(|(path, url)| (path.to_owned(), url.to_owned()));
+        LinkTargets { paths: paths.into(), by_content_path: by_content_path.into() }
+    }
+
+    #[test]
+    fn a_relative_link_is_seen_from_its_file() {
+        let targets = targets();
+        let resolve = |link| targets.resolve("blog/index.md", link);
+        let url = |text: &str| Target::Url(text.to_owned());
+        assert_eq!(resolve("a%20b.md#top"), url("/blog/a%20b#top"));
+        assert_eq!(resolve("../about.md?x=1"), url("/about?x=1"));
+        assert_eq!(resolve("cat.jpg"), url("/blog/cat.jpg"));
+        assert_eq!(resolve("../about"), url("/about"));
+        assert_eq!(resolve(".."), url("/"));
+        assert_eq!(resolve("./"), url("/blog"));
+        assert_eq!(resolve("../../x.md"), Target::Broken(None));
+        assert_eq!(resolve("../abuot"), Target::Broken(Some("/about".to_owned())));
+    }
+
+    #[test]
+    fn an_absolute_link_is_checked_and_an_outer_one_is_left_alone() {
+        let targets = targets();
+        let resolve = |link| targets.resolve("about.md", link);
+        for fine in
+            ["/", "/about", "/about/", "/about.html", "/blog/index.html", "/blog/a%20b#x", "/health", "#x", "", "?q"]
+        {
+            assert_eq!(resolve(fine), Target::Unchanged, "{fine}");
+        }
+        for outer in ["https://example.com/x", "mailto:a@example.com", "//example.com", "data:,", "tel:1"] {
+            assert_eq!(resolve(outer), Target::Unchanged, "{outer}");
+        }
+        assert_eq!(resolve("/blgo"), Target::Broken(Some("/blog".to_owned())));
+        assert_eq!(resolve("/%zz"), Target::Broken(None));
+    }
+}

@@ -1,0 +1,233 @@
+//! One page of the site: its source read, its URL and its fields known, nothing rendered.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::{Date, DateTime};
+
+use super::route::RoutePath;
+use crate::config::Config;
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
+use crate::front_matter::{self, Fields, FrontMatter, Value};
+use crate::markdown::{self, Link};
+use crate::source::SourceFile;
+use crate::template::{Kind, Template};
+
+/// Words that are read in a minute; the usual figure for prose in English.
+const WORDS_PER_MINUTE: usize = 220;
+
+/// A page, read once and not changed again.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The whole file.
+    pub source: SourceText,
+    /// The file's path below the folder of pages.
+    pub content_path: String,
+    /// Where it is published.
+    pub route: RoutePath,
+    /// The same as a link: percent-encoded, with a slash at its end if the site wants that.
+    pub url: String,
+    /// Where in the source the URL comes from: `path` in front matter, else the beginning of the file.
+    pub route_span: Span,
+    /// Old paths that lead here, and where they stand in the source.
+    pub aliases: Vec<(RoutePath, Span)>,
+    /// When it was published, as far as it says.
+    pub date: Option<DateTime>,
+    /// What its front matter says.
+    pub front_matter: Fields,
+    /// What is known of it besides: `url`, `date_iso`, `reading_time` and the like. They go before front matter, since
+    /// `date` and `updated` are formatted here.
+    pub computed: BTreeMap<&'static str, Value>,
+    /// Its body; a Markdown page's has become HTML.
+    pub template: Template,
+    /// The links that Markdown wrote, in order.
+    pub links: Vec<Link>,
+    /// The partial that its body is wrapped in, and where it is named.
+    pub layout: Option<(String, Span)>,
+}
+
+impl Page {
+    /// Reads a page. What is wrong in front matter is reported, and the page goes on without it.
+    ///
+    /// # Errors
+    /// It can't be read as a page at all, or has no URL.
+    pub fn read(file: &SourceFile, config: &Config) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let source = file.to_text().map_err(|diagnostic| vec![diagnostic])?;
+        let is_markdown = matches!(file.extension().as_str(), "md" | "markdown");
+        let (FrontMatter { fields, body_start }, mut diagnostics) = front_matter::parse(&source);
+        let kind = if is_markdown { Kind::MarkdownPage } else { Kind::Page };
+        let (template, mistakes) = Template::parse(&source, body_start, kind);
+        diagnostics.extend(mistakes);
+        let (template, links) = if is_markdown {
+            let (page, mistakes) = markdown::to_html(&template, &config.markdown);
+            diagnostics.extend(mistakes);
+            (page.template, page.links)
+        } else {
+            (template, Vec::new())
+        };
+        let (route, route_span) = match find_route(file, &fields, &source) {
+            Ok(found) => found,
+            Err(diagnostic) => {
+                diagnostics.push(diagnostic);
+                return Err(diagnostics);
+            }
+        };
+        let aliases = read_aliases(&fields, &source, &mut diagnostics);
+        let date = fields.get("date").and_then(|field| field.value.as_date_time());
+        let layout = fields.get("layout").and_then(|field| Some((field.value.as_text()?.into_owned(), field.span)));
+        let mut page = Self {
+            url: page_url(&route, config.build.trailing_slash),
+            content_path: file.name.to_string(),
+            computed: BTreeMap::new(),
+            front_matter: fields,
+            route,
+            route_span,
+            aliases,
+            date,
+            layout,
+            source,
+            template,
+            links,
+        };
+        page.computed = page.compute_fields(body_start, config);
+        Ok((page, diagnostics))
+    }
+
+    /// A field by name, as templates see it.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.computed.get(name).or_else(|| self.front_matter.get(name).map(|field| &field.value))
+    }
+
+    /// Whether front matter sets a flag.
+    pub fn has_flag(&self, name: &str) -> bool {
+        self.front_matter.get(name).is_some_and(|field| matches!(field.value, Value::Bool(true)))
+    }
+
+    /// Whether it is a blog post: it has a date and a summary.
+    pub fn is_post(&self) -> bool {
+        self.date.is_some() && self.front_matter.get("summary").is_some()
+    }
+
+    /// Whether it is dated after a day.
+    pub fn is_after(&self, today: Date) -> bool {
+        self.date.is_some_and(|date| date.date() > today)
+    }
+
+    /// Its place among its neighbours: `weight` in front matter. Pages without one come last.
+    pub fn weight(&self) -> f64 {
+        let weight = self.front_matter.get("weight").and_then(|field| field.value.as_number());
+        weight.unwrap_or(f64::INFINITY)
+    }
+
+    /// Its title, or nothing.
+    pub fn title(&self) -> std::borrow::Cow<'_, str> {
+        self.field("title").and_then(Value::as_text).unwrap_or_default()
+    }
+
+    fn compute_fields(&self, body_start: usize, config: &Config) -> BTreeMap<&'static str, Value> {
+        let text = |text: String| Value::Text(text);
+        let word_count = count_words(&self.source.text[body_start..]);
+        let mut computed = BTreeMap::from([
+            ("url", text(self.url.clone())),
+            ("source_path", text(self.source.path.to_string())),
+            ("word_count", text(word_count.to_string())),
+            ("reading_time", text(word_count.div_ceil(WORDS_PER_MINUTE).max(1).to_string())),
+        ]);
+        if !config.base_url.is_empty() {
+            computed.insert("permalink", text(format!("{}{}", config.base_url, self.url)));
+        }
+        if let Some(date) = self.date {
+            computed.insert("date", text(format_date(date, &config.date_format)));
+            computed.insert("date_rfc2822", text(format_date(date, "%a, %d %b %Y %H:%M:%S +0000")));
+            if let Some(written) = self.front_matter.get("date").and_then(|field| field.value.as_text()) {
+                computed.insert("date_iso", text(written.into_owned()));
+            }
+        }
+        if let Some(updated) = self.front_matter.get("updated").and_then(|field| field.value.as_date_time()) {
+            computed.insert("updated", text(format_date(updated, &config.date_format)));
+        }
+        computed
+    }
+}
+
+/// A page's path as a link.
+fn page_url(route: &RoutePath, trailing_slash: bool) -> String {
+    let slash = if trailing_slash && !route.is_root() && route.as_str() != "/404" { "/" } else { "" };
+    format!("{}{slash}", route.to_url())
+}
+
+fn find_route(file: &SourceFile, fields: &Fields, source: &SourceText) -> Result<(RoutePath, Span), Diagnostic> {
+    match fields.get("path") {
+        None => {
+            let route = RoutePath::of_page(&file.name).map_err(|reason| {
+                let message = format!("the file can't be published: its path {reason}");
+                Diagnostic::new(Code::BadFrontMatter, source.place(Span::default()), message)
+            })?;
+            Ok((route, Span::default()))
+        }
+        Some(field) => {
+            let text = field.value.as_text().unwrap_or_default();
+            let route =
+                RoutePath::parse(&text).map_err(|reason| bad_path(source, "path", &text, reason, field.span))?;
+            Ok((route, field.span))
+        }
+    }
+}
+
+fn read_aliases(fields: &Fields, source: &SourceText, diagnostics: &mut Vec<Diagnostic>) -> Vec<(RoutePath, Span)> {
+    let Some(field) = fields.get("aliases") else { return Vec::new() };
+    let texts: Vec<_> = match &field.value {
+        Value::List(items) => items.iter().filter_map(Value::as_text).collect(),
+        value => value.as_text().into_iter().collect(),
+    };
+    let mut aliases = Vec::new();
+    for text in texts {
+        match RoutePath::parse(&text) {
+            Ok(route) => aliases.push((route, field.span)),
+            Err(reason) => diagnostics.push(bad_path(source, "aliases", &text, reason, field.span)),
+        }
+    }
+    aliases
+}
+
+fn bad_path(source: &SourceText, field: &str, text: &str, reason: &str, span: Span) -> Diagnostic {
+    let message = format!("`{field}` can't be `{text}`: the path {reason}");
+    Diagnostic::new(Code::BadFrontMatter, source.place(span), message)
+        .with_help("write a path from the site's root, such as `/about`")
+}
+
+/// A date in `strftime` notation; what the notation can't say is left as it was written.
+fn format_date(date: DateTime, format: &str) -> String {
+    jiff::fmt::strtime::format(format, date).unwrap_or_else(|_| date.date().to_string())
+}
+
+/// Runs of letters and digits outside tags and markup.
+fn count_words(text: &str) -> usize {
+    let mut count = 0;
+    let mut in_tag = false;
+    let mut goes_on = false;
+    for character in text.chars() {
+        match character {
+            '<' => in_tag = true,
+            '>' => in_tag = false,
+            _ => {}
+        }
+        let is_letter = character.is_alphanumeric() || (goes_on && matches!(character, '\'' | '’' | '-'));
+        count += usize::from(!in_tag && is_letter && !goes_on);
+        goes_on = !in_tag && is_letter;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count_words;
+
+    #[test]
+    fn words_are_counted_without_markup() {
+        assert_eq!(
+            count_words("<p class=\"a b\">Don't stop.</p>\n\n# Zwölf well-known 3 things <% img src=\"x\" %/>"),
+            6
+        );
+        assert_eq!(count_words(""), 0);
+    }
+}

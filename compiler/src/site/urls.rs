@@ -1,0 +1,91 @@
+//! Who claims which URL. Two claims for one are a mistake that names both.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::{RoutePath, Site, is_page};
+use crate::config::{self, Config};
+use crate::diagnostic::{Code, Diagnostic, Place, Span};
+use crate::source::SourceFile;
+
+/// Paths that the server answers itself.
+const RESERVED: [&str; 7] = [
+    "/health",
+    "/live-reload",
+    "/admin",
+    "/admin/stats",
+    "/admin/cache/stats",
+    "/admin/cache/refresh",
+    "/admin/metrics",
+];
+
+/// Reports every URL that two pages, aliases, redirects or files claim, at the second one, and the names of files that
+/// can't be URLs. `asset_paths` are the static files' public paths with the file they come from.
+pub fn check_unique<'a>(
+    site: &Site,
+    content: &[SourceFile],
+    config: &Config,
+    asset_paths: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<Diagnostic> {
+    let mut claims = Claims::default();
+    for page in &site.pages {
+        claims.add(page.route.as_str(), page.source.place(page.route_span), "page");
+    }
+    for page in &site.pages {
+        for (alias, span) in &page.aliases {
+            claims.add(alias.as_str(), page.source.place(*span), "alias");
+        }
+    }
+    for redirect in &config.redirects {
+        let place = Place { path: config::FILE_NAME.into(), span: redirect.span };
+        match RoutePath::parse(&redirect.from) {
+            Ok(route) => claims.add(route.as_str(), place, "redirect"),
+            Err(reason) => claims.report(Code::BadConfig, place, format!("`{}`: the path {reason}", redirect.from)),
+        }
+    }
+    for file in content.iter().filter(|file| !is_page(file)) {
+        let place = Place { path: file.path.clone(), span: Span::default() };
+        match RoutePath::of_file(&file.name) {
+            Ok(route) => claims.add(route.as_str(), place, "file"),
+            Err(reason) => claims.report(Code::DuplicateUrl, place, format!("the file's path {reason}")),
+        }
+    }
+    for (path, source_path) in asset_paths {
+        claims.add(path, Place { path: source_path.into(), span: Span::default() }, "file");
+    }
+    claims.diagnostics
+}
+
+#[derive(Default)]
+struct Claims {
+    by_path: BTreeMap<String, Place>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Claims {
+    fn add(&mut self, path: &str, place: Place, kind: &str) {
+        if RESERVED.contains(&path) {
+            self.report(
+                Code::DuplicateUrl,
+                place,
+                format!("the server answers `{path}` itself, so no {kind} can be there"),
+            );
+            return;
+        }
+        match self.by_path.entry(path.to_owned()) {
+            Entry::Vacant(entry) => drop(entry.insert(place)),
+            Entry::Occupied(entry) => {
+                let first = entry.get();
+                let message = format!("this {kind} is published at `{path}`, and so is `{}`", first.path);
+                let diagnostic = Diagnostic::new(Code::DuplicateUrl, place, message);
+                let note = (first.clone(), "the other one".to_owned());
+                self.diagnostics
+                    .push(Diagnostic { notes: vec![note], ..diagnostic }.with_help("give one of them another path"));
+            }
+        }
+    }
+
+    fn report(&mut self, code: Code, place: Place, message: String) {
+        self.diagnostics.push(Diagnostic::new(code, place, message));
+    }
+}

@@ -1,0 +1,244 @@
+//! The only reader of the disk: a site's folder in, all of its source files out, sorted and immutable. It knows which
+//! folders there are, and nothing of what their files mean.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::config::Paths;
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
+
+/// Everything that a build reads, in the order of the paths.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Pages, and files published where they stand.
+    pub content: Vec<SourceFile>,
+    /// Partials.
+    pub templates: Vec<SourceFile>,
+    /// Files published under `/static/`.
+    pub static_files: Vec<SourceFile>,
+}
+
+/// One file as it was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceFile {
+    /// From the site's root, with `/` between folders.
+    pub path: Arc<str>,
+    /// From its own folder (of pages, of partials, …).
+    pub name: Arc<str>,
+    /// Its bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+impl SourceFile {
+    /// The file's extension in lower case, or nothing.
+    pub fn extension(&self) -> String {
+        Path::new(&*self.name).extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase()
+    }
+
+    /// The file as text: UTF-8, without a byte order mark, with LF line ends.
+    ///
+    /// # Errors
+    /// A diagnostic at the first byte that is not UTF-8.
+    pub fn to_text(&self) -> Result<SourceText, Diagnostic> {
+        let bytes = self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes);
+        match str::from_utf8(bytes) {
+            Ok(text) => Ok(SourceText { path: Arc::clone(&self.path), text: with_lf_line_ends(text).into() }),
+            Err(error) => {
+                let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+                let (line, column) =
+                    (valid.matches('\n').count() + 1, valid.chars().rev().take_while(|c| *c != '\n').count() + 1);
+                let place = Place { path: Arc::clone(&self.path), span: Span::default() };
+                let message = format!("not UTF-8: a byte at line {line}, column {column} belongs to no character");
+                Err(Diagnostic::new(Code::BadEncoding, place, message).with_help("save the file in the encoding UTF-8"))
+            }
+        }
+    }
+}
+
+fn with_lf_line_ends(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains('\r') {
+        return text.into();
+    }
+    text.replace("\r\n", "\n").replace('\r', "\n").into()
+}
+
+/// A fault of the world while reading: which file, and what the system said.
+#[derive(Debug)]
+pub struct ReadError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "can't read `{}`: {}", self.path.display(), self.error)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// Reads a file that may be absent.
+///
+/// # Errors
+/// What the system said, other than that there is no such file.
+pub fn read_file_if_there(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ReadError { path: path.to_owned(), error }),
+    }
+}
+
+/// Reads a file that must be there.
+///
+/// # Errors
+/// What the system said.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
+    std::fs::read(path).map_err(|error| ReadError { path: path.to_owned(), error })
+}
+
+impl Sources {
+    /// Reads all folders of a site. A folder that isn't there is empty. Files are read in parallel.
+    ///
+    /// # Errors
+    /// Every file that can't be read.
+    pub fn read(root: &Path, paths: &Paths) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
+        let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new() };
+        let folders = [&paths.content, &paths.templates, &paths.static_files];
+        let [content, templates, static_files] = folders.map(|folder| walk.files_below(folder));
+        let Walk { diagnostics, mut errors, .. } = walk;
+        let mut read_all = |found: Vec<FoundFile>| -> Vec<SourceFile> {
+            let results: Vec<_> = found.into_par_iter().map(FoundFile::read).collect();
+            results.into_iter().filter_map(|result| result.map_err(|error| errors.push(error)).ok()).collect()
+        };
+        let sources =
+            Self { content: read_all(content), templates: read_all(templates), static_files: read_all(static_files) };
+        if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
+    }
+}
+
+/// A file that a walk came by.
+struct FoundFile {
+    on_disk: PathBuf,
+    path: Arc<str>,
+    name: Arc<str>,
+}
+
+impl FoundFile {
+    fn read(self) -> Result<SourceFile, ReadError> {
+        let bytes = read_file(&self.on_disk)?.into();
+        Ok(SourceFile { path: self.path, name: self.name, bytes })
+    }
+}
+
+/// The folders of a site being listed, and what was wrong with them.
+struct Walk<'a> {
+    root: &'a Path,
+    diagnostics: Vec<Diagnostic>,
+    errors: Vec<ReadError>,
+}
+
+impl Walk<'_> {
+    /// The files below a folder by path, links followed as long as they stay within the site.
+    fn files_below(&mut self, folder: &str) -> Vec<FoundFile> {
+        let top = self.root.join(folder);
+        if !top.exists() {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        let mut entries = WalkDir::new(&top).follow_links(true).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.add_walk_error(error);
+                    continue;
+                }
+            };
+            let skip = entry.depth() > 0 && is_litter(entry.file_name()) || !self.stays_within(&entry);
+            if skip && entry.file_type().is_dir() {
+                entries.skip_current_dir();
+            } else if !skip && !entry.file_type().is_dir() {
+                found.extend(self.found_file(&entry, &top));
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found
+    }
+
+    fn found_file(&mut self, entry: &DirEntry, top: &Path) -> Option<FoundFile> {
+        // A named pipe or a device would make the build wait for ever.
+        if !entry.file_type().is_file() {
+            let error = io::Error::other("it is neither a file nor a folder");
+            self.errors.push(ReadError { path: entry.path().to_owned(), error });
+            return None;
+        }
+        let (path, name) = (text_path(entry.path(), self.root), text_path(entry.path(), top));
+        let (Some(path), Some(name)) = (path, name) else {
+            let shown = entry.path().to_string_lossy();
+            self.add_diagnostic(Code::BadEncoding, &shown, "the name of the file is not UTF-8", "give it another name");
+            return None;
+        };
+        Some(FoundFile { on_disk: entry.path().to_owned(), path: path.into(), name: name.into() })
+    }
+
+    /// Whether an entry, if it is a link, leads to a place within the site.
+    fn stays_within(&mut self, entry: &DirEntry) -> bool {
+        if !entry.path_is_symlink() {
+            return true;
+        }
+        let target = entry.path().canonicalize().and_then(|target| Ok((target, self.root.canonicalize()?)));
+        match target {
+            Ok((target, root)) if target.starts_with(&root) => true,
+            Ok((target, _)) => {
+                let message = format!("the link leads out of the site, to `{}`", target.display());
+                let path = text_path(entry.path(), self.root).unwrap_or_default();
+                self.add_diagnostic(Code::LinkOutside, &path, &message, "copy what it leads to into the site");
+                false
+            }
+            Err(error) => {
+                self.errors.push(ReadError { path: entry.path().to_owned(), error });
+                false
+            }
+        }
+    }
+
+    fn add_diagnostic(&mut self, code: Code, path: &str, message: &str, help: &str) {
+        let place = Place { path: path.into(), span: Span::default() };
+        self.diagnostics.push(Diagnostic::new(code, place, message).with_help(help));
+    }
+
+    fn add_walk_error(&mut self, error: walkdir::Error) {
+        let path = error.path().unwrap_or(self.root).to_owned();
+        let error = error.into_io_error().unwrap_or_else(|| io::Error::other("a link leads back to a folder above it"));
+        self.errors.push(ReadError { path, error });
+    }
+}
+
+/// A path below `base` with `/` between folders, or `None` if it is not UTF-8.
+fn text_path(path: &Path, base: &Path) -> Option<String> {
+    let below = path.strip_prefix(base).unwrap_or(path);
+    let segments: Option<Vec<_>> = below.iter().map(OsStr::to_str).collect();
+    Some(segments?.join("/"))
+}
+
+/// What editors and systems leave behind: never a source.
+fn is_litter(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let exact = [".DS_Store", "Thumbs.db", "desktop.ini", ".git", ".hg", ".svn", ".gitkeep", ".gitignore"];
+    exact.contains(&&*name)
+        || name.ends_with('~')
+        || name.starts_with(".#")
+        || name.starts_with("._")
+        || (name.starts_with('#') && name.ends_with('#'))
+        || (name.starts_with('.') && (name.ends_with(".swp") || name.ends_with(".swo") || name.ends_with(".swx")))
+        || name.ends_with(".swp")
+}

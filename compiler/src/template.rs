@@ -1,0 +1,19 @@
+//! The template language up to the tree: text is parsed once, and the partials that it names are looked up. Rendering
+//! is another module's.
+
+mod builtin;
+mod code;
+mod lexer;
+mod parser;
+mod placeholder;
+mod set;
+mod syntax;
+
+pub(crate) use builtin::list_names;
+pub use builtin::{BLOG_ITEM_PARTIAL, IMAGE_ATTRIBUTES, is_reserved};
+pub(crate) use code::margin;
+pub use set::TemplateSet;
+pub use syntax::{
+    Asks, Asset, Attribute, Block, Body, Each, If, Image, ImageOrigin, Kind, Name, Node, Part, Placeholder, SlotFill,
+    Tag, Target, Template, Value, find_attribute,
+};

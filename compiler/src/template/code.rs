@@ -1,0 +1,485 @@
+//! Finds the code in Markdown, in which no tag is read. It follows CommonMark's blocks line by line, as the lexer goes,
+//! and knows no inline markup but code spans. Where it and the Markdown parser disagree, the parser is right: a tag
+//! that turns out to stand in code is put back as it was written.
+
+/// Follows the blocks of a Markdown text, and of the texts nested in it.
+#[derive(Debug)]
+pub(super) struct Code<'a> {
+    text: &'a str,
+    /// The text, and each body or slot that is open in it, which is a text of its own.
+    texts: Vec<Blocks>,
+    runs: BacktickRuns,
+    /// The beginning of a line that ends the paragraph before it, found while looking for the end of a code span.
+    paragraph_end: usize,
+}
+
+/// Where the lines of one Markdown text stand.
+#[derive(Default, Debug)]
+struct Blocks {
+    containers: Vec<Container>,
+    in_paragraph: bool,
+    html: Option<Html>,
+    html_ends_with_line: bool,
+    /// Columns that each line is moved to the left: a nested text may be indented as a whole.
+    margin: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Container {
+    Quote,
+    /// A list item whose content begins this many columns further right.
+    Item(usize),
+}
+
+/// What ends a block of HTML.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Html {
+    BlankLine,
+    Text(&'static str),
+    /// `</pre>`, `</script>`, `</style>` or `</textarea>`
+    RawElement,
+}
+
+impl<'a> Code<'a> {
+    pub(super) fn new(text: &'a str, start: usize) -> Self {
+        let blocks = Blocks::default();
+        Self { text, texts: vec![blocks], runs: BacktickRuns::new(text, start), paragraph_end: start }
+    }
+
+    /// A nested text begins here, in the middle of a line.
+    pub(super) fn enter(&mut self, at: usize) {
+        let margin = margin(&self.text[at..]);
+        self.texts.push(Blocks { in_paragraph: true, margin, ..Blocks::default() });
+    }
+
+    /// The nested text ends, in the middle of a line.
+    pub(super) fn leave(&mut self) {
+        if self.texts.len() > 1 {
+            self.texts.pop();
+        }
+        self.blocks().in_paragraph = true;
+    }
+
+    fn blocks(&mut self) -> &mut Blocks {
+        self.texts.last_mut().expect("the outermost text is never left")
+    }
+
+    /// A line begins at `at`: where the code ends that begins with it, if it does.
+    pub(super) fn begin_line(&mut self, at: usize) -> Option<usize> {
+        let text = self.text;
+        let blocks = self.blocks();
+        let mut line = Line::new(text, at);
+        line.skip_columns(blocks.margin);
+        if std::mem::take(&mut blocks.html_ends_with_line) {
+            blocks.html = None;
+        }
+        let matched = blocks.match_containers(&mut line);
+        if matched < blocks.containers.len() {
+            if blocks.in_paragraph && !line.is_blank() && !begins_block(line.rest()) {
+                return None;
+            }
+            blocks.containers.truncate(matched);
+            blocks.in_paragraph = false;
+            blocks.html = None;
+        }
+        if blocks.html.is_some() {
+            blocks.continue_html(&line);
+            return None;
+        }
+        blocks.begin_blocks(line)
+    }
+
+    /// Backticks begin at `at`: where the code span ends that begins with them, or where the backticks end.
+    pub(super) fn read_backticks(&mut self, at: usize) -> usize {
+        let length = self.text[at..].bytes().take_while(|byte| *byte == b'`').count();
+        let after = at + length;
+        let escaped = self.text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        if self.blocks().html.is_some() || escaped {
+            return after;
+        }
+        match self.runs.next_alike(at) {
+            Some(close) if self.is_one_paragraph(after, close) => close + length,
+            _ => after,
+        }
+    }
+
+    /// Whether no line between the two ends the paragraph.
+    fn is_one_paragraph(&mut self, start: usize, end: usize) -> bool {
+        if start < self.paragraph_end && self.paragraph_end <= end {
+            return false;
+        }
+        let mut at = start;
+        while let Some(newline) = self.text[at..end].find('\n') {
+            at += newline + 1;
+            let line = &self.text[at..line_end(self.text, at)];
+            if line.trim_ascii().is_empty() || begins_block(line) {
+                self.paragraph_end = at;
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// The indentation of the first line that isn't blank, if the text begins with a line end.
+pub(crate) fn margin(text: &str) -> usize {
+    let rest = text.trim_start_matches([' ', '\t']);
+    if !rest.starts_with('\n') {
+        return 0;
+    }
+    let content = rest.trim_ascii_start();
+    let line_start = text[..text.len() - content.len()].rfind('\n').map_or(0, |at| at + 1);
+    Line::new(text, line_start).indent()
+}
+
+impl Blocks {
+    /// How many of the open containers the line continues; it is moved past their marks.
+    fn match_containers(&self, line: &mut Line<'_>) -> usize {
+        for (index, container) in self.containers.iter().enumerate() {
+            let continues = match container {
+                Container::Quote => line.skip_quote_mark(),
+                Container::Item(_) if line.is_blank() => true,
+                Container::Item(width) => line.indent() >= *width && line.skip_columns(*width),
+            };
+            if !continues {
+                return index;
+            }
+        }
+        self.containers.len()
+    }
+
+    fn continue_html(&mut self, line: &Line<'_>) {
+        match self.html {
+            Some(Html::BlankLine) if line.is_blank() => {
+                self.html = None;
+                self.in_paragraph = false;
+            }
+            Some(end) => self.html_ends_with_line = end.is_in(line.rest()),
+            None => {}
+        }
+    }
+
+    /// Opens the containers and the block that begin on the line; where its code ends, if it begins code.
+    fn begin_blocks(&mut self, mut line: Line<'_>) -> Option<usize> {
+        loop {
+            if line.is_blank() {
+                self.in_paragraph = false;
+                return None;
+            }
+            if line.indent() >= 4 {
+                return if self.in_paragraph { None } else { Some(line.next_line()) };
+            }
+            if line.skip_quote_mark() {
+                self.containers.push(Container::Quote);
+                self.in_paragraph = false;
+            } else if is_rule(line.rest()) || is_heading(line.rest()) {
+                self.in_paragraph = false;
+                return None;
+            } else if let Some(width) = line.skip_list_mark(self.in_paragraph) {
+                self.containers.push(Container::Item(width));
+                self.in_paragraph = false;
+            } else if let Some(fence) = Fence::begin(line.rest()) {
+                self.in_paragraph = false;
+                return Some(self.find_fence_end(fence, &line));
+            } else {
+                self.html = Html::begin(line.rest(), self.in_paragraph);
+                self.html_ends_with_line =
+                    self.html.is_some_and(|end| end != Html::BlankLine && end.is_in(line.rest()));
+                self.in_paragraph = self.html.is_none();
+                return None;
+            }
+        }
+    }
+
+    fn find_fence_end(&self, fence: Fence, first: &Line<'_>) -> usize {
+        let text = first.text;
+        let mut at = first.next_line();
+        while at < text.len() {
+            let mut line = Line::new(text, at);
+            line.skip_columns(self.margin);
+            if self.match_containers(&mut line) < self.containers.len() {
+                return at;
+            }
+            at = line.next_line();
+            if line.indent() < 4 && fence.is_closed_by(line.rest()) {
+                return at;
+            }
+        }
+        text.len()
+    }
+}
+
+/// A line that is being read, with columns counted as tabs have them.
+struct Line<'a> {
+    text: &'a str,
+    at: usize,
+    end: usize,
+    column: usize,
+}
+
+impl<'a> Line<'a> {
+    fn new(text: &'a str, at: usize) -> Self {
+        Self { text, at, end: line_end(text, at), column: 0 }
+    }
+
+    fn rest(&self) -> &'a str {
+        self.text[self.at..self.end].trim_start_matches([' ', '\t'])
+    }
+
+    fn is_blank(&self) -> bool {
+        self.text[self.at..self.end].trim_ascii().is_empty()
+    }
+
+    fn next_line(&self) -> usize {
+        (self.end + 1).min(self.text.len())
+    }
+
+    /// Columns of white space from here.
+    fn indent(&self) -> usize {
+        let mut column = self.column;
+        for byte in self.text[self.at..self.end].bytes() {
+            match byte {
+                b' ' => column += 1,
+                b'\t' => column += 4 - column % 4,
+                _ => break,
+            }
+        }
+        column - self.column
+    }
+
+    /// Skips white space of at most so many columns. A tab that reaches further stays.
+    fn skip_columns(&mut self, count: usize) -> bool {
+        let target = self.column + count;
+        while self.column < target {
+            match self.text.as_bytes()[self.at..self.end].first() {
+                Some(b' ') => self.column += 1,
+                Some(b'\t') => self.column += 4 - self.column % 4,
+                _ => break,
+            }
+            self.at += 1;
+        }
+        true
+    }
+
+    fn skip_quote_mark(&mut self) -> bool {
+        let rest = self.rest();
+        if self.indent() >= 4 || !rest.starts_with('>') {
+            return false;
+        }
+        self.column += self.indent() + 1;
+        self.at = self.end - rest.len() + 1;
+        self.skip_columns(1)
+    }
+
+    /// The columns from the line's current place to the item's content.
+    fn skip_list_mark(&mut self, in_paragraph: bool) -> Option<usize> {
+        let rest = self.rest();
+        let mark = list_mark(rest)?;
+        let after = &rest[mark..];
+        if in_paragraph && (after.trim_ascii().is_empty() || !(mark == 1 || rest.starts_with("1."))) {
+            return None;
+        }
+        let before = self.column;
+        self.column += self.indent() + mark;
+        self.at = self.end - after.len();
+        let blanks = self.indent();
+        let skipped = if (1..=4).contains(&blanks) { blanks } else { 1 };
+        let width = self.column - before + skipped;
+        self.skip_columns(skipped);
+        Some(width)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Fence {
+    mark: u8,
+    length: usize,
+}
+
+impl Fence {
+    fn begin(line: &str) -> Option<Self> {
+        let mark = *line.as_bytes().first().filter(|byte| matches!(byte, b'`' | b'~'))?;
+        let length = line.bytes().take_while(|byte| *byte == mark).count();
+        let is_fence = length >= 3 && (mark == b'~' || !line[length..].contains('`'));
+        is_fence.then_some(Self { mark, length })
+    }
+
+    fn is_closed_by(self, line: &str) -> bool {
+        let length = line.bytes().take_while(|byte| *byte == self.mark).count();
+        length >= self.length && line[length..].trim_ascii().is_empty()
+    }
+}
+
+impl Html {
+    /// The seven kinds of CommonMark 0.31, section 4.6.
+    fn begin(line: &str, in_paragraph: bool) -> Option<Self> {
+        let rest = line.strip_prefix('<')?;
+        for (start, end) in [("!--", "-->"), ("?", "?>"), ("![CDATA[", "]]>")] {
+            if rest.starts_with(start) {
+                return Some(Self::Text(end));
+            }
+        }
+        if rest.as_bytes().first() == Some(&b'!') {
+            return Some(Self::Text(">"));
+        }
+        let name_start = usize::from(rest.starts_with('/'));
+        let name: &str = rest[name_start..].split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next()?;
+        let after = &rest[name_start + name.len()..];
+        let lower = name.to_ascii_lowercase();
+        if !(after.is_empty() || after.starts_with([' ', '\t', '>', '/'])) || name.is_empty() {
+            return None;
+        }
+        if name_start == 0 && RAW_ELEMENTS.contains(&&*lower) {
+            return Some(Self::RawElement);
+        }
+        let is_alone = after.trim_ascii_end().ends_with('>') && !after.contains('<');
+        let begins = BLOCK_ELEMENTS.binary_search(&&*lower).is_ok() || is_alone && !in_paragraph;
+        begins.then_some(Self::BlankLine)
+    }
+
+    fn is_in(self, line: &str) -> bool {
+        match self {
+            Self::BlankLine => line.trim_ascii().is_empty(),
+            Self::Text(end) => line.contains(end),
+            Self::RawElement => {
+                let lower = line.to_ascii_lowercase();
+                RAW_ELEMENTS.iter().any(|name| lower.contains(&format!("</{name}>")))
+            }
+        }
+    }
+}
+
+const RAW_ELEMENTS: [&str; 4] = ["pre", "script", "style", "textarea"];
+
+/// Sorted.
+const BLOCK_ELEMENTS: [&str; 62] = [
+    "address",
+    "article",
+    "aside",
+    "base",
+    "basefont",
+    "blockquote",
+    "body",
+    "caption",
+    "center",
+    "col",
+    "colgroup",
+    "dd",
+    "details",
+    "dialog",
+    "dir",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
+    "frame",
+    "frameset",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "head",
+    "header",
+    "hr",
+    "html",
+    "iframe",
+    "legend",
+    "li",
+    "link",
+    "main",
+    "menu",
+    "menuitem",
+    "nav",
+    "noframes",
+    "ol",
+    "optgroup",
+    "option",
+    "p",
+    "param",
+    "search",
+    "section",
+    "summary",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "title",
+    "tr",
+    "track",
+    "ul",
+];
+
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |length| at + length)
+}
+
+/// Whether the line would end a paragraph before it.
+fn begins_block(line: &str) -> bool {
+    let rest = line.trim_start_matches([' ', '\t']);
+    rest.starts_with('>')
+        || is_heading(rest)
+        || is_rule(rest)
+        || list_mark(rest).is_some()
+        || Fence::begin(rest).is_some()
+        || Html::begin(rest, true).is_some()
+}
+
+fn is_heading(line: &str) -> bool {
+    let level = line.bytes().take_while(|byte| *byte == b'#').count();
+    (1..=6).contains(&level) && (line.len() == level || line[level..].starts_with([' ', '\t']))
+}
+
+/// `***`, `---`, `___`, or the `===` below a heading.
+fn is_rule(line: &str) -> bool {
+    let Some(mark) = line.bytes().next().filter(|byte| matches!(byte, b'*' | b'-' | b'_' | b'=')) else { return false };
+    let is_made_of_mark = line.bytes().all(|byte| byte == mark || byte == b' ' || byte == b'\t');
+    is_made_of_mark && (mark == b'=' || line.bytes().filter(|byte| *byte == mark).count() >= 3)
+}
+
+/// The length of `-`, `*`, `+`, `1.` or `1)` if a blank or the line's end follows.
+fn list_mark(line: &str) -> Option<usize> {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let mark = *line.as_bytes().get(digits)?;
+    let is_mark = match digits {
+        0 => matches!(mark, b'-' | b'*' | b'+'),
+        1..=9 => matches!(mark, b'.' | b')'),
+        _ => false,
+    };
+    let after = &line[digits + usize::from(is_mark)..];
+    (is_mark && (after.is_empty() || after.starts_with([' ', '\t']))).then_some(digits + 1)
+}
+
+/// All runs of backticks, each with the next of its length.
+#[derive(Debug)]
+struct BacktickRuns(Vec<(usize, Option<usize>)>);
+
+impl BacktickRuns {
+    fn new(text: &str, start: usize) -> Self {
+        let mut runs = Vec::new();
+        let mut at = start;
+        while let Some(found) = text[at..].find('`') {
+            let run_start = at + found;
+            let length = text[run_start..].bytes().take_while(|byte| *byte == b'`').count();
+            runs.push((run_start, length));
+            at = run_start + length;
+        }
+        let mut next_of_length = std::collections::BTreeMap::new();
+        let mut linked: Vec<_> =
+            runs.into_iter().rev().map(|(at, length)| (at, next_of_length.insert(length, at))).collect();
+        linked.reverse();
+        Self(linked)
+    }
+
+    fn next_alike(&self, at: usize) -> Option<usize> {
+        let index = self.0.binary_search_by_key(&at, |(start, _)| *start).ok()?;
+        self.0[index].1
+    }
+}

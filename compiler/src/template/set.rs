@@ -1,0 +1,296 @@
+//! All partials of a site, and whether pages and partials use them rightly.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::builtin::{BLOG_ITEM_PARTIAL, is_reserved, list_names};
+use super::syntax::{Attribute, Body, Each, Kind, Name, Node, Tag, Target, Template, find_attribute};
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+use crate::source::SourceFile;
+
+/// The partials of a site by name. Those that would never end are known.
+#[derive(Clone, Default, Debug)]
+pub struct TemplateSet {
+    partials: BTreeMap<String, Arc<Template>>,
+    /// The references that close a cycle: the partial in which one stands, and where.
+    cycle_ends: BTreeSet<(Arc<str>, Span)>,
+}
+
+impl TemplateSet {
+    /// Parses all partials, named by their paths below the folder of templates, and checks them.
+    pub fn parse(files: &[SourceFile]) -> (Self, Vec<Diagnostic>) {
+        let results: Vec<_> = files.par_iter().map(parse_partial).collect();
+        let mut diagnostics = Vec::new();
+        let mut set = Self::default();
+        for (file, (template, mut found)) in files.iter().zip(results) {
+            diagnostics.append(&mut found);
+            if let Some(template) = template {
+                set.partials.insert(file.name.to_string(), Arc::new(template));
+            }
+        }
+        for template in set.partials.values() {
+            diagnostics.append(&mut set.check(template));
+        }
+        set.find_cycles(&mut diagnostics);
+        (set, diagnostics)
+    }
+
+    /// The partial of that name.
+    pub fn find(&self, name: &str) -> Option<&Arc<Template>> {
+        self.partials.get(name)
+    }
+
+    /// The names of all partials, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.partials.keys().map(String::as_str)
+    }
+
+    /// Whether the reference to a partial that stands there would render without end.
+    pub fn ends_cycle(&self, template: &Template, span: Span) -> bool {
+        !self.cycle_ends.is_empty() && self.cycle_ends.contains(&(Arc::clone(&template.source.path), span))
+    }
+
+    /// What is wrong with the partials that a template names and with what it gives them.
+    pub fn check(&self, template: &Template) -> Vec<Diagnostic> {
+        let mut check = Check { set: self, template, diagnostics: Vec::new() };
+        for node in template.all_nodes() {
+            match node {
+                Node::Tag(tag) => check.check_tag(tag),
+                Node::Each(each) => check.check_each(each),
+                _ => {}
+            }
+        }
+        check.diagnostics
+    }
+
+    /// What is wrong with naming a partial there, if something is.
+    pub fn check_name(&self, name: &str, source: &SourceText, span: Span) -> Option<Diagnostic> {
+        if self.partials.contains_key(name) {
+            return None;
+        }
+        if name.starts_with('/') || name.contains('\\') || name.split('/').any(|part| part == "..") {
+            let message = format!("`{name}` leaves the folder of templates");
+            let diagnostic = Diagnostic::new(Code::PartialOutside, source.place(span), message);
+            return Some(diagnostic.with_help("name it by its path in that folder"));
+        }
+        let message = format!("there is no partial `{name}`");
+        let mut diagnostic = Diagnostic::new(Code::UnknownPartial, source.place(span), message);
+        if name == BLOG_ITEM_PARTIAL {
+            diagnostic =
+                diagnostic.with_help("write it: it shows one post, with slots such as `title`, `url` and `summary`");
+        } else if let Some(help) = self.suggest(name) {
+            diagnostic = diagnostic.with_help(help);
+        }
+        Some(diagnostic)
+    }
+
+    fn suggest(&self, name: &str) -> Option<String> {
+        let by_extension = format!("{name}.html");
+        let by_file = |known: &&str| known.rsplit('/').next() == Some(name);
+        let near = self
+            .names()
+            .find(|known| **known == by_extension)
+            .or_else(|| self.names().find(by_file))
+            .or_else(|| nearest(name, self.names()));
+        near.map(|near| format!("did you mean `{near}`?"))
+    }
+
+    /// Warnings for the partials that nothing of `roots` leads to, themselves being what pages name.
+    pub fn find_unused<'a>(&self, roots: impl IntoIterator<Item = &'a str>) -> Vec<Diagnostic> {
+        let mut open: Vec<String> = roots.into_iter().map(str::to_owned).collect();
+        let mut used = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            if let Some(template) = self.partials.get(&name)
+                && used.insert(name)
+            {
+                open.extend(template.references().map(|(name, _)| name.to_owned()));
+            }
+        }
+        let unused = self.partials.iter().filter(|(name, _)| !used.contains(*name));
+        let warn = |(name, template): (&String, &Arc<Template>)| {
+            let place = template.place(Span::default());
+            Diagnostic::new(Code::UnusedPartial, place, format!("no page uses the partial `{name}`"))
+        };
+        unused.map(warn).collect()
+    }
+
+    /// A walk in depth that meets a partial which is still open has found a cycle.
+    fn find_cycles(&mut self, diagnostics: &mut Vec<Diagnostic>) {
+        let mut done: BTreeSet<&str> = BTreeSet::new();
+        let mut cycle_ends = BTreeSet::new();
+        for root in self.partials.keys() {
+            if done.contains(root.as_str()) {
+                continue;
+            }
+            let mut path: Vec<(&str, std::vec::IntoIter<(&str, Span)>)> = vec![(root, self.sorted_references(root))];
+            let mut depths = BTreeMap::from([(root.as_str(), 0)]);
+            while let Some((current, references)) = path.last_mut() {
+                let Some((name, span)) = references.next() else {
+                    done.insert(current);
+                    depths.remove(current);
+                    path.pop();
+                    continue;
+                };
+                if let Some(depth) = depths.get(name) {
+                    let source = &self.partials[*current].source;
+                    cycle_ends.insert((Arc::clone(&source.path), span));
+                    let cycle: Vec<_> = path[*depth..].iter().map(|(name, _)| *name).chain([name]).collect();
+                    diagnostics.push(report_cycle(&cycle, source, span));
+                } else if !done.contains(name)
+                    && let Some((name, _)) = self.partials.get_key_value(name)
+                {
+                    depths.insert(name, path.len());
+                    path.push((name, self.sorted_references(name)));
+                }
+            }
+        }
+        self.cycle_ends = cycle_ends;
+    }
+
+    fn sorted_references(&self, name: &str) -> std::vec::IntoIter<(&str, Span)> {
+        let mut references: Vec<_> = self.partials[name].references().collect();
+        references.sort_by_key(|(_, span)| *span);
+        references.into_iter()
+    }
+}
+
+fn parse_partial(file: &SourceFile) -> (Option<Template>, Vec<Diagnostic>) {
+    let source = match file.to_text() {
+        Ok(source) => source,
+        Err(diagnostic) => return (None, vec![diagnostic]),
+    };
+    if is_reserved(&file.name) {
+        let message = format!("`{}` is a tag of the language, so a partial can't be called so", file.name);
+        let diagnostic = Diagnostic::new(Code::ReservedName, source.place(Span::default()), message);
+        return (None, vec![diagnostic.with_help("rename the file")]);
+    }
+    let (template, diagnostics) = Template::parse(&source, 0, Kind::Partial);
+    (Some(template), diagnostics)
+}
+
+/// The partials of a cycle that are named in full; the rest is left out.
+const CYCLE_SHOWN_COUNT: usize = 8;
+
+fn report_cycle(cycle: &[&str], source: &SourceText, span: Span) -> Diagnostic {
+    let name = cycle[0];
+    let message = format!("the partial `{name}` contains itself");
+    let diagnostic = Diagnostic::new(Code::RecursivePartial, source.place(span), message);
+    let shown = if cycle.len() <= CYCLE_SHOWN_COUNT {
+        cycle.join(" → ")
+    } else {
+        let last = cycle.len() - CYCLE_SHOWN_COUNT / 2;
+        format!("{} → … → {}", cycle[..CYCLE_SHOWN_COUNT / 2].join(" → "), cycle[last..].join(" → "))
+    };
+    diagnostic.with_help(format!("the cycle is {shown}"))
+}
+
+/// Compares one template with the partials that it names.
+struct Check<'a> {
+    set: &'a TemplateSet,
+    template: &'a Template,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Check<'_> {
+    fn report(&mut self, code: Code, span: Span, message: String, help: Option<String>) {
+        let mut diagnostic = Diagnostic::new(code, self.template.place(span), message);
+        diagnostic.help = help;
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn check_tag(&mut self, tag: &Tag) {
+        let Some(partial) = self.find(&tag.name, tag.name_span) else { return };
+        self.check_attributes(&tag.name, tag.name_span, &tag.attributes, &partial);
+        match &tag.body {
+            Some(Body::Slots(slots)) => {
+                for slot in slots {
+                    if !partial.asks.known.contains(&Name::slot(slot.name.clone())) {
+                        let message = format!("`{}` has no slot `{}`", tag.name, slot.name);
+                        self.report(
+                            Code::UnexpectedSlot,
+                            slot.name_span,
+                            message,
+                            Some(suggest_slot(&slot.name, &partial)),
+                        );
+                    }
+                }
+            }
+            Some(Body::Whole { first_stray: Some(stray), .. })
+                if !partial.asks.known.contains(&Name::slot("default")) =>
+            {
+                let message = format!("this stands outside every slot of `{}` and would be lost", tag.name);
+                let help = match names_of(&partial, Target::Slot)[..] {
+                    [] => format!("`{}` has no slots; give it a `{{{{default}}}}` to take the whole body", tag.name),
+                    [first, ..] => format!("move it into a slot, such as `<slot:{first}> … </slot:{first}>`"),
+                };
+                self.report(Code::StrayText, *stray, message, Some(help));
+            }
+            _ => {}
+        }
+    }
+
+    fn check_each(&mut self, each: &Each) {
+        if let Some(partial) = self.find(&each.partial, each.partial_span) {
+            self.check_attributes(&each.partial, each.partial_span, &each.attributes, &partial);
+        }
+    }
+
+    fn find(&mut self, name: &str, span: Span) -> Option<Arc<Template>> {
+        self.diagnostics.extend(self.set.check_name(name, &self.template.source, span));
+        self.set.find(name).cloned()
+    }
+
+    fn check_attributes(&mut self, name: &str, span: Span, given: &[Attribute], partial: &Template) {
+        let required = partial.asks.required.iter().filter(|asked| asked.target == Target::Attribute);
+        let missing: Vec<_> =
+            required.map(|asked| asked.text.as_str()).filter(|asked| find_attribute(given, asked).is_none()).collect();
+        if !missing.is_empty() {
+            let noun = if missing.len() == 1 { "attribute" } else { "attributes" };
+            let message = format!("`{name}` needs the {noun} {}", list_names(&missing));
+            let help = format!("write `<% {name} {}=\"…\" … %/>`, or give `{{{{@{0}}}}}` a default", missing[0]);
+            self.report(Code::MissingAttributes, span, message, Some(help));
+        }
+        for attribute in given {
+            if partial.asks.known.contains(&Name::attribute(attribute.name.clone())) {
+                continue;
+            }
+            let known = names_of(partial, Target::Attribute);
+            let help = match nearest(&attribute.name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if partial.asks.known.contains(&Name::slot(attribute.name.clone())) => {
+                    format!("it is a slot: write `<slot:{0}> … </slot:{0}>` in the tag's body", attribute.name)
+                }
+                None if known.is_empty() => "it uses no attributes".to_owned(),
+                None => format!("it uses {}", list_names(&known)),
+            };
+            let message = format!("`{name}` never uses the attribute `{}`", attribute.name);
+            self.report(Code::UnusedAttribute, attribute.name_span, message, Some(help));
+        }
+    }
+}
+
+fn names_of(partial: &Template, target: Target) -> Vec<&str> {
+    partial.asks.known.iter().filter(|name| name.target == target).map(|name| name.text.as_str()).collect()
+}
+
+fn suggest_slot(name: &str, partial: &Template) -> String {
+    let known = names_of(partial, Target::Slot);
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "it has no slots".to_owned(),
+        None => format!("it has {}", list_names(&known)),
+    }
+}
+
+impl Template {
+    /// The partials that it names, and where.
+    pub fn references(&self) -> impl Iterator<Item = (&str, Span)> {
+        self.all_nodes().iter().filter_map(|node| match node {
+            Node::Tag(tag) => Some((tag.name.as_str(), tag.name_span)),
+            Node::Each(each) => Some((each.partial.as_str(), each.partial_span)),
+            _ => None,
+        })
+    }
+}

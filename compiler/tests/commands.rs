@@ -1,0 +1,355 @@
+//! The real `kiln`, as a person calls it: what it prints, what it leaves on the disk, and its exit status.
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A new empty folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("commands").join(name);
+    drop(fs::remove_dir_all(&folder));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn write(path: PathBuf, content: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// A site of one page and one style sheet.
+fn small_site(name: &str) -> PathBuf {
+    let site = folder(name);
+    write(site.join("content/index.html"), "<link rel=stylesheet href=\"{{+ /static/a.css}}\"><h1>Home</h1>\n");
+    write(site.join("static/a.css"), "body{}\n");
+    site
+}
+
+struct Outcome {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn kiln(arguments: &[&str]) -> Outcome {
+    kiln_with(arguments, &[])
+}
+
+fn kiln_with(arguments: &[&str], variables: &[(&str, &str)]) -> Outcome {
+    let output = Command::new(env!("CARGO_BIN_EXE_kiln"))
+        .args(arguments)
+        .env_remove("SOURCE_DATE_EPOCH")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    Outcome {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn build(site: &Path) -> Outcome {
+    kiln(&["build", "--site", site.to_str().unwrap()])
+}
+
+/// The names in a folder, sorted, temporary ones too.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_build_leaves_the_bundle_and_two_lists() {
+    let site = small_site("build");
+    let outcome = build(&site);
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (0, ""), "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with("1 pages (0 posts), 1 files → "), "{}", outcome.stderr);
+    assert_eq!(names(&site.join("dist")), ["assets_meta.json", "manifest.json", "site.bundle"]);
+    let manifest = fs::read_to_string(site.join("dist/manifest.json")).unwrap();
+    assert!(manifest.starts_with("{\n  \"a.css\": \"a."), "{manifest}");
+}
+
+#[test]
+fn two_builds_of_one_input_are_the_same_bytes() {
+    // Without it a deploy would send everything, and nobody could verify a build.
+    let site = small_site("twice");
+    for number in 0..40 {
+        write(site.join(format!("content/p{number}.md")), format!("# Page {number}\n\n{}", "words ".repeat(200)));
+    }
+    let bytes = |jobs: &str| {
+        let arguments = ["build", "--quiet", "--site", site.to_str().unwrap(), "--jobs", jobs];
+        assert_eq!(kiln(&arguments).status, 0);
+        fs::read(site.join("dist/site.bundle")).unwrap()
+    };
+    let first = bytes("1");
+    assert!(first == bytes("2") && first == bytes("7"));
+}
+
+#[test]
+fn a_failed_build_leaves_the_last_good_one() {
+    let site = small_site("last-good");
+    assert_eq!(build(&site).status, 0);
+    let before = fs::read(site.join("dist/site.bundle")).unwrap();
+    write(site.join("content/index.html"), "<% nowhere.html %/>");
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 1);
+    assert!(outcome.stderr.contains("content/index.html:1:4"), "{}", outcome.stderr);
+    assert_eq!(fs::read(site.join("dist/site.bundle")).unwrap(), before);
+    assert_eq!(names(&site.join("dist")), ["assets_meta.json", "manifest.json", "site.bundle"]);
+}
+
+#[test]
+fn a_folder_that_can_not_be_written_is_exit_status_4() {
+    let site = small_site("unwritable");
+    write(site.join("dist"), "a file where the folder should be");
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 4);
+    assert!(outcome.stderr.contains("can't write"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_check_writes_nothing_and_can_speak_json() {
+    let site = small_site("check");
+    let site_text = site.to_str().unwrap();
+    let outcome = kiln(&["check", "--site", site_text]);
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, "no mistakes in 1 pages\n"));
+    write(site.join("content/index.html"), "\n  <% nowhere.html %/>");
+    let outcome = kiln(&["check", "--site", site_text, "--format", "json"]);
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (1, ""));
+    let line: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(line["file"], "content/index.html");
+    assert_eq!((&line["line"], &line["column"]), (&2.into(), &6.into()));
+    assert_eq!((&line["severity"], &line["code"]), (&"error".into(), &"unknown-partial".into()));
+    assert!(!site.join("dist").exists());
+}
+
+#[test]
+fn warnings_fail_only_when_asked_to() {
+    let site = small_site("warnings");
+    write(site.join("templates/unused.html"), "nobody wants me");
+    let site = site.to_str().unwrap();
+    let outcome = kiln(&["check", "--site", site]);
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning[unused-partial]"), "{}", outcome.stderr);
+    assert_eq!(kiln(&["check", "--site", site, "--warnings-as-errors"]).status, 1);
+    assert_eq!(kiln(&["build", "--site", site, "--warnings-as-errors"]).status, 1);
+}
+
+#[test]
+fn a_thousand_mistakes_are_fifty_and_a_count() {
+    let site = small_site("many");
+    write(site.join("content/index.html"), "<% nowhere.html %/>\n".repeat(1000));
+    let site = site.to_str().unwrap();
+    let shown = |arguments: &[&str]| kiln(arguments).stderr.matches("error[").count();
+    assert_eq!(shown(&["check", "--site", site]), 50);
+    assert_eq!(shown(&["check", "--site", site, "--error-limit", "3"]), 3);
+    assert_eq!(shown(&["check", "--site", site, "--error-limit", "0"]), 1000);
+    assert!(kiln(&["check", "--site", site]).stderr.contains("1000 errors"));
+    assert_eq!(kiln(&["check", "--site", site, "--format", "json"]).stdout.lines().count(), 1000);
+}
+
+#[test]
+fn no_site_is_exit_status_2() {
+    let empty = folder("no-site");
+    let outcome = build(&empty);
+    assert_eq!(outcome.status, 2);
+    assert!(outcome.stderr.contains("no site in `"), "{}", outcome.stderr);
+    let outcome = build(&empty.join("nowhere"));
+    assert_eq!(outcome.status, 2);
+    assert!(outcome.stderr.contains("there is no folder `"), "{}", outcome.stderr);
+    assert_eq!(kiln(&["build", "--no-such-flag"]).status, 2);
+    assert_eq!(kiln(&["build", "--site", empty.to_str().unwrap(), "--error-limit", "x"]).status, 2);
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_is_a_mistake_with_its_place() {
+    let site = small_site("encoding");
+    write(site.join("content/latin.html"), b"<p>first</p>\n<p>caf\xe9</p>\n");
+    write(site.join("templates/latin.html"), b"\xff");
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 1);
+    assert!(outcome.stderr.contains("content/latin.html:1:1"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("not UTF-8: a byte at line 2, column 7"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("templates/latin.html"), "{}", outcome.stderr);
+}
+
+#[test]
+fn links_may_not_leave_the_site() {
+    let site = small_site("links");
+    let secret = folder("links-outside");
+    write(secret.join("secret.html"), "secret");
+    symlink(secret.join("secret.html"), site.join("content/secret.html")).unwrap();
+    symlink(&secret, site.join("templates")).unwrap();
+    symlink(&secret, site.join("static/secrets")).unwrap();
+    symlink("index.html", site.join("content/again.html")).unwrap();
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 1);
+    assert_eq!(outcome.stderr.matches("error[link-outside]").count(), 3, "{}", outcome.stderr);
+    for link in ["content/secret.html", "static/secrets", "templates"] {
+        assert!(outcome.stderr.contains(&format!("--> {link}")), "{link}: {}", outcome.stderr);
+    }
+    fs::remove_file(site.join("content/secret.html")).unwrap();
+    fs::remove_file(site.join("templates")).unwrap();
+    fs::remove_file(site.join("static/secrets")).unwrap();
+    assert_eq!(build(&site).status, 0, "a link within the site is fine");
+}
+
+#[test]
+fn what_can_not_be_read_is_exit_status_4_and_named() {
+    // A link that leads nowhere, and one that leads back up: root may read everything else.
+    let site = small_site("unreadable");
+    symlink("nowhere", site.join("content/dangling.html")).unwrap();
+    symlink("..", site.join("content/loop")).unwrap();
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 4);
+    assert!(outcome.stderr.contains("content/dangling.html`"), "{}", outcome.stderr);
+    assert!(!site.join("dist").exists());
+}
+
+#[test]
+fn a_named_pipe_does_not_make_a_build_wait_for_ever() {
+    let site = small_site("pipe");
+    assert!(Command::new("mkfifo").arg(site.join("content/pipe.html")).status().unwrap().success());
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 4);
+    assert!(outcome.stderr.contains("it is neither a file nor a folder"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_date_of_the_build_that_is_no_number_is_exit_status_2() {
+    let site = small_site("epoch");
+    let arguments = ["build", "--site", site.to_str().unwrap()];
+    for wrong in ["yesterday", "-1", "253402300800", "1e9"] {
+        let outcome = kiln_with(&arguments, &[("SOURCE_DATE_EPOCH", wrong)]);
+        assert_eq!(outcome.status, 2, "{wrong}");
+    }
+    assert_eq!(kiln_with(&arguments, &[("SOURCE_DATE_EPOCH", "1760000000")]).status, 0);
+    let head = kiln(&["inspect", site.join("dist/site.bundle").to_str().unwrap(), "/"]).stdout;
+    assert!(head.contains("Last-Modified: Thu, 09 Oct 2025 08:53:20 GMT\n"), "{head}");
+}
+
+#[test]
+fn pages_of_the_future_and_drafts_are_built_when_asked_for() {
+    let site = small_site("future");
+    write(site.join("content/soon.md"), "---\ndate: 2030-01-01\n---\nsoon");
+    write(site.join("content/draft.md"), "---\ndraft: true\n---\ndraft");
+    let site = site.to_str().unwrap();
+    let summary = |arguments: &[&str], now| {
+        let arguments = [&["build", "--site", site], arguments].concat();
+        kiln_with(&arguments, &[("SOURCE_DATE_EPOCH", now)]).stderr
+    };
+    let before = "1760000000";
+    assert!(
+        summary(&[], before)
+            .starts_with("1 pages (0 posts), 1 files, 1 drafts left out, 1 pages of the future left out")
+    );
+    assert!(summary(&["--drafts", "--future"], before).starts_with("3 pages (0 posts), 1 files →"));
+    assert!(summary(&[], "1893456000").starts_with("2 pages (0 posts), 1 files, 1 drafts left out →"), "2030-01-01");
+}
+
+#[test]
+fn the_last_builds_digested_assets_are_carried_along_once() {
+    // Without it a visitor who loaded a page before a deploy would lose its style sheet.
+    let site = small_site("previous");
+    let bundle = |name: &str| site.join(name).join("site.bundle").to_str().unwrap().to_owned();
+    let assets = |name: &str| -> Vec<String> {
+        let listing = kiln(&["inspect", &bundle(name)]).stdout;
+        let lines = listing.lines().filter(|line| line.contains("/static/a.") && !line.ends_with("/static/a.css"));
+        lines
+            .map(|line| {
+                line.split_whitespace()
+                    .skip(1)
+                    .filter(|word| word.parse::<u64>().is_err())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+            .collect()
+    };
+    let site_text = site.to_str().unwrap();
+    assert_eq!(kiln(&["build", "--site", site_text, "--out", "one"]).status, 0);
+    write(site.join("static/a.css"), "body { color: red }\n");
+    assert_eq!(kiln(&["build", "--site", site_text, "--out", "two", "--previous", &bundle("one")]).status, 0);
+    write(site.join("static/a.css"), "body { color: blue }\n");
+    assert_eq!(kiln(&["build", "--site", site_text, "--out", "three", "--previous", &bundle("two")]).status, 0);
+    let kinds =
+        |name: &str| assets(name).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(kinds("one"), ["asset"]);
+    assert_eq!(assets("two").len(), 2);
+    assert_eq!(assets("three").len(), 2, "{:?}", assets("three"));
+    assert!(kinds("three").contains(&"kept".to_owned()));
+    let missing = kiln(&["build", "--site", site_text, "--previous", "/nowhere.bundle"]);
+    assert_eq!(missing.status, 4);
+    write(site.join("broken.bundle"), "no bundle");
+    let broken = kiln(&["build", "--site", site_text, "--previous", site.join("broken.bundle").to_str().unwrap()]);
+    assert_eq!(broken.status, 1);
+}
+
+#[test]
+fn inspect_shows_routes_and_heads_and_refuses_what_is_damaged() {
+    let site = small_site("inspect");
+    assert_eq!(build(&site).status, 0);
+    let bundle = site.join("dist/site.bundle");
+    let bundle_text = bundle.to_str().unwrap();
+    let listing = kiln(&["inspect", bundle_text]);
+    assert!(listing.stdout.contains("compiler: kiln 0.1.0\n"), "{}", listing.stdout);
+    assert!(listing.stdout.contains("3 routes: "), "{}", listing.stdout);
+    let head = kiln(&["inspect", bundle_text, "/"]);
+    assert!(head.stdout.starts_with("HTTP/1.1 200 OK\nContent-Length: "), "{}", head.stdout);
+    assert!(head.stdout.contains("Content-Type: text/html; charset=utf-8\n"), "{}", head.stdout);
+    let missing = kiln(&["inspect", bundle_text, "/static/a.cs"]);
+    assert_eq!(missing.status, 1);
+    assert!(missing.stderr.contains("did you mean `/static/a.css`?"), "{}", missing.stderr);
+    assert_eq!(kiln(&["inspect", bundle_text, "--verify"]).status, 0);
+    let mut bytes = fs::read(&bundle).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&bundle, &bytes).unwrap();
+    let damaged = kiln(&["inspect", bundle_text, "--verify"]);
+    assert_eq!(damaged.status, 1);
+    assert!(damaged.stderr.contains("damaged: its digest is not that of its content"), "{}", damaged.stderr);
+    fs::write(&bundle, &bytes[..90]).unwrap();
+    assert!(kiln(&["inspect", bundle_text]).stderr.contains("cut short"));
+    assert_eq!(kiln(&["inspect", "/nowhere"]).status, 4);
+}
+
+#[test]
+fn an_export_is_a_plain_folder() {
+    let site = small_site("export");
+    write(site.join("content/blog/post.md"), format!("# Post\n\n{}", "many words ".repeat(100)));
+    write(site.join("content/old.md"), "---\naliases: [/older]\n---\nold");
+    assert_eq!(build(&site).status, 0);
+    let (bundle, out) = (site.join("dist/site.bundle"), site.join("out"));
+    let arguments = ["export", bundle.to_str().unwrap(), out.to_str().unwrap()];
+    assert_eq!(kiln(&arguments).status, 0);
+    assert_eq!(names(&out), ["_headers", "_redirects", "blog", "index.html", "old.html", "static"]);
+    assert_eq!(names(&out.join("blog")), ["post.html", "post.html.br", "post.html.gz"]);
+    assert_eq!(fs::read_to_string(out.join("_redirects")).unwrap(), "/older /old 301\n");
+    let headers = fs::read_to_string(out.join("_headers")).unwrap();
+    assert!(headers.starts_with("/\n  Cache-Control: public, max-age=0, must-revalidate\n"), "{headers}");
+    assert_eq!(fs::read(out.join("static/a.css")).unwrap(), b"body{}\n");
+    assert_eq!(kiln(&arguments).status, 2, "a folder with something in it is left alone");
+}
+
+#[test]
+fn a_new_site_builds_without_a_word() {
+    let parent = folder("new");
+    let site = parent.join("my site");
+    let outcome = kiln(&["new", site.to_str().unwrap()]);
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let outcome = kiln(&["check", "--site", site.to_str().unwrap(), "--warnings-as-errors"]);
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, "no mistakes in 3 pages\n"));
+    assert_eq!(kiln(&["new", site.to_str().unwrap()]).status, 2, "a folder with something in it is left alone");
+}
+
+#[test]
+fn a_summary_can_be_json() {
+    let site = small_site("json");
+    let outcome = kiln(&["build", "--json", "--site", site.to_str().unwrap()]);
+    let summary: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(summary["counts"]["pages"], 1);
+    assert_eq!(summary["bytes"], fs::metadata(site.join("dist/site.bundle")).unwrap().len());
+}

@@ -1,0 +1,217 @@
+//! The command line of `kilnd`. It reads words into options and opens nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+use crate::limits::Limits;
+use crate::listener::Address;
+
+/// What `kilnd` is asked to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Serve a bundle.
+    Serve(ServeOptions),
+    /// Show how it is used.
+    Help,
+    /// Show the version.
+    Version,
+}
+
+/// How to serve.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServeOptions {
+    /// The bundle.
+    pub bundle: PathBuf,
+    /// Where to listen; not empty.
+    pub listen: Vec<Address>,
+    /// The bounds.
+    pub limits: Limits,
+    /// Whether `limits.connections_max` was given.
+    pub connections_given: bool,
+    /// Worker threads; 0 is one for each processor.
+    pub worker_count: usize,
+}
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+kilnd serves a Kiln bundle.
+
+usage: kilnd BUNDLE [OPTIONS]
+
+  --listen ADDRESS          where to listen: 127.0.0.1:8080, [::1]:8080 or unix:PATH; more than once
+                            [default: 127.0.0.1:8080; with PORT in the environment 0.0.0.0:$PORT]
+  --header-timeout SECONDS  time for a whole request head, and for a whole body [default: 10]
+  --idle-timeout SECONDS    time between requests [default: 60]
+  --write-timeout SECONDS   time without progress of a write [default: 30]
+  --drain-timeout SECONDS   time for requests under way when the server stops [default: 8]
+  --max-head BYTES          length of a request head [default: 32768]
+  --max-body BYTES          length of a request body, which is thrown away [default: 65536]
+  --max-requests COUNT      requests on one connection, 0 for no limit [default: 0]
+  --max-connections COUNT   connections at a time [default: what the descriptor limit leaves]
+  --workers COUNT           worker threads [default: one for each processor]
+  --help, --version
+";
+
+/// Reads the words after the program's name. `port` is the environment's `PORT`.
+///
+/// # Errors
+/// What is wrong, for a person.
+pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) -> Result<Command, String> {
+    let mut parser = lexopt::Parser::from_args(words);
+    let mut bundle = None;
+    let mut options = ServeOptions {
+        bundle: PathBuf::new(),
+        listen: Vec::new(),
+        limits: Limits::default(),
+        connections_given: false,
+        worker_count: 0,
+    };
+    while let Some(argument) = parser.next().map_err(message)? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Long(name) => {
+                let name = name.to_owned();
+                set_option(&mut options, &name, &mut parser)?;
+            }
+            Value(path) if bundle.is_none() => bundle = Some(PathBuf::from(path)),
+            other => return Err(message(other.unexpected())),
+        }
+    }
+    options.bundle = bundle.ok_or("no bundle is named: `kilnd BUNDLE`, or `kilnd --help`")?;
+    if options.listen.is_empty() {
+        options.listen.push(default_address(port)?);
+    }
+    Ok(Command::Serve(options))
+}
+
+fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parser) -> Result<(), String> {
+    let limits = &mut options.limits;
+    match name {
+        "listen" => {
+            let text = parser.value().map_err(message)?;
+            let parsed = text.to_string_lossy().parse();
+            options.listen.push(parsed.map_err(|help| format!("`{}` is no address: {help}", text.to_string_lossy()))?);
+        }
+        "header-timeout" => limits.header_timeout_ms = read_seconds(name, parser)?,
+        "idle-timeout" => limits.idle_timeout_ms = read_seconds(name, parser)?,
+        "write-timeout" => limits.write_timeout_ms = read_seconds(name, parser)?,
+        "drain-timeout" => limits.drain_timeout_ms = read_seconds(name, parser)?,
+        "max-head" => limits.head_bytes_max = read_count(name, parser, 64)?,
+        "max-body" => limits.body_bytes_max = read_count(name, parser, 0)?,
+        "max-requests" => limits.requests_max = read_count(name, parser, 0)?,
+        "max-connections" => {
+            limits.connections_max = read_count(name, parser, 1)?;
+            options.connections_given = true;
+        }
+        "workers" => options.worker_count = read_count(name, parser, 1)?,
+        _ => return Err(format!("`--{name}` is no option; see `kilnd --help`")),
+    }
+    Ok(())
+}
+
+/// A whole number of at least `min`.
+fn read_count<N: std::str::FromStr + PartialOrd + std::fmt::Display + Copy>(
+    name: &str,
+    parser: &mut lexopt::Parser,
+    min: N,
+) -> Result<N, String> {
+    let text = parser.value().map_err(message)?;
+    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| *number >= min);
+    number.ok_or_else(|| format!("`--{name} {}`: a whole number of at least {min} must follow", text.to_string_lossy()))
+}
+
+/// Seconds, which may have a fraction, in milliseconds.
+fn read_seconds(name: &str, parser: &mut lexopt::Parser) -> Result<u64, String> {
+    let text = parser.value().map_err(message)?;
+    let number = text.to_str().and_then(|text| text.parse::<f32>().ok());
+    let duration = number.and_then(|seconds| std::time::Duration::try_from_secs_f32(seconds).ok());
+    let ms = duration.and_then(|duration| u64::try_from(duration.as_millis()).ok()).filter(|ms| *ms > 0);
+    ms.ok_or_else(|| format!("`--{name} {}`: a number of seconds above 0 must follow", text.to_string_lossy()))
+}
+
+/// Where to listen when nobody says: for everyone where a platform hands out the port, else for this machine.
+fn default_address(port: Option<&OsStr>) -> Result<Address, String> {
+    let text = match port {
+        Some(port) => format!("0.0.0.0:{}", port.to_string_lossy()),
+        None => "127.0.0.1:8080".to_owned(),
+    };
+    text.parse().map_err(|_| format!("the environment's `PORT` is no port: `{text}`"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn message(error: lexopt::Error) -> String {
+    format!("{error}; see `kilnd --help`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &str, port: Option<&str>) -> Result<Command, String> {
+        parse(words.split_whitespace().map(OsString::from), port.map(OsStr::new))
+    }
+
+    fn served(words: &str, port: Option<&str>) -> ServeOptions {
+        match parsed(words, port) {
+            Ok(Command::Serve(options)) => options,
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_platform_that_sets_port_is_listened_to_and_a_flag_comes_first() {
+        // Container platforms probe 0.0.0.0:$PORT; everybody else must not be exposed.
+        let listen = |words: &str, port| served(words, port).listen[0].to_string();
+        assert_eq!(listen("a.bundle", None), "127.0.0.1:8080");
+        assert_eq!(listen("a.bundle", Some("80")), "0.0.0.0:80");
+        assert_eq!(listen("a.bundle --listen [::1]:1", Some("80")), "[::1]:1");
+        assert!(parsed("a.bundle", Some("http")).is_err());
+    }
+
+    #[test]
+    fn every_option_is_read_in_its_unit() {
+        let words = "--header-timeout 1.5 a.bundle --idle-timeout=2 --write-timeout 3 --drain-timeout 4 --max-head 128 \
+                     --max-body 0 --max-requests 7 --max-connections 8 --workers 2 --listen 127.0.0.1:1 --listen unix:/x";
+        let options = served(words, None);
+        let limits = Limits {
+            head_bytes_max: 128,
+            body_bytes_max: 0,
+            header_timeout_ms: 1_500,
+            idle_timeout_ms: 2_000,
+            write_timeout_ms: 3_000,
+            drain_timeout_ms: 4_000,
+            requests_max: 7,
+            connections_max: 8,
+        };
+        assert_eq!((options.limits, options.worker_count, options.listen.len()), (limits, 2, 2));
+    }
+
+    #[test]
+    fn a_wrong_command_line_names_the_culprit() {
+        for (words, culprit) in [
+            ("", "BUNDLE"),
+            ("a b", "b"),
+            ("a --nope", "--nope"),
+            ("a --listen here", "here"),
+            ("a --idle-timeout 0", "--idle-timeout 0"),
+            ("a --max-head 63", "at least 64"),
+            ("a --workers", "workers"),
+        ] {
+            let said = parsed(words, None).expect_err(words);
+            assert!(said.contains(culprit), "`{words}`: {said}");
+        }
+        assert_eq!(parsed("a --help", None), Ok(Command::Help));
+        assert_eq!(parsed("--version", None), Ok(Command::Version));
+    }
+
+    #[test]
+    fn the_help_names_every_limit_with_its_default() {
+        let limits = Limits::default();
+        for number in [limits.head_bytes_max as u64, limits.body_bytes_max, limits.idle_timeout_ms / 1000] {
+            assert!(HELP.contains(&format!("[default: {number}]")), "{number}");
+        }
+    }
+}

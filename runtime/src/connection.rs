@@ -1,0 +1,511 @@
+//! One conversation: requests read from a client, answers written back, in order, over anything that reads and writes.
+//! It knows neither sockets nor threads; how long a wait may take is the [`Transport`]'s business.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrayvec::ArrayVec;
+
+use crate::clock::Clock;
+use crate::http::date::DateField;
+use crate::http::framing::{BodySkip, Framing};
+use crate::http::request::{HeadScan, Method, Refusal, Request, Version, field_slots, lower_minor_version};
+use crate::http::response::{Answer, Body, BodyStream};
+use crate::limits::{
+    ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, INPUT_BYTES_FIRST, LINGER_BYTES_MAX, Limits, REQUEST_ID_BYTES_MAX,
+};
+use crate::site::Handler;
+
+/// What every connection of a server shares.
+#[derive(Debug)]
+pub struct Context {
+    /// The bounds.
+    pub limits: Limits,
+    /// The time.
+    pub clock: Clock,
+    /// Set when the server stops: answers under way are finished, and then connections close.
+    pub is_stopping: AtomicBool,
+}
+
+impl Context {
+    /// For a server that has just started.
+    pub fn new(limits: Limits, clock: Clock) -> Self {
+        Self { limits, clock, is_stopping: AtomicBool::new(false) }
+    }
+}
+
+/// What a connection waits for when it reads; each has a limit of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Awaiting {
+    /// The first byte of a request.
+    Request,
+    /// The rest of a head.
+    Head,
+    /// The rest of a body.
+    Body,
+    /// The end of what a refused client still sends.
+    End,
+}
+
+/// What a conversation is held over. Everything that reads and writes is one, with no limit to a wait.
+pub trait Transport {
+    /// Reads what is there, waiting for it. `WouldBlock` while awaiting a request: nothing came, the conversation is to
+    /// be taken up again later. `TimedOut`: it took too long.
+    ///
+    /// # Errors
+    /// These two, and what the system says.
+    fn receive(&mut self, awaiting: Awaiting, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes some of the pieces.
+    ///
+    /// # Errors
+    /// What the system says; a client that takes too long is cut off.
+    fn send(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Sends some of `len` bytes of a file; `Ok(None)` where that isn't possible.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn send_file(&mut self, _file: &File, _offset: usize, _len: usize) -> io::Result<Option<usize>> {
+        Ok(None)
+    }
+
+    /// Says that nothing more will be written.
+    fn finish(&mut self) {}
+}
+
+impl<T: Read + Write> Transport for T {
+    fn receive(&mut self, _awaiting: Awaiting, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer)
+    }
+
+    fn send(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_vectored(pieces)
+    }
+}
+
+/// What of a connection outlives a pause.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    /// The number from which the next request's id is made; no two connections of a process come near each other.
+    pub request_number: u64,
+    /// Requests so far.
+    pub request_count: u64,
+}
+
+/// How a conversation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// It is over.
+    Closed,
+    /// It pauses between two requests.
+    Paused,
+}
+
+/// Holds a conversation until it ends or pauses.
+pub fn converse<H: Handler>(
+    transport: &mut impl Transport,
+    handler: &H,
+    context: &Context,
+    visit: &mut Visit,
+) -> Ending {
+    let mut view = handler.view();
+    let mut input = Input::default();
+    let mut desk = Desk::default();
+    loop {
+        handler.renew(&mut view);
+        let mut exchange = Exchange { transport, context, visit, input: &mut input, desk: &mut desk };
+        match exchange.answer_batch(handler, &view) {
+            Ok(Next::Read(awaiting)) => match input.fill(transport, awaiting, context.limits.head_bytes_max) {
+                Ok(0) => return Ending::Closed,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ending::Paused,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && awaiting == Awaiting::Head => {
+                    input.refused = Some(Refusal::new(408, "a head that took too long"));
+                }
+                Err(_) => return Ending::Closed,
+            },
+            Ok(Next::Answer) => {}
+            Ok(Next::Linger) => {
+                linger(transport);
+                return Ending::Closed;
+            }
+            // An error means that the client has gone, or that the bundle was cut short: there is nobody to tell, or
+            // no way to tell it.
+            Ok(Next::Close) | Err(_) => return Ending::Closed,
+        }
+    }
+}
+
+/// What comes after a batch of answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    /// More bytes are needed.
+    Read(Awaiting),
+    /// There may be more requests in the buffer.
+    Answer,
+    /// All is said.
+    Close,
+    /// All is said, but the client may still be sending.
+    Linger,
+}
+
+/// Bytes read and not yet taken.
+#[derive(Debug, Default)]
+struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    scan: HeadScan,
+    /// Set when a wait ended in a way that deserves an answer.
+    refused: Option<Refusal>,
+}
+
+impl Input {
+    fn waiting(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    fn take(&mut self, len: usize) {
+        self.start += len;
+        self.scan = HeadScan::default();
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Finds the next whole head, as a range of `bytes`.
+    fn find_head(&mut self, head_bytes_max: usize) -> Result<Option<std::ops::Range<usize>>, Refusal> {
+        if let Some(refusal) = self.refused {
+            return Err(refusal);
+        }
+        let end = self.scan.find_end(&self.bytes[self.start..self.end], head_bytes_max)?;
+        let Some(end) = end else { return Ok(None) };
+        let head = self.start + self.scan.head_start..self.start + end;
+        lower_minor_version(&mut self.bytes[head.clone()]);
+        Ok(Some(head))
+    }
+
+    /// Reads once, making room first. The buffer never grows beyond what a head may be.
+    fn fill(&mut self, transport: &mut impl Transport, awaiting: Awaiting, head_bytes_max: usize) -> io::Result<usize> {
+        if self.end == self.bytes.len() {
+            if self.start > 0 {
+                self.bytes.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+            } else {
+                // An empty line may come before a head.
+                let wanted = (self.bytes.len() * 2).clamp(INPUT_BYTES_FIRST, head_bytes_max + 2);
+                self.bytes.resize(wanted.max(self.bytes.len() + 1), 0);
+            }
+        }
+        let len = transport.receive(awaiting, &mut self.bytes[self.end..])?;
+        self.end += len;
+        Ok(len)
+    }
+}
+
+/// What a connection keeps to write with.
+#[derive(Debug, Default)]
+struct Desk {
+    /// The fields added to the answers of one batch.
+    added: Vec<u8>,
+    date: DateField,
+}
+
+/// An answer that waits to be sent.
+struct Pending<'v> {
+    answer: Answer<'v>,
+    /// Its own fields, as a range of [`Desk::added`].
+    added: std::ops::Range<usize>,
+    is_chunked: bool,
+}
+
+type Batch<'v> = ArrayVec<Pending<'v>, BATCH_ANSWER_COUNT_MAX>;
+
+/// What an answer has to know of its request, once that is gone.
+#[derive(Clone, Copy)]
+struct Manner {
+    version: Version,
+    is_head: bool,
+    is_persistent: bool,
+}
+
+/// The parts of a conversation, borrowed for one batch.
+struct Exchange<'c, T> {
+    transport: &'c mut T,
+    context: &'c Context,
+    visit: &'c mut Visit,
+    input: &'c mut Input,
+    desk: &'c mut Desk,
+}
+
+impl<T: Transport> Exchange<'_, T> {
+    /// Answers the requests that are whole, and sends all answers at once.
+    fn answer_batch<H: Handler>(&mut self, handler: &H, view: &H::View) -> io::Result<Next> {
+        let mut batch = Batch::new();
+        self.desk.added.clear();
+        let next = loop {
+            if batch.is_full() {
+                break Next::Answer;
+            }
+            match self.answer_next(handler, view, &mut batch) {
+                Ok(None) => {}
+                Ok(Some(next)) => break next,
+                Err(Failure::World(error)) => return Err(error),
+                Err(Failure::Refused(refusal)) => {
+                    let manner = Manner { version: Version::Http11, is_head: false, is_persistent: false };
+                    let added = self.begin_fields(None);
+                    self.push(Answer::bare(refusal.status, ""), added, manner, &mut batch);
+                    break Next::Linger;
+                }
+            }
+        };
+        self.send(&mut batch)?;
+        Ok(next)
+    }
+
+    /// Answers the next request, if it is whole. `Some` ends the batch.
+    fn answer_next<'v, H: Handler>(
+        &mut self,
+        handler: &H,
+        view: &'v H::View,
+        batch: &mut Batch<'v>,
+    ) -> Result<Option<Next>, Failure> {
+        let limits = &self.context.limits;
+        let Some(head) = self.input.find_head(limits.head_bytes_max)? else {
+            let awaiting = if self.input.waiting().is_empty() { Awaiting::Request } else { Awaiting::Head };
+            return Ok(Some(if awaiting == Awaiting::Request && self.is_stopping() {
+                Next::Close
+            } else {
+                Next::Read(awaiting)
+            }));
+        };
+        let mut slots = field_slots();
+        let request = Request::parse(&self.input.bytes[head.clone()], &mut slots)?;
+        let mut body =
+            if request.expects_continue { None } else { Some(BodySkip::new(request.framing, limits.body_bytes_max)?) };
+        self.visit.request_count += 1;
+        let is_last = self.visit.request_count == limits.requests_max || self.is_stopping();
+        let manner = Manner {
+            version: request.version,
+            is_head: request.method == Method::Head,
+            is_persistent: request.is_persistent && body.is_some() && !is_last,
+        };
+        let added_start = self.desk.added.len();
+        let id = request.value("x-request-id").filter(|id| is_request_id(id));
+        write_request_id(&mut self.desk.added, id, &mut self.visit.request_number);
+        let answer = handler.answer(&request, view, &mut self.desk.added);
+        let has_body = request.framing != Framing::Empty;
+        let head_len = head.end - self.input.start;
+        self.input.take(head_len);
+        let added_start = match body.as_mut().filter(|_| has_body) {
+            Some(body) => self.skip_body(body, added_start, batch)?,
+            None => added_start,
+        };
+        let is_streamed = matches!(answer.body, Body::Streamed(_));
+        let ends_batch = is_streamed || matches!(answer.body, Body::InFile { .. });
+        let is_persistent = self.push(answer, added_start, manner, batch);
+        Ok(match (is_persistent, ends_batch) {
+            (true, false) => None,
+            (true, true) => Some(Next::Answer),
+            (false, _) if has_body && body.is_none() => Some(Next::Linger),
+            (false, _) => Some(if self.input.waiting().is_empty() { Next::Close } else { Next::Linger }),
+        })
+    }
+
+    /// Reads past the body of the request whose answer's fields begin at `added_start`; returns where they begin then.
+    /// Answers that wait are sent before anything is waited for.
+    fn skip_body(
+        &mut self,
+        body: &mut BodySkip,
+        mut added_start: usize,
+        batch: &mut Batch<'_>,
+    ) -> Result<usize, Failure> {
+        loop {
+            let len = body.skip(self.input.waiting())?;
+            self.input.take(len);
+            if body.is_done() {
+                return Ok(added_start);
+            }
+            if !batch.is_empty() {
+                let own = self.desk.added.split_off(added_start);
+                self.send(batch)?;
+                (self.desk.added, added_start) = (own, 0);
+            }
+            match self.input.fill(self.transport, Awaiting::Body, self.context.limits.head_bytes_max) {
+                Ok(0) => return Err(Failure::World(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Err(Failure::Refused(Refusal::new(408, "a body that took too long")));
+                }
+                Err(error) => return Err(Failure::World(error)),
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.context.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Begins the added fields of an answer; returns where.
+    fn begin_fields(&mut self, id: Option<&[u8]>) -> usize {
+        let start = self.desk.added.len();
+        write_request_id(&mut self.desk.added, id, &mut self.visit.request_number);
+        start
+    }
+
+    /// Finishes an answer's fields and puts it into the batch; returns whether the connection goes on after it.
+    fn push<'v>(&mut self, mut answer: Answer<'v>, added_start: usize, manner: Manner, batch: &mut Batch<'v>) -> bool {
+        if manner.is_head {
+            answer.body = Body::Empty;
+        }
+        let is_streamed = matches!(answer.body, Body::Streamed(_));
+        // A client that knows no chunks sees the end of a streamed body by the connection's.
+        let is_chunked = is_streamed && manner.version == Version::Http11;
+        let is_persistent = manner.is_persistent && (is_chunked || !is_streamed);
+        let added = &mut self.desk.added;
+        added.extend_from_slice(self.desk.date.line_at(self.context.clock.unix_seconds()));
+        if is_chunked {
+            added.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        match (is_persistent, manner.version) {
+            (false, _) => added.extend_from_slice(b"Connection: close\r\n"),
+            (true, Version::Http10) => added.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (true, Version::Http11) => {}
+        }
+        added.extend_from_slice(b"\r\n");
+        batch.push(Pending { answer, added: added_start..added.len(), is_chunked });
+        is_persistent
+    }
+
+    /// Sends all that waits, in as few writes as the system allows.
+    fn send(&mut self, batch: &mut Batch<'_>) -> io::Result<()> {
+        let mut pieces: ArrayVec<IoSlice<'_>, { BATCH_ANSWER_COUNT_MAX * ANSWER_PIECE_COUNT_MAX }> = ArrayVec::new();
+        for Pending { answer, added, .. } in batch.iter() {
+            let body = match &answer.body {
+                Body::InFile { .. } => &[],
+                body => body.bytes(),
+            };
+            let all = [&*answer.start, answer.fields, &self.desk.added[added.clone()], body];
+            pieces.extend(all.into_iter().filter(|piece| !piece.is_empty()).map(IoSlice::new));
+        }
+        write_all(self.transport, &mut pieces)?;
+        drop(pieces);
+        // What comes after a head on its own is always the last of its batch.
+        match batch.last_mut() {
+            Some(Pending { answer: Answer { body: Body::InFile { bytes, file, offset }, .. }, .. }) => {
+                send_file(self.transport, bytes, file, *offset)?;
+            }
+            Some(Pending { answer: Answer { body: Body::Streamed(stream), .. }, is_chunked, .. }) => {
+                send_stream(self.transport, &mut *stream.0, *is_chunked)?;
+            }
+            _ => {}
+        }
+        batch.clear();
+        self.desk.added.clear();
+        Ok(())
+    }
+}
+
+/// Why a request gets no answer of the handler's.
+enum Failure {
+    Refused(Refusal),
+    World(io::Error),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::World(error)
+    }
+}
+
+fn write_all(transport: &mut impl Transport, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+    let mut rest = pieces;
+    while !rest.is_empty() {
+        match transport.send(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => IoSlice::advance_slices(&mut rest, len),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn send_file(transport: &mut impl Transport, bytes: &[u8], file: &File, offset: usize) -> io::Result<()> {
+    let mut sent_len = 0;
+    while sent_len < bytes.len() {
+        match transport.send_file(file, offset + sent_len, bytes.len() - sent_len)? {
+            None => return write_all(transport, &mut [IoSlice::new(&bytes[sent_len..])]),
+            // The file is shorter than it was.
+            Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Some(len) => sent_len += len,
+        }
+    }
+    Ok(())
+}
+
+fn send_stream(transport: &mut impl Transport, stream: &mut dyn BodyStream, is_chunked: bool) -> io::Result<()> {
+    while let Some(piece) = stream.next() {
+        // An empty chunk would end the body.
+        if piece.is_empty() {
+            continue;
+        }
+        if is_chunked {
+            let size = format!("{:x}\r\n", piece.len());
+            let mut pieces = [size.as_bytes(), &piece, b"\r\n"].map(IoSlice::new);
+            write_all(transport, &mut pieces)?;
+        } else {
+            write_all(transport, &mut [IoSlice::new(&piece)])?;
+        }
+    }
+    if is_chunked { write_all(transport, &mut [IoSlice::new(b"0\r\n\r\n")]) } else { Ok(()) }
+}
+
+/// Lets a client that was refused finish, within bounds: closing on unread bytes would reset the connection, and the
+/// client might never see the answer (RFC 9112 section 9.6).
+fn linger(transport: &mut impl Transport) {
+    transport.finish();
+    let mut thrown_away = [0; 1024];
+    let mut left = LINGER_BYTES_MAX;
+    while let Ok(len @ 1..) = transport.receive(Awaiting::End, &mut thrown_away) {
+        match left.checked_sub(len as u64) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// What is kept of a client's own request id.
+fn is_request_id(id: &[u8]) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(is_allowed)
+}
+
+/// Writes the `X-Request-Id` field: the client's own, or a new one. Numbers that follow each other give ids that don't
+/// look alike, each only once, by a mixing that can be undone.
+fn write_request_id(added: &mut Vec<u8>, own: Option<&[u8]>, request_number: &mut u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    added.extend_from_slice(b"X-Request-Id: ");
+    if let Some(id) = own {
+        added.extend_from_slice(id);
+    } else {
+        *request_number = request_number.wrapping_add(1);
+        let mut id = request_number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        id = (id ^ (id >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        id ^= id >> 32;
+        added.extend(
+            id.to_be_bytes()
+                .into_iter()
+                .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
+        );
+    }
+    added.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,87 @@
+//! Every bound of the server: what it counts, its unit, and where its number comes from. Those in [`Limits`] have a
+//! flag; the constants don't, because nobody should have to think of them.
+
+/// The bounds that a flag can change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes of a whole request head, its request line included. Specified.
+    pub head_bytes_max: usize,
+    /// Bytes of a request body that are read and thrown away; a longer one is refused. Specified.
+    pub body_bytes_max: u64,
+    /// Time for a whole head, and for a whole body, in milliseconds from its first byte. Specified.
+    pub header_timeout_ms: u64,
+    /// Time between requests, in milliseconds. Specified.
+    pub idle_timeout_ms: u64,
+    /// Time without progress of a write, in milliseconds. Specified.
+    pub write_timeout_ms: u64,
+    /// Time that requests under way get when the server is told to stop, in milliseconds. Guessed: below the 10 s
+    /// after which container platforms kill.
+    pub drain_timeout_ms: u64,
+    /// Requests on one connection; 0 is no limit. Specified.
+    pub requests_max: u64,
+    /// Connections at a time. By default what the descriptor limit leaves.
+    pub connections_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 32 * 1024,
+            body_bytes_max: 64 * 1024,
+            header_timeout_ms: 10_000,
+            idle_timeout_ms: 60_000,
+            write_timeout_ms: 30_000,
+            drain_timeout_ms: 8_000,
+            requests_max: 0,
+            connections_max: 1_000,
+        }
+    }
+}
+
+/// Bytes of a request line; a longer one is a 414. Specified.
+pub const REQUEST_LINE_BYTES_MAX: usize = 8 * 1024;
+/// Fields of a request head; more are a 431. Specified.
+pub const FIELD_COUNT_MAX: usize = 100;
+/// Bytes of the sizes, extensions and line ends of a chunked body and of its trailer, all together. Guessed: a fair
+/// share of the body limit.
+pub const CHUNK_OVERHEAD_BYTES_MAX: u64 = 16 * 1024;
+
+/// Bytes of the first read buffer of a connection. Measured: browsers' heads are 400 to 2,000 bytes, so that one
+/// read takes a head, or sixteen small pipelined ones.
+pub(crate) const INPUT_BYTES_FIRST: usize = 4 * 1024;
+/// Pipelined answers that leave in one write. Guessed: what it holds on the stack is 2 KiB, and beyond eight the
+/// gain can't be measured.
+pub(crate) const BATCH_ANSWER_COUNT_MAX: usize = 16;
+/// Pieces of one answer: status line and fields, the server's own fields, body.
+pub(crate) const ANSWER_PIECE_COUNT_MAX: usize = 4;
+/// A client that reads more slowly than this loses its connection, in bytes per second. Guessed: a hundredth of the
+/// slowest mobile network in use.
+pub(crate) const WRITE_BYTES_PER_SECOND_MIN: u64 = 512;
+/// How long a refused client may go on sending before its connection is cut, in milliseconds. Guessed: a few round
+/// trips; it is there so that the answer isn't lost in a reset (RFC 9112 section 9.6).
+pub(crate) const LINGER_MS: u64 = 2_000;
+/// Bytes that a refused client may go on sending. Guessed.
+pub(crate) const LINGER_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of an incoming `X-Request-Id` that is kept. Specified.
+pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Bytes of a coroutine's stack. Measured: answering takes 9 KiB in a debug build; twice that and a page are kept,
+/// and only pages that are touched cost memory.
+pub(crate) const STACK_BYTES: usize = 64 * 1024;
+/// Coroutines whose stacks are kept for the next connection. Guessed: enough for a busy site, 1 MiB of touched pages.
+pub(crate) const STACKS_KEPT_MAX: usize = 64;
+/// How long an idle connection keeps its coroutine, in milliseconds. Guessed: longer than a browser pauses between
+/// the requests of one page.
+pub(crate) const IDLE_GRACE_MS: u64 = 1_000;
+/// While more coroutines than this are alive, an idle connection gives its own back at once. Guessed: 40 MB of stacks.
+pub(crate) const COROUTINE_COUNT_CALM: usize = 2_048;
+/// How often deadlines are looked at, in milliseconds: they are met with this precision.
+pub(crate) const TICK_MS: u64 = 250;
+/// Connections that wait in the kernel to be accepted. What Linux caps it at by default.
+pub(crate) const BACKLOG: i32 = 4_096;
+/// Connections accepted before anything else is looked at. Guessed.
+pub(crate) const ACCEPT_COUNT_MAX: usize = 64;
+/// Pause after the system refused to accept, in milliseconds (out of descriptors): without it the loop would spin.
+pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
+/// Descriptors kept from connections: for the bundle, standard streams, pollers and one reload. Guessed.
+pub const DESCRIPTORS_KEPT: usize = 64;

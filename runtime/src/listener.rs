@@ -1,0 +1,115 @@
+//! Binding: addresses as they are written on a command line, and the sockets that listen there.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::limits::BACKLOG;
+
+/// Where a server listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Address {
+    /// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
+    Tcp(SocketAddr),
+    /// `unix:PATH`.
+    Unix(PathBuf),
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    /// Names other than `localhost` are not resolved: a server is told an address of its own machine.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() { Err("a path must follow `unix:`") } else { Ok(Self::Unix(path.into())) };
+        }
+        let numeric = match text.strip_prefix("localhost:") {
+            Some(port) => &format!("127.0.0.1:{port}"),
+            None => text,
+        };
+        numeric.parse().map(Self::Tcp).map_err(|_| "write it as `127.0.0.1:8080`, `[::1]:8080` or `unix:PATH`")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(out),
+            Self::Unix(path) => write!(out, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    address: Address,
+}
+
+impl Listener {
+    /// Listens at an address. Port 0 takes any that is free; see [`address`](Self::address).
+    ///
+    /// # Errors
+    /// What the system says, a port in use above all.
+    pub fn bind(address: &Address) -> io::Result<Self> {
+        let (domain, socket_address) = match address {
+            Address::Tcp(address) => (Domain::for_address(*address), SockAddr::from(*address)),
+            Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+        };
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        if let Address::Tcp(address) = address {
+            socket.set_reuse_address(true)?;
+            // Inherited by what is accepted: an answer is written at once, so there is nothing to wait for.
+            socket.set_nodelay(true)?;
+            if address.is_ipv6() {
+                socket.set_only_v6(true)?;
+            }
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&socket_address)?;
+        socket.listen(BACKLOG)?;
+        let bound = socket.local_addr()?.as_socket().map_or_else(|| address.clone(), Address::Tcp);
+        Ok(Self { socket, address: bound })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The socket itself.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            // Nothing depends on it: the next start says so if the path is taken.
+            std::fs::remove_file(path).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        let shown = |text: &str| text.parse::<Address>().map(|address| address.to_string());
+        assert_eq!(shown("127.0.0.1:80"), Ok("127.0.0.1:80".to_owned()));
+        assert_eq!(shown("localhost:80"), Ok("127.0.0.1:80".to_owned()));
+        assert_eq!(shown("[::1]:80"), Ok("[::1]:80".to_owned()));
+        assert_eq!(shown("unix:/run/kilnd.sock"), Ok("unix:/run/kilnd.sock".to_owned()));
+        for wrong in ["", "80", "127.0.0.1", "example.com:80", "unix:", "::1:80", "127.0.0.1:65536"] {
+            assert!(shown(wrong).is_err(), "{wrong}");
+        }
+    }
+}

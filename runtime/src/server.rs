@@ -1,0 +1,165 @@
+//! The server: a thread at the [`door`] that admits connections and watches their deadlines, and a coroutine for each
+//! connection that has something to say.
+
+mod door;
+mod stream;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::clock::Clock;
+use crate::connection::{Context, Ending, Visit, converse};
+use crate::limits::{Limits, STACK_BYTES, STACKS_KEPT_MAX};
+use crate::listener::Listener;
+use crate::site::Handler;
+use door::Door;
+use stream::{Held, Stream};
+
+/// Serves whatever a [`Handler`] answers.
+///
+/// ```no_run
+/// # fn serve<H: runtime::site::Handler>(handler: H) -> std::io::Result<()> {
+/// use runtime::{limits::Limits, listener::Listener, server::Server};
+///
+/// let listener = Listener::bind(&"127.0.0.1:8080".parse().expect("an address"))?;
+/// let server = Server::new(handler, Limits::default())?;
+/// let remote = server.remote(); // remote.stop() ends what follows, from any thread
+/// server.run(vec![listener])
+/// # }
+/// ```
+pub struct Server<H> {
+    shared: Arc<Shared<H>>,
+}
+
+/// What the door and all coroutines of a server share.
+struct Shared<H> {
+    handler: H,
+    context: Context,
+    inbox: Arc<Inbox>,
+}
+
+impl<H: Handler> Server<H> {
+    /// A server that isn't running yet.
+    ///
+    /// # Errors
+    /// What the system says when it is out of descriptors.
+    pub fn new(handler: H, limits: Limits) -> io::Result<Self> {
+        let context = Context::new(limits, Clock::started_now());
+        Ok(Self { shared: Arc::new(Shared { handler, context, inbox: Arc::new(Inbox::new()?) }) })
+    }
+
+    /// A way to reach the server while it runs.
+    pub fn remote(&self) -> Remote {
+        Remote { inbox: Arc::clone(&self.shared.inbox) }
+    }
+
+    /// Serves until it is told to stop, and the requests under way are answered.
+    ///
+    /// # Errors
+    /// What the system says when the server can't start.
+    pub fn run(self, listeners: Vec<Listener>) -> io::Result<()> {
+        let may = may::config();
+        may.set_stack_size(STACK_BYTES / size_of::<usize>()).set_pool_capacity(STACKS_KEPT_MAX);
+        // The system places the threads better than a fixed order does when other processes share the machine.
+        may.set_worker_pin(false);
+        Door::new(Arc::clone(&self.shared), listeners)?.stand()
+    }
+}
+
+/// Reaches a running server from any thread.
+#[derive(Clone)]
+pub struct Remote {
+    inbox: Arc<Inbox>,
+}
+
+impl Remote {
+    /// Has the server stop: it admits nobody any more, and answers what is under way.
+    pub fn stop(&self) {
+        self.inbox.put(Message::Stop);
+    }
+}
+
+/// What the door is told.
+#[derive(Clone, Copy)]
+enum Message {
+    /// A connection is over.
+    Left(usize),
+    /// A connection has nothing to say for now.
+    Paused(usize, Visit),
+    /// The server is to stop.
+    Stop,
+}
+
+/// Messages to the door, and what wakes it.
+struct Inbox {
+    messages: Mutex<Vec<Message>>,
+    wake: EventFd,
+}
+
+impl Inbox {
+    fn new() -> io::Result<Self> {
+        let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        Ok(Self { messages: Mutex::default(), wake })
+    }
+
+    fn put(&self, message: Message) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.push(message);
+        let was_empty = messages.len() == 1;
+        drop(messages);
+        if was_empty {
+            // It can only fail by being full, and then the door wakes all the same.
+            self.wake.write(1).ok();
+        }
+    }
+
+    fn take_all(&self) -> Vec<Message> {
+        // Nothing to read means that another wake-up brought us here.
+        self.wake.read().ok();
+        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Tells the door how a coroutine ended, even if it ends by a panic.
+struct Farewell<'c> {
+    inbox: &'c Inbox,
+    number: usize,
+    paused: Option<Visit>,
+}
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        self.inbox.put(match self.paused {
+            Some(visit) => Message::Paused(self.number, visit),
+            None => Message::Left(self.number),
+        });
+    }
+}
+
+/// Starts the coroutine that holds a connection's conversation.
+fn start_conversation<H: Handler>(shared: &Arc<Shared<H>>, held: &Arc<Held>, number: usize, visit: Visit) {
+    let inbox = Arc::clone(&shared.inbox);
+    let (shared, held) = (Arc::clone(shared), Arc::clone(held));
+    let descriptor = held.descriptor_number();
+    // A coroutine runs where its descriptor is watched.
+    let builder = may::coroutine::Builder::new().id(descriptor);
+    let spawned = may::go!(builder, move || {
+        let mut farewell = Farewell { inbox: &shared.inbox, number, paused: None };
+        let mut visit = visit;
+        let ending = catch_unwind(AssertUnwindSafe(|| {
+            let mut stream = Stream::new(&held, &shared.context)?;
+            Ok::<_, io::Error>(converse(&mut stream, &shared.handler, &shared.context, &mut visit))
+        }));
+        match ending {
+            Ok(Ok(Ending::Paused)) => farewell.paused = Some(visit),
+            // A panic costs this connection and no other.
+            Ok(Ok(Ending::Closed) | Err(_)) | Err(_) => held.close(),
+        }
+    });
+    if spawned.is_err() {
+        inbox.put(Message::Left(number));
+    }
+}

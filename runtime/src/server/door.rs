@@ -1,0 +1,287 @@
+//! The thread at the door: it accepts connections, keeps those that are idle without a coroutine, ends those that take
+//! too long, and keeps the clock. All its bookkeeping is its own; coroutines reach it by messages.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use socket2::Socket;
+
+use super::stream::Held;
+use super::{Message, Shared, start_conversation};
+use crate::connection::Visit;
+use crate::limits::{ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, IDLE_GRACE_MS, TICK_MS};
+use crate::listener::Listener;
+use crate::site::Handler;
+
+/// The bookkeeping of the thread at the door.
+pub(super) struct Door<H> {
+    shared: Arc<Shared<H>>,
+    epoll: Epoll,
+    listeners: Vec<Listener>,
+    seats: Vec<Option<Seat>>,
+    free_seats: Vec<usize>,
+    /// Seats whose connection has no coroutine.
+    paused_count: usize,
+    /// From which the ids of the next connection's requests are made.
+    next_request_number: u64,
+    swept_ms: u64,
+    /// Set while the system refuses to accept.
+    accepts_again_ms: Option<u64>,
+    /// Set once the server stops: when it won't wait any longer.
+    stops_at_ms: Option<u64>,
+}
+
+/// One connection.
+struct Seat {
+    held: Arc<Held>,
+    /// Set while it has no coroutine.
+    paused: Option<Visit>,
+}
+
+/// What an event is about; seats and listeners are numbered apart.
+const WAKE: u64 = 0;
+const LISTENERS: u64 = 1 << 32;
+const SEATS: u64 = 2 << 32;
+
+impl<H: Handler> Door<H> {
+    pub(super) fn new(shared: Arc<Shared<H>>, listeners: Vec<Listener>) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&shared.inbox.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let door = Self {
+            shared,
+            epoll,
+            listeners,
+            seats: Vec::new(),
+            free_seats: Vec::new(),
+            paused_count: 0,
+            next_request_number: random_number(),
+            swept_ms: 0,
+            accepts_again_ms: None,
+            stops_at_ms: None,
+        };
+        door.watch_listeners()?;
+        Ok(door)
+    }
+
+    /// Stands at the door until the server has stopped.
+    pub(super) fn stand(mut self) -> io::Result<()> {
+        let mut events = [EpollEvent::empty(); 256];
+        loop {
+            let until_next_second = self.shared.context.clock.turn();
+            let wait = if self.is_empty() { until_next_second } else { Duration::from_millis(TICK_MS) };
+            let wait = wait.min(until_next_second) + Duration::from_millis(1);
+            let timeout = EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::ZERO);
+            let count = match self.epoll.wait(&mut events, timeout) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => return Err(error.into()),
+            };
+            self.shared.context.clock.turn();
+            for event in &events[..count] {
+                match event.data() {
+                    WAKE => {}
+                    seat @ SEATS.. => self.resume(number_of(seat - SEATS)),
+                    listener => self.accept(number_of(listener - LISTENERS)),
+                }
+            }
+            for message in self.shared.inbox.take_all() {
+                self.hear(message);
+            }
+            self.sweep()?;
+            if let Some(stops_at_ms) = self.stops_at_ms
+                && (self.is_empty() || self.now_ms() >= stops_at_ms)
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.shared.context.clock.running_ms()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.connection_count() == 0
+    }
+
+    fn connection_count(&self) -> usize {
+        self.seats.len() - self.free_seats.len()
+    }
+
+    fn watch_listeners(&self) -> io::Result<()> {
+        for (number, listener) in (LISTENERS..).zip(&self.listeners) {
+            self.epoll.add(listener.socket(), EpollEvent::new(EpollFlags::EPOLLIN, number))?;
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, number: usize) {
+        for _ in 0..ACCEPT_COUNT_MAX {
+            let Some(listener) = self.listeners.get(number) else { return };
+            match listener.socket().accept() {
+                Ok((socket, _)) => self.admit(socket),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    // That client has gone already; the next may be there.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    // Out of descriptors or memory: existing connections are served, new ones wait in the kernel.
+                    _ => return self.pause_accepting(),
+                },
+            }
+        }
+    }
+
+    fn pause_accepting(&mut self) {
+        self.accepts_again_ms = Some(self.now_ms() + ACCEPT_PAUSE_MS);
+        for listener in &self.listeners {
+            // A listener that can't be unwatched only wakes us more often.
+            self.epoll.delete(listener.socket()).ok();
+        }
+    }
+
+    fn admit(&mut self, socket: Socket) {
+        if self.connection_count() >= self.shared.context.limits.connections_max && !self.make_room() {
+            refuse(&socket);
+            return;
+        }
+        let held = Arc::new(Held::new(socket, &self.shared.context));
+        let visit = Visit { request_number: self.next_request_number, request_count: 0 };
+        // Far apart, so that no two connections' requests get one number.
+        self.next_request_number = self.next_request_number.wrapping_add(1 << 32);
+        let seat = Seat { held, paused: None };
+        let number = self.free_seats.pop().unwrap_or_else(|| {
+            self.seats.push(None);
+            self.seats.len() - 1
+        });
+        self.seats[number] = Some(seat);
+        if let Some(Seat { held, .. }) = &self.seats[number] {
+            start_conversation(&self.shared, held, number, visit);
+        }
+    }
+
+    /// Ends the connection that has been idle for longest, if any is.
+    fn make_room(&mut self) -> bool {
+        let now_ms = self.now_ms();
+        let idle = self.seats.iter().enumerate().filter_map(|(number, seat)| {
+            let seat = seat.as_ref()?;
+            Some((seat.held.idle_ms(now_ms)?, number))
+        });
+        let Some((_, number)) = idle.max() else { return false };
+        self.end_idle(number);
+        true
+    }
+
+    /// Ends a connection that is idle: at once if it is paused, else as soon as its coroutine sees it.
+    fn end_idle(&mut self, number: usize) {
+        let Some(Some(seat)) = self.seats.get(number) else { return };
+        seat.held.end_reading();
+        if seat.paused.is_some() {
+            self.forget(number);
+        }
+    }
+
+    fn forget(&mut self, number: usize) {
+        if let Some(seat) = self.seats[number].take() {
+            self.paused_count -= usize::from(seat.paused.is_some());
+            self.free_seats.push(number);
+        }
+    }
+
+    /// A paused connection has something to say.
+    fn resume(&mut self, number: usize) {
+        let Some(Some(seat)) = self.seats.get_mut(number) else { return };
+        let Some(visit) = seat.paused.take() else { return };
+        self.paused_count -= 1;
+        // It was watched, so it can be unwatched; at worst an event comes for a seat that isn't paused.
+        self.epoll.delete(seat.held.socket()).ok();
+        start_conversation(&self.shared, &seat.held, number, visit);
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Left(number) => self.forget(number),
+            Message::Paused(number, visit) => {
+                let Some(Some(seat)) = self.seats.get_mut(number) else { return };
+                let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
+                let is_watched =
+                    self.epoll.add(seat.held.socket(), EpollEvent::new(events, SEATS + number as u64)).is_ok();
+                seat.paused = Some(visit);
+                self.paused_count += 1;
+                if !is_watched || self.stops_at_ms.is_some() {
+                    self.end_idle(number);
+                }
+            }
+            Message::Stop => self.begin_to_stop(),
+        }
+    }
+
+    fn begin_to_stop(&mut self) {
+        if self.stops_at_ms.is_some() {
+            return;
+        }
+        // Clients that the kernel has let in get an answer.
+        for number in 0..self.listeners.len() {
+            self.accept(number);
+        }
+        self.stops_at_ms = Some(self.now_ms() + self.shared.context.limits.drain_timeout_ms);
+        self.shared.context.is_stopping.store(true, Ordering::Relaxed);
+        self.listeners.clear();
+        let now_ms = self.now_ms();
+        for number in 0..self.seats.len() {
+            let is_idle = self.seats[number].as_ref().is_some_and(|seat| seat.held.idle_ms(now_ms).is_some());
+            if is_idle {
+                self.end_idle(number);
+            }
+        }
+    }
+
+    /// Looks at every connection's deadline, now and then.
+    fn sweep(&mut self) -> io::Result<()> {
+        let now_ms = self.now_ms();
+        if self.accepts_again_ms.is_some_and(|at_ms| now_ms >= at_ms) {
+            self.accepts_again_ms = None;
+            self.watch_listeners()?;
+        }
+        if now_ms < self.swept_ms + TICK_MS {
+            return Ok(());
+        }
+        self.swept_ms = now_ms;
+        let coroutine_count = self.connection_count() - self.paused_count;
+        let grace_ms = if coroutine_count > COROUTINE_COUNT_CALM { 0 } else { IDLE_GRACE_MS };
+        for number in 0..self.seats.len() {
+            let Some(Seat { held, paused }) = &self.seats[number] else { continue };
+            if held.is_overdue(now_ms) {
+                held.expire();
+                if paused.is_some() {
+                    self.forget(number);
+                }
+            } else if paused.is_none() && held.idle_ms(now_ms).is_some_and(|idle_ms| idle_ms >= grace_ms) {
+                held.ask_for_pause();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells a client that there is no room. One write: a client that can't take so little gets nothing.
+fn refuse(socket: &Socket) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Length: 24\r\nCache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\n\r\n\
+        503 Service Unavailable\n";
+    let sent = socket.set_nonblocking(true).and_then(|()| socket.send(ANSWER));
+    // Whether the client hears it or not, the connection closes.
+    sent.ok();
+}
+
+fn number_of(data: u64) -> usize {
+    usize::try_from(data).unwrap_or(usize::MAX)
+}
+
+/// A number that no earlier process had: the standard library seeds its hash tables from the system.
+fn random_number() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,339 @@
+//! What a bundle answers to a request: methods, page URLs, redirects, preconditions, codings. No sockets.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bundle::{BundleView, LARGE_BODY_BYTES_MIN, Route, RouteKind, Variant};
+
+use crate::http::conditional::{self, Validators, Verdict};
+use crate::http::date::parse_date;
+use crate::http::negotiate::choose_variant;
+use crate::http::range::{RangeVerdict, read_range};
+use crate::http::request::{Method, Request};
+use crate::http::response::{Answer, Body};
+use crate::mapped::MappedFile;
+
+/// Answers requests. Called on a small stack: no recursion, no big locals, nothing that blocks the thread.
+pub trait Handler: Send + Sync + 'static {
+    /// What answers are made of. A connection holds one while it answers, so that what it sends stays there; it is
+    /// renewed between answers, so that a connection that stays open sees what is new.
+    type View: Send;
+
+    /// The state of things now.
+    fn view(&self) -> Self::View;
+
+    /// Brings a view up to date. Called before every batch of requests: cheap when nothing changed.
+    fn renew(&self, view: &mut Self::View);
+
+    /// The answer to a request. Whole field lines can be added to `added`.
+    fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v>;
+}
+
+/// Bytes of a bundle, in a file or not.
+pub trait SiteBytes: AsRef<[u8]> + Send + Sync + 'static {
+    /// The file that the bytes are a map of.
+    fn file(&self) -> Option<&File>;
+}
+
+impl SiteBytes for MappedFile {
+    fn file(&self) -> Option<&File> {
+        Some(MappedFile::file(self))
+    }
+}
+
+impl SiteBytes for Vec<u8> {
+    fn file(&self) -> Option<&File> {
+        None
+    }
+}
+
+/// One bundle, ready to answer.
+#[derive(Debug)]
+pub struct Site<B> {
+    bundle: BundleView<B>,
+    last_modified: Option<SystemTime>,
+}
+
+impl<B: SiteBytes> Site<B> {
+    /// Takes a bundle that was opened.
+    pub fn new(bundle: BundleView<B>) -> Self {
+        // The build writes one date into all heads. It is read now, because heads are for the kernel only later on.
+        let dated = bundle.routes().find(|route| route.status() == 200);
+        let last_modified = dated.and_then(|route| {
+            let mut lines = route.identity().head().fields().split(|byte| *byte == b'\n');
+            let value = lines.find_map(|line| line.strip_prefix(b"Last-Modified: "))?;
+            parse_date(value.trim_ascii_end())
+        });
+        Self { bundle, last_modified }
+    }
+
+    fn answer(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
+        match request.method {
+            Method::Unknown => return Answer::bare(501, ""),
+            Method::Connect => return Answer::bare(405, ALLOW),
+            Method::Options if request.path == &b"*"[..] => return Answer::made(204, ALLOW, ""),
+            _ => {}
+        }
+        let path = &*request.path;
+        if path == b"/health" {
+            return answer_health(request.method);
+        }
+        if let Some(canonical) = self.canonical_host_url(request) {
+            write_location(&canonical, request.query, added);
+            return moved();
+        }
+        let resolved = self.resolve(path);
+        let is_missing = matches!(resolved, Resolved::Missing);
+        match request.method {
+            Method::Get | Method::Head => {}
+            _ if is_missing => return self.answer_missing(request),
+            Method::Options => return Answer::made(204, &allow_and_vary(&resolved), ""),
+            _ => return Answer::bare(405, &allow_and_vary(&resolved)),
+        }
+        match resolved {
+            Resolved::Route(route) => self.answer_route(&route, request, added),
+            Resolved::Elsewhere(canonical) => {
+                write_location(&canonical, request.query, added);
+                moved()
+            }
+            Resolved::Missing => self.answer_missing(request),
+        }
+    }
+
+    /// Where a request for another host name belongs. Without a scheme, so that the client keeps its own.
+    fn canonical_host_url(&self, request: &Request<'_>) -> Option<Vec<u8>> {
+        let canonical = self.bundle.settings().canonical_host.as_bytes();
+        let host = request.host?;
+        if canonical.is_empty() || host_name(host).eq_ignore_ascii_case(host_name(canonical)) {
+            return None;
+        }
+        Some([b"//", canonical, &encode_path(&request.path)].concat())
+    }
+
+    /// One URL for a page: at every other one that people try there is a way to it.
+    fn resolve(&self, path: &[u8]) -> Resolved<'_> {
+        let exact = self.bundle.find(path);
+        let found = exact.or_else(|| {
+            let stem = page_stem(path)?;
+            let with_slash = || self.bundle.find(&[stem, b"/"].concat());
+            self.bundle.find(stem).or_else(with_slash).filter(|route| is_page(route))
+        });
+        let Some(route) = found else {
+            // The compiler may store `/post/` as it is, with no `/post`.
+            let with_slash = self.bundle.find(&[path, b"/"].concat()).filter(|route| is_page(route));
+            return with_slash.map_or(Resolved::Missing, |route| Resolved::Elsewhere(encode_path(route.path())));
+        };
+        if !is_page(&route) {
+            return Resolved::Route(route);
+        }
+        let canonical = self.canonical_path(route.path());
+        if canonical == path { Resolved::Route(route) } else { Resolved::Elsewhere(encode_path(&canonical)) }
+    }
+
+    /// The one path at which a page answers.
+    fn canonical_path<'p>(&self, stored: &'p [u8]) -> Cow<'p, [u8]> {
+        if !self.bundle.settings().trailing_slash || stored.ends_with(b"/") {
+            return Cow::Borrowed(stored);
+        }
+        let is_file_like = stored.rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.contains(&b'.'));
+        if is_file_like { Cow::Borrowed(stored) } else { Cow::Owned([stored, b"/"].concat()) }
+    }
+
+    fn answer_route<'v>(&'v self, route: &Route<'v>, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'v> {
+        if route.kind() == RouteKind::Redirect {
+            write_location(route.location(), request.query, added);
+        }
+        let variant = choose_variant(route, request.values("accept-encoding"));
+        if route.status() != 200 {
+            return self.whole(route.status(), &variant);
+        }
+        let validators = Validators { etag: variant.etag(), last_modified: self.last_modified };
+        match conditional::evaluate(request, validators) {
+            Verdict::Proceed => self.whole_or_part(route, &variant, request, validators),
+            Verdict::Failed => Answer::bare(412, vary(route)),
+            Verdict::NotModified => Answer {
+                status: 304,
+                start: Cow::Borrowed(b"HTTP/1.1 304 Not Modified\r\n"),
+                fields: variant.head().shared(),
+                body: Body::Empty,
+            },
+        }
+    }
+
+    /// The body, or the part of it that the request asks for.
+    fn whole_or_part<'v>(
+        &'v self,
+        route: &Route<'v>,
+        variant: &Variant<'v>,
+        request: &Request<'_>,
+        validators: Validators<'_>,
+    ) -> Answer<'v> {
+        let mut whole = self.whole(200, variant);
+        let range = request.value("range").filter(|_| request.method == Method::Get);
+        let Some(range) = range.filter(|_| conditional::range_applies(request, validators)) else { return whole };
+        let body_len = variant.body_range().len();
+        match read_range(range, body_len) {
+            RangeVerdict::Whole => whole,
+            RangeVerdict::Unsatisfiable => {
+                Answer::bare(416, &format!("Content-Range: bytes */{body_len}\r\n{}", vary(route)))
+            }
+            RangeVerdict::Part(part) => {
+                let (first, last, part_len) = (part.start, part.end - 1, part.len());
+                whole.body.narrow(part);
+                let start = format!(
+                    "HTTP/1.1 206 Partial Content\r\nContent-Length: {part_len}\r\n\
+                     Content-Range: bytes {first}-{last}/{body_len}\r\n"
+                );
+                let fields = variant.head().fields();
+                Answer { status: 206, start: Cow::Owned(start.into_bytes()), fields, body: whole.body }
+            }
+        }
+    }
+
+    /// An answer as it was written: head and body straight from the bundle.
+    fn whole<'v>(&'v self, status: u16, variant: &Variant<'v>) -> Answer<'v> {
+        let (bytes, place) = (variant.body(), variant.body_range());
+        let body = match self.bundle.bytes().file() {
+            Some(file) if bytes.len() as u64 >= LARGE_BODY_BYTES_MIN => {
+                Body::InFile { bytes, file, offset: place.start }
+            }
+            _ => Body::Lying(bytes),
+        };
+        Answer { status, start: Cow::Borrowed(variant.head().whole()), fields: b"", body }
+    }
+
+    /// The site's own page for what isn't there. For a digested name that isn't (yet) there, an answer that no cache
+    /// keeps: it may be the next deployment's, asked for too early.
+    fn answer_missing(&self, request: &Request<'_>) -> Answer<'_> {
+        match self.bundle.not_found() {
+            Some(route) if !has_digest(&request.path) => {
+                self.whole(404, &choose_variant(&route, request.values("accept-encoding")))
+            }
+            _ => Answer::bare(404, ""),
+        }
+    }
+}
+
+/// What a path leads to.
+enum Resolved<'v> {
+    Route(Route<'v>),
+    /// A page that answers at this URL path.
+    Elsewhere(Vec<u8>),
+    Missing,
+}
+
+/// Serves one bundle, which can be replaced while it serves.
+#[derive(Debug)]
+pub struct SiteHandler<B> {
+    site: Arc<Site<B>>,
+}
+
+impl<B: SiteBytes> SiteHandler<B> {
+    /// Serves this site.
+    pub fn new(site: Site<B>) -> Self {
+        Self { site: Arc::new(site) }
+    }
+}
+
+impl<B: SiteBytes> Handler for SiteHandler<B> {
+    type View = Arc<Site<B>>;
+
+    fn view(&self) -> Self::View {
+        Arc::clone(&self.site)
+    }
+
+    fn renew(&self, _view: &mut Self::View) {}
+
+    fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v> {
+        view.answer(request, added)
+    }
+}
+
+const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+
+/// What an answer that the compiler didn't write says of negotiation (RFC 9110 section 12.5.5).
+fn vary(route: &Route<'_>) -> &'static str {
+    if route.variants().len() > 1 { "Vary: Accept-Encoding\r\n" } else { "" }
+}
+
+fn allow_and_vary(resolved: &Resolved<'_>) -> String {
+    let vary = if let Resolved::Route(route) = resolved { vary(route) } else { "" };
+    format!("{ALLOW}{vary}")
+}
+
+fn answer_health(method: Method) -> Answer<'static> {
+    match method {
+        Method::Get | Method::Head => {
+            let fields = "Content-Type: application/json\r\nCache-Control: no-store\r\n";
+            Answer::made(200, fields, "{\"status\":\"ok\"}")
+        }
+        Method::Options => Answer::made(204, ALLOW, ""),
+        _ => Answer::bare(405, ALLOW),
+    }
+}
+
+/// The way from one of a page's other URLs to its own. Not kept without asking: the site may change its mind.
+fn moved() -> Answer<'static> {
+    let fields = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: public, max-age=0, must-revalidate\r\n";
+    Answer::made(308, fields, "308 Permanent Redirect\n")
+}
+
+fn is_page(route: &Route<'_>) -> bool {
+    route.kind() == RouteKind::Page && route.status() == 200
+}
+
+/// The page's path that `/post/`, `/post.html` and `/post/index.html` stand for: `/post`.
+fn page_stem(path: &[u8]) -> Option<&[u8]> {
+    if path == b"/index.html" {
+        return Some(b"/");
+    }
+    let suffixes = [&b"/index.html"[..], b".html", b"/"];
+    let stem = suffixes.into_iter().find_map(|suffix| path.strip_suffix(suffix))?;
+    (!stem.is_empty() && !stem.ends_with(b"/")).then_some(stem)
+}
+
+/// Whether a path's last segment is named after its content: `app.0123456789abcdef.css`.
+fn has_digest(path: &[u8]) -> bool {
+    const DIGIT_COUNT: usize = 16;
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.split(|byte| *byte == b'.').skip(1).any(|part| part.len() == DIGIT_COUNT && part.iter().all(is_digit))
+}
+
+/// A host without its port.
+fn host_name(host: &[u8]) -> &[u8] {
+    match host.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if !host[colon..].contains(&b']') => &host[..colon],
+        _ => host,
+    }
+}
+
+/// A path as it stands in a URL (RFC 3986 section 3.3).
+fn encode_path(path: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut encoded = Vec::with_capacity(path.len());
+    for byte in path {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(byte) {
+            encoded.push(*byte);
+        } else {
+            encoded.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+    }
+    encoded
+}
+
+/// A `Location` field (RFC 9110 section 10.2.2) that keeps the request's query.
+fn write_location(location: &[u8], query: Option<&[u8]>, added: &mut Vec<u8>) {
+    let fragment_start = location.iter().position(|byte| *byte == b'#').unwrap_or(location.len());
+    let (url, fragment) = location.split_at(fragment_start);
+    added.extend_from_slice(b"Location: ");
+    added.extend_from_slice(url);
+    if let Some(query) = query {
+        added.push(if url.contains(&b'?') { b'&' } else { b'?' });
+        added.extend_from_slice(query);
+    }
+    added.extend_from_slice(fragment);
+    added.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,179 @@
+//! The real binary: how it starts, how it fails to, how it stops.
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
+
+use bundle::Settings;
+
+mod small_site;
+
+/// A folder of a test's own, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// A running `kilnd`, killed with the test.
+struct Kilnd {
+    process: Child,
+    address: String,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Kilnd {
+    fn start(bundle: &Path, words: &[&str]) -> Self {
+        let mut process = command(bundle, words).args(["--listen", "127.0.0.1:0"]).spawn().unwrap();
+        let mut stderr = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        let address = line.trim_end().rsplit(' ').next().unwrap().to_owned();
+        Self { process, address, stderr }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        // Far more than anything here takes: a test that hangs should fail.
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; returns the exit status and what was said after the first line.
+    fn wait(&mut self) -> (Option<i32>, String) {
+        let status = self.process.wait().unwrap();
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).unwrap();
+        (status.code(), said)
+    }
+}
+
+impl Drop for Kilnd {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn command(bundle: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kilnd"));
+    command.arg(bundle).args(words).env_remove("PORT");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn assert_fails(output: &Output, status: i32, culprit: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    assert!(said.contains(culprit) && said.lines().count() == 1, "one line that names `{culprit}`: {said}");
+}
+
+fn request(stream: &mut TcpStream, text: &str) -> String {
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+        answer.push(byte[0]);
+    }
+    let head = String::from_utf8(answer).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |n| n.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    head + &String::from_utf8_lossy(&body)
+}
+
+const GET_POST: &str = "GET /post HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn a_bundle_that_cannot_be_served_is_named_with_status_1() {
+    // A server that starts on a torn bundle serves torn pages.
+    let scratch = Scratch::new("bad-bundle");
+    let whole = small_site::packed(Settings::default());
+    let mut changed = whole.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let cases: [(&str, &[u8]); 4] = [
+        ("truncated.bundle", &whole[..whole.len() - 1]),
+        ("changed.bundle", &changed),
+        ("empty.bundle", b""),
+        ("text.bundle", b"hello"),
+    ];
+    for (name, bytes) in cases {
+        let path = scratch.write(name, bytes);
+        assert_fails(&command(&path, &["--listen", "127.0.0.1:0"]).output().unwrap(), 1, name);
+    }
+}
+
+#[test]
+fn a_bundle_that_cannot_be_read_is_named_with_status_4() {
+    let scratch = Scratch::new("no-bundle");
+    assert_fails(&command(&scratch.0.join("missing.bundle"), &[]).output().unwrap(), 4, "missing.bundle");
+    assert_fails(&command(&scratch.0, &[]).output().unwrap(), 4, "no-bundle");
+}
+
+#[test]
+fn a_port_in_use_is_named_with_status_4() {
+    // With SO_REUSEPORT a second server would start silently and take half of the connections.
+    let scratch = Scratch::new("port-in-use");
+    let path = scratch.write("a.bundle", &small_site::packed(Settings::default()));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_fails(&command(&path, &["--listen", &address]).output().unwrap(), 4, &address);
+}
+
+#[test]
+fn a_wrong_command_line_has_status_2_and_help_has_0() {
+    let scratch = Scratch::new("usage");
+    let path = scratch.write("a.bundle", b"");
+    assert_fails(&command(&path, &["--nonsense"]).output().unwrap(), 2, "--nonsense");
+    let help = command(Path::new("--help"), &[]).output().unwrap();
+    assert!(help.status.success() && help.stdout.starts_with(b"kilnd serves"));
+    let version = command(Path::new("--version"), &[]).output().unwrap();
+    assert_eq!(version.stdout, concat!("kilnd ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+}
+
+#[test]
+fn it_serves_until_it_is_told_to_stop_and_answers_what_is_under_way() {
+    // A deployment that cuts connections shows as errors at somebody's site.
+    let scratch = Scratch::new("drain");
+    let path = scratch.write("a.bundle", &small_site::packed(Settings::default()));
+    for signal in ["-TERM", "-INT"] {
+        let mut kilnd = Kilnd::start(&path, &[]);
+        let (mut idle, mut busy) = (kilnd.connect(), kilnd.connect());
+        assert!(request(&mut idle, GET_POST).ends_with("\r\n\r\na post\n"));
+        // The answer to the first shows that the server has read the beginning of the second, too.
+        let begun = format!("{GET_POST}{}", &GET_POST[..10]);
+        assert!(request(&mut busy, &begun).starts_with("HTTP/1.1 200"));
+        kilnd.signal(signal);
+        assert_eq!(idle.read(&mut [0]).unwrap(), 0, "an idle connection is closed");
+        let answer = request(&mut busy, &GET_POST[10..]);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Connection: close\r\n"), "{answer}");
+        assert_eq!(busy.read(&mut [0]).unwrap(), 0, "and then the other one");
+        let address = kilnd.address.clone();
+        assert_eq!(kilnd.wait(), (Some(0), String::new()));
+        assert!(TcpStream::connect(address).is_err());
+    }
+}
