@@ -9,7 +9,7 @@ use crate::assets::{AssetManifest, AssetNames};
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::output::{Output, Published, media_type};
-use crate::render::{Links, Rendered, render_page};
+use crate::render::{Links, Rendered, render_page, report_broken_links};
 use crate::site::{self, LinkTargets, Page, RoutePath, Selection, Site};
 use crate::source::{SourceFile, Sources};
 use crate::template::TemplateSet;
@@ -71,6 +71,7 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
         .map(|page| links.resolve(page, render_page(page, &site, &templates, &manifest)))
         .collect();
     diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
+    diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), &targets));
     diagnostics
         .extend(templates.find_unused(rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str))));
     diagnostic::sort(&mut diagnostics);

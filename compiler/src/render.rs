@@ -19,7 +19,7 @@ use crate::template::{
     Asset, Block, Body, Each, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
 };
 
-pub use links::Links;
+pub use links::{BrokenLink, Links, report_broken_links};
 
 use escape::push_escaped;
 use markup::{Markup, ValueId};
@@ -42,6 +42,8 @@ pub struct Rendered {
     pub text: String,
     /// What is wrong with the page, and with the partials as far as it uses them.
     pub diagnostics: Vec<Diagnostic>,
+    /// Links that lead nowhere, once they are resolved.
+    pub broken_links: Vec<BrokenLink>,
     /// The partials that the page itself names, its layout included.
     pub partials: BTreeSet<String>,
 }

@@ -1,7 +1,9 @@
 //! The links of a finished page: relative ones become absolute, and those that lead nowhere are reported at the place in
 //! the sources where they were written.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rayon::prelude::*;
 
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
 use crate::html::find_urls;
@@ -34,14 +36,9 @@ impl Links<'_> {
                     resolved.push_str(&url.replace('&', "&amp;"));
                     copied_to = found.range.end;
                 }
-                Target::Broken(near) if self.is_checked => {
+                Target::Broken(path) if self.is_checked => {
                     let place = self.find_place(page, &rendered.partials, &text[found.range.clone()], &found.url);
-                    let message = format!("`{}` leads nowhere: the site has no such page or file", found.url);
-                    let diagnostic = Diagnostic::new(Code::BrokenLink, place, message);
-                    rendered.diagnostics.push(match near {
-                        Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
-                        None => diagnostic,
-                    });
+                    rendered.broken_links.push(BrokenLink { url: found.url, path, place });
                 }
                 Target::Broken(_) | Target::Unchanged => {}
             }
@@ -69,6 +66,40 @@ impl Links<'_> {
         }
         page.source.place(Span::default())
     }
+}
+
+/// A link that leads nowhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BrokenLink {
+    /// As it was written.
+    pub url: String,
+    /// The path of the site that it means, percent-decoded.
+    pub path: String,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// Suggestions are made for this many different paths: each is compared with all of the site's. Guessed.
+const SUGGESTION_COUNT_MAX: usize = 100;
+
+/// Reports links that lead nowhere, with the path that was probably meant.
+pub fn report_broken_links<'a>(
+    links: impl Iterator<Item = &'a BrokenLink> + Clone,
+    targets: &LinkTargets,
+) -> Vec<Diagnostic> {
+    let paths: BTreeSet<&str> = links.clone().map(|link| link.path.as_str()).collect();
+    let paths: Vec<_> = paths.into_iter().take(SUGGESTION_COUNT_MAX).collect();
+    let near: BTreeMap<&str, String> =
+        paths.into_par_iter().filter_map(|path| Some((path, targets.nearest(path)?))).collect();
+    let report = |link: &BrokenLink| {
+        let message = format!("`{}` leads nowhere: the site has no such page or file", link.url);
+        let diagnostic = Diagnostic::new(Code::BrokenLink, link.place.clone(), message);
+        match near.get(link.path.as_str()) {
+            Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
+            None => diagnostic,
+        }
+    };
+    links.map(report).collect()
 }
 
 /// A URL within a source, with something around it that ends a URL.

@@ -23,8 +23,8 @@ pub enum Target {
     Unchanged,
     /// It named a file or a neighbour; this is the absolute path.
     Url(String),
-    /// The site has nothing there; this is the path that was probably meant.
-    Broken(Option<String>),
+    /// The site has nothing at this path.
+    Broken(String),
 }
 
 impl LinkTargets {
@@ -64,18 +64,18 @@ impl LinkTargets {
             return Target::Unchanged;
         }
         let (path, suffix) = link.split_at(link.find(['?', '#']).unwrap_or(link.len()));
-        let Some(decoded) = percent_decode(path) else { return Target::Broken(None) };
+        let Some(decoded) = percent_decode(path) else { return Target::Broken(path.to_owned()) };
         if decoded.starts_with('/') {
-            return if self.answers(&decoded) { Target::Unchanged } else { Target::Broken(self.nearest(&decoded)) };
+            return if self.answers(&decoded) { Target::Unchanged } else { Target::Broken(decoded) };
         }
-        let Some(joined) = join(content_path, &decoded) else { return Target::Broken(None) };
+        let Some(joined) = join(content_path, &decoded) else { return Target::Broken(decoded) };
         if let Some(url) = self.by_content_path.get(&joined) {
             return Target::Url(format!("{url}{suffix}"));
         }
         let path = format!("/{joined}");
         match self.paths.get(&path) {
             Some(url) => Target::Url(format!("{url}{suffix}")),
-            None => Target::Broken(self.nearest(&path)),
+            None => Target::Broken(path),
         }
     }
 
@@ -90,7 +90,8 @@ impl LinkTargets {
         })
     }
 
-    fn nearest(&self, path: &str) -> Option<String> {
+    /// The URL whose path is closest to one that isn't there.
+    pub fn nearest(&self, path: &str) -> Option<String> {
         let near = nearest(path, self.paths.keys().map(String::as_str))?;
         self.paths.get(near).cloned()
     }
@@ -141,8 +142,8 @@ mod tests {
         assert_eq!(resolve("../about"), url("/about"));
         assert_eq!(resolve(".."), url("/"));
         assert_eq!(resolve("./"), url("/blog"));
-        assert_eq!(resolve("../../x.md"), Target::Broken(None));
-        assert_eq!(resolve("../abuot"), Target::Broken(Some("/about".to_owned())));
+        assert_eq!(resolve("../../x.md"), Target::Broken("../../x.md".to_owned()));
+        assert_eq!(resolve("../abuot"), Target::Broken("/abuot".to_owned()));
     }
 
     #[test]
@@ -157,7 +158,7 @@ mod tests {
         for outer in ["https://example.com/x", "mailto:a@example.com", "//example.com", "data:,", "tel:1"] {
             assert_eq!(resolve(outer), Target::Unchanged, "{outer}");
         }
-        assert_eq!(resolve("/blgo"), Target::Broken(Some("/blog".to_owned())));
-        assert_eq!(resolve("/%zz"), Target::Broken(None));
+        assert_eq!(resolve("/blgo"), Target::Broken("/blgo".to_owned()));
+        assert_eq!(resolve("/%zz"), Target::Broken("/%zz".to_owned()));
     }
 }
