@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrayvec::ArrayVec;
 
@@ -26,12 +26,14 @@ pub struct Context {
     pub clock: Clock,
     /// Set when the server stops: answers under way are finished, and then connections close.
     pub is_stopping: AtomicBool,
+    /// Grows when what is served changes; see [`Remote::begin_epoch`](crate::server::Remote::begin_epoch).
+    pub epoch: AtomicU64,
 }
 
 impl Context {
     /// For a server that has just started.
     pub fn new(limits: Limits, clock: Clock) -> Self {
-        Self { limits, clock, is_stopping: AtomicBool::new(false) }
+        Self { limits, clock, is_stopping: AtomicBool::new(false), epoch: AtomicU64::new(0) }
     }
 }
 

@@ -85,3 +85,9 @@ pub(crate) const ACCEPT_COUNT_MAX: usize = 64;
 pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
 /// Descriptors kept from connections: for the bundle, standard streams, pollers and one reload. Guessed.
 pub const DESCRIPTORS_KEPT: usize = 64;
+/// Earlier bundles whose digested files still answer. Specified.
+pub const GENERATIONS_KEPT: usize = 2;
+/// How often a bundle's file is looked at, in milliseconds. Specified.
+pub(crate) const LOOK_MS: u64 = 1_000;
+/// How long a probe waits, in milliseconds. Guessed: less than any platform's own limit.
+pub(crate) const PROBE_MS: u64 = 2_000;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -44,6 +44,15 @@ impl fmt::Display for Address {
     }
 }
 
+/// Whether other processes may listen at the same port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PortUse {
+    /// A port in use is an error.
+    Alone,
+    /// The system spreads connections over all who ask for this (`SO_REUSEPORT`).
+    Shared,
+}
+
 /// A socket that listens.
 #[derive(Debug)]
 pub struct Listener {
@@ -56,14 +65,18 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says, a port in use above all.
-    pub fn bind(address: &Address) -> io::Result<Self> {
+    pub fn bind(address: &Address, port_use: PortUse) -> io::Result<Self> {
         let (domain, socket_address) = match address {
             Address::Tcp(address) => (Domain::for_address(*address), SockAddr::from(*address)),
             Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
         };
+        if let Address::Unix(path) = address {
+            remove_dead_socket(path, &socket_address);
+        }
         let socket = Socket::new(domain, Type::STREAM, None)?;
         if let Address::Tcp(address) = address {
             socket.set_reuse_address(true)?;
+            socket.set_reuse_port(port_use == PortUse::Shared)?;
             // Inherited by what is accepted: an answer is written at once, so there is nothing to wait for.
             socket.set_nodelay(true)?;
             if address.is_ipv6() {
@@ -85,6 +98,15 @@ impl Listener {
     /// The socket itself.
     pub fn socket(&self) -> &Socket {
         &self.socket
+    }
+}
+
+/// Removes the file of a socket that nobody listens at: a process that was killed left it.
+fn remove_dead_socket(path: &Path, address: &SockAddr) {
+    let attempt = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| socket.connect(address));
+    if attempt.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        // If it can't be removed, binding says so.
+        std::fs::remove_file(path).ok();
     }
 }
 

@@ -3,16 +3,17 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use bundle::BundleView;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use runtime::args::{self, Command, ServeOptions};
+use runtime::install::{InstallError, install};
 use runtime::limits::DESCRIPTORS_KEPT;
 use runtime::listener::Listener;
-use runtime::mapped::MappedFile;
+use runtime::reload::{LoadError, Reloader, load};
 use runtime::server::Server;
 use runtime::shutdown;
-use runtime::site::{Site, SiteHandler};
+use runtime::site::SiteHandler;
 
 /// Why `kilnd` ends with a status other than 0.
 enum Failure {
@@ -36,52 +37,74 @@ impl Failure {
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(failure) => {
             let (status, message) = failure.status_and_message();
-            eprintln!("kilnd: {message}");
+            report(message);
             ExitCode::from(status)
         }
     }
 }
 
-fn run() -> Result<(), Failure> {
+fn run() -> Result<ExitCode, Failure> {
     let port = std::env::var_os("PORT").filter(|port| !port.is_empty());
     match args::parse(std::env::args_os().skip(1), port.as_deref()).map_err(Failure::Usage)? {
         Command::Help => print!("{}", args::HELP),
         Command::Version => println!("kilnd {}", env!("CARGO_PKG_VERSION")),
         Command::Serve(options) => serve(options)?,
+        Command::Probe(target) if target.is_healthy() => {}
+        Command::Probe(_) => return Ok(ExitCode::FAILURE),
+        Command::Install { new, path } => install(&new, &path).map_err(|error| match error {
+            InstallError::New(error) => unloadable(&new, &error),
+            InstallError::Place(error) => Failure::System(format!("can't install at `{}`: {error}", path.display())),
+        })?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(mut options: ServeOptions) -> Result<(), Failure> {
-    let site = open_site(&options.bundle)?;
+    let sites = options.sites.iter().map(|(host, path)| {
+        let site = load(path).map_err(|error| unloadable(path, &error))?;
+        Ok((host.clone(), site))
+    });
+    let handler =
+        SiteHandler::with_hosts(sites.collect::<Result<_, _>>()?, options.unknown_host, options.generations_kept);
+    let handler = Arc::new(handler);
     let descriptors = raise_descriptor_limit();
     if !options.connections_given {
         options.limits.connections_max = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(1);
     }
     let listeners = options.listen.iter().map(|address| {
-        Listener::bind(address).map_err(|error| Failure::System(format!("can't listen at `{address}`: {error}")))
+        Listener::bind(address, options.port_use)
+            .map_err(|error| Failure::System(format!("can't listen at `{address}`: {error}")))
     });
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     if options.worker_count > 0 {
         may::config().set_workers(options.worker_count);
     }
     let system = |error: std::io::Error| Failure::System(format!("can't serve: {error}"));
-    let server = Server::new(SiteHandler::new(site), options.limits).map_err(system)?;
-    shutdown::listen_to_signals(server.remote()).map_err(system)?;
+    let server = Server::new(Arc::clone(&handler), options.limits).map_err(system)?;
+    let paths = options.sites.iter().map(|(_, path)| path.clone()).collect::<Vec<_>>();
+    let shown = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("`, `");
+    let reload = Reloader::new(handler, server.remote(), paths, report).start().map_err(system)?;
+    shutdown::listen_to_signals(server.remote(), reload).map_err(system)?;
     for listener in &listeners {
-        eprintln!("kilnd: serving `{}` at {}", options.bundle.display(), listener.address());
+        report(&format!("serving `{shown}` at {}", listener.address()));
     }
     server.run(listeners).map_err(system)
 }
 
-fn open_site(path: &Path) -> Result<Site<MappedFile>, Failure> {
-    let shown = path.display();
-    let file = MappedFile::open(path).map_err(|error| Failure::System(format!("can't read `{shown}`: {error}")))?;
-    let view = BundleView::open(file).map_err(|error| Failure::Bundle(format!("`{shown}` is {error}")))?;
-    Ok(Site::new(view))
+fn unloadable(path: &Path, error: &LoadError) -> Failure {
+    let message = format!("`{}` {error}", path.display());
+    match error {
+        LoadError::Bad(_) => Failure::Bundle(message),
+        LoadError::Unreadable(_) => Failure::System(message),
+    }
+}
+
+/// Tells whoever watches the server.
+fn report(message: &str) {
+    eprintln!("kilnd: {message}");
 }
 
 /// Takes as many descriptors as the system allows; returns how many that is.

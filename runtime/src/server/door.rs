@@ -214,7 +214,23 @@ impl<H: Handler> Door<H> {
                     self.end_idle(number);
                 }
             }
+            Message::Retire(epoch) => self.retire(epoch),
             Message::Stop => self.begin_to_stop(),
+        }
+    }
+
+    /// Ends answers that hold on to what isn't served any more, and has idle coroutines let go of it.
+    fn retire(&mut self, epoch: u64) {
+        let now_ms = self.now_ms();
+        for Seat { held, paused } in self.seats.iter().flatten() {
+            if paused.is_some() {
+                continue;
+            }
+            if held.idle_ms(now_ms).is_some() {
+                held.ask_for_pause();
+            } else if held.is_older_than(epoch) {
+                held.close();
+            }
         }
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Held {
     /// When the phase began, and when it must be over, in milliseconds of the server's clock.
     since_ms: AtomicU64,
     deadline_ms: AtomicU64,
+    /// When what it answers from was served.
+    epoch: AtomicU64,
     is_expired: AtomicBool,
     wants_pause: AtomicBool,
     waker: Mutex<Option<WaitIoWaker>>,
@@ -51,6 +53,7 @@ impl Held {
             phase: AtomicU8::new(Phase::Idle as u8),
             since_ms: AtomicU64::new(now_ms),
             deadline_ms: AtomicU64::new(now_ms + context.limits.header_timeout_ms),
+            epoch: AtomicU64::new(context.epoch.load(Ordering::Relaxed)),
             is_expired: AtomicBool::new(false),
             wants_pause: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -69,6 +72,11 @@ impl Held {
     pub(super) fn idle_ms(&self, now_ms: u64) -> Option<u64> {
         let is_idle = self.phase.load(Ordering::Relaxed) == Phase::Idle as u8;
         is_idle.then(|| now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Whether what it answers with was begun before an epoch.
+    pub(super) fn is_older_than(&self, epoch: u64) -> bool {
+        self.epoch.load(Ordering::Relaxed) < epoch
     }
 
     /// Whether what it does has taken too long.
@@ -243,6 +251,8 @@ impl Transport for Stream<'_> {
                     self.is_fresh = false;
                     if awaiting == Awaiting::Request {
                         self.answering();
+                        let epoch = self.context.epoch.load(Ordering::Acquire);
+                        self.held().epoch.store(epoch, Ordering::Relaxed);
                     }
                     self.is_drained = len < buffer.len() && !self.has_hung_up;
                     return Ok(len);

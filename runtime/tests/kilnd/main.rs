@@ -1,0 +1,8 @@
+//! The real binary, from its command line to its exit status.
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+mod lifecycle;
+mod process;
+#[path = "../small_site/mod.rs"]
+mod small_site;
+mod start;
