@@ -74,6 +74,8 @@ usage: kilnd BUNDLE [OPTIONS]
   --max-body BYTES          length of a request body, which is thrown away [default: 65536]
   --max-requests COUNT      requests on one connection, 0 for no limit [default: 0]
   --max-connections COUNT   connections at a time [default: what the descriptor limit leaves]
+  --max-per-address COUNT   connections of one address at a time, 0 for no limit [default: a quarter of
+                            all, and no limit for this machine itself]
   --workers COUNT           worker threads [default: one for each processor]
   --help, --version
 
@@ -167,6 +169,10 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
             limits.connections_max = read_count(name, parser, 1)?;
             options.connections_given = true;
         }
+        "max-per-address" => {
+            limits.connections_per_address_max = read_count(name, parser, 0)?;
+            limits.caps_loopback = true;
+        }
         "workers" => options.worker_count = read_count(name, parser, 1)?,
         _ => return Err(format!("`--{name}` is no option; see `kilnd --help`")),
     }
@@ -235,7 +241,7 @@ mod tests {
     #[test]
     fn every_option_is_read_in_its_unit() {
         let words = "--header-timeout 1.5 a.bundle --idle-timeout=2 --write-timeout 3 --drain-timeout 4 --max-head 128 \
-                     --max-body 0 --max-requests 7 --max-connections 8 --workers 2 --keep-generations 3 --strict-host \
+                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --keep-generations 3 --strict-host \
                      --reuse-port --site b.example=b.bundle --listen 127.0.0.1:1 --listen unix:/x";
         let options = served(words, None);
         let limits = Limits {
@@ -247,6 +253,8 @@ mod tests {
             drain_timeout_ms: 4_000,
             requests_max: 7,
             connections_max: 8,
+            connections_per_address_max: 9,
+            caps_loopback: true,
         };
         let sites = [("", "a.bundle"), ("b.example", "b.bundle")];
         let expected = ServeOptions {

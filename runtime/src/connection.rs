@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrayvec::ArrayVec;
@@ -94,6 +95,8 @@ pub struct Visit {
     pub request_number: u64,
     /// Requests so far.
     pub request_count: u64,
+    /// Who is at the other end, if that has an address.
+    pub peer: Option<IpAddr>,
 }
 
 /// How a conversation ended.
@@ -197,7 +200,7 @@ impl Input {
                 (self.start, self.end) = (0, self.end - self.start);
             } else {
                 // An empty line may come before a head.
-                let wanted = (self.bytes.len() * 2).clamp(INPUT_BYTES_FIRST, head_bytes_max + 2);
+                let wanted = (self.bytes.len() * 2).max(INPUT_BYTES_FIRST).min(head_bytes_max + 2);
                 self.bytes.resize(wanted.max(self.bytes.len() + 1), 0);
             }
         }

@@ -21,6 +21,10 @@ pub struct Limits {
     pub requests_max: u64,
     /// Connections at a time. By default what the descriptor limit leaves.
     pub connections_max: usize,
+    /// Connections of one address (IPv6: of one /64) at a time; 0 is no limit. By default a quarter of all. Specified.
+    pub connections_per_address_max: usize,
+    /// Whether that holds for this machine itself, too. Not by default: a proxy beside the server speaks for everybody.
+    pub caps_loopback: bool,
 }
 
 impl Default for Limits {
@@ -34,6 +38,8 @@ impl Default for Limits {
             drain_timeout_ms: 8_000,
             requests_max: 0,
             connections_max: 1_000,
+            connections_per_address_max: 250,
+            caps_loopback: false,
         }
     }
 }

@@ -74,6 +74,9 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     if !options.connections_given {
         options.limits.connections_max = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(1);
     }
+    if !options.limits.caps_loopback {
+        options.limits.connections_per_address_max = (options.limits.connections_max / 4).max(1);
+    }
     let listeners = options.listen.iter().map(|address| {
         Listener::bind(address, options.port_use)
             .map_err(|error| Failure::System(format!("can't listen at `{address}`: {error}")))

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod lifecycle;
+mod limits;
 mod process;
 #[path = "../small_site/mod.rs"]
 mod small_site;
