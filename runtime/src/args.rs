@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::access_log::LogFormat;
 use crate::limits::{GENERATIONS_KEPT, Limits};
 use crate::listener::{Address, PortUse};
 use crate::probe::ProbeTarget;
@@ -47,6 +48,8 @@ pub struct ServeOptions {
     pub limits: Limits,
     /// Whether `limits.connections_max` was given.
     pub connections_given: bool,
+    /// How each answer is logged to standard output, if at all.
+    pub access_log: Option<LogFormat>,
     /// Worker threads; 0 is one for each processor.
     pub worker_count: usize,
 }
@@ -76,11 +79,12 @@ usage: kilnd BUNDLE [OPTIONS]
   --max-connections COUNT   connections at a time [default: what the descriptor limit leaves]
   --max-per-address COUNT   connections of one address at a time, 0 for no limit [default: a quarter of
                             all, and no limit for this machine itself]
+  --access-log FORMAT       log each answer to standard output: common, combined or json [default: off]
   --workers COUNT           worker threads [default: one for each processor]
   --help, --version
 
 The bundle is looked at every second and replaced without a failed request when a new one is put in its place;
-SIGHUP has it loaded again at once. SIGTERM and SIGINT end the server when the requests under way are answered.
+SIGHUP has it loaded again at once. With ADMIN_USERNAME and ADMIN_PASSWORD in the environment, /admin is there. SIGTERM and SIGINT end the server when the requests under way are answered.
 ";
 
 /// Reads the words after the program's name. `port` is the environment's `PORT`.
@@ -98,6 +102,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) ->
         port_use: PortUse::Alone,
         limits: Limits::default(),
         connections_given: false,
+        access_log: None,
         worker_count: 0,
     };
     let mut has_options = false;
@@ -173,6 +178,12 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
             limits.connections_per_address_max = read_count(name, parser, 0)?;
             limits.caps_loopback = true;
         }
+        "access-log" => {
+            let text = parser.value().map_err(message)?;
+            let parsed = text.to_string_lossy().parse();
+            let parsed = parsed.map_err(|help| format!("`--access-log {}`: {help}", text.to_string_lossy()))?;
+            options.access_log = Some(parsed);
+        }
         "workers" => options.worker_count = read_count(name, parser, 1)?,
         _ => return Err(format!("`--{name}` is no option; see `kilnd --help`")),
     }
@@ -241,7 +252,7 @@ mod tests {
     #[test]
     fn every_option_is_read_in_its_unit() {
         let words = "--header-timeout 1.5 a.bundle --idle-timeout=2 --write-timeout 3 --drain-timeout 4 --max-head 128 \
-                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --keep-generations 3 --strict-host \
+                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --access-log json --keep-generations 3 --strict-host \
                      --reuse-port --site b.example=b.bundle --listen 127.0.0.1:1 --listen unix:/x";
         let options = served(words, None);
         let limits = Limits {
@@ -265,6 +276,7 @@ mod tests {
             port_use: PortUse::Shared,
             limits,
             connections_given: true,
+            access_log: Some(LogFormat::Json),
             worker_count: 2,
         };
         assert_eq!(options, expected);

@@ -97,3 +97,14 @@ pub const GENERATIONS_KEPT: usize = 2;
 pub(crate) const LOOK_MS: u64 = 1_000;
 /// How long a probe waits, in milliseconds. Guessed: less than any platform's own limit.
 pub(crate) const PROBE_MS: u64 = 2_000;
+/// Lines of the access log that may wait to be written. Guessed: a second of a busy server, at most 10 MB.
+pub(crate) const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
+/// Paths with statistics of their own. Specified.
+pub(crate) const PATHS_COUNTED_MAX: usize = 256;
+/// Workers with statistics of their own; more workers share. From the megabyte that statistics may take at most: 256
+/// paths of 1 KB each.
+pub(crate) const STATISTICS_SHARD_COUNT_MAX: usize = 3;
+/// Wrong passwords from one address in a minute; after that it is locked out until the minute is over. Specified.
+pub(crate) const PASSWORD_FAILURES_MAX: u32 = 10;
+/// Addresses of which wrong passwords are remembered. Guessed.
+pub(crate) const FAILING_ADDRESSES_MAX: usize = 1_024;

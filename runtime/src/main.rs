@@ -6,10 +6,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use runtime::access_log::AccessLog;
+use runtime::admin::{AdminHandler, Credentials};
 use runtime::args::{self, Command, ServeOptions};
+use runtime::clock::Clock;
+use runtime::connection::Context;
 use runtime::install::{InstallError, install};
 use runtime::limits::DESCRIPTORS_KEPT;
 use runtime::listener::Listener;
+use runtime::metrics::Metrics;
 use runtime::reload::{LoadError, Reloader, load};
 use runtime::server::Server;
 use runtime::shutdown;
@@ -86,15 +91,40 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
         may::config().set_workers(options.worker_count);
     }
     let system = |error: std::io::Error| Failure::System(format!("can't serve: {error}"));
-    let server = Server::new(Arc::clone(&handler), options.limits).map_err(system)?;
+    let credentials = read_credentials()?;
+    let mut context = Context::new(options.limits, Clock::started_now());
+    context.metrics = Arc::new(Metrics::new(may::config().get_workers()));
+    context.counts_answers = credentials.is_some();
+    context.access_log = options.access_log.map(AccessLog::start).transpose().map_err(system)?;
+    let (metrics, started) = (Arc::clone(&context.metrics), context.clock.unix_seconds());
     let paths = options.sites.iter().map(|(_, path)| path.clone()).collect::<Vec<_>>();
     let shown = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("`, `");
-    let reload = Reloader::new(handler, server.remote(), paths, report).start().map_err(system)?;
+    let reloader = Reloader::new(Arc::clone(&handler), paths, report);
+    let reload = reloader.request();
+    let handler = match credentials {
+        Some(credentials) => AdminHandler::open(handler, credentials, metrics, reload.clone(), started),
+        None => AdminHandler::closed(handler),
+    };
+    let server = Server::new(handler, context).map_err(system)?;
+    reloader.start(server.remote()).map_err(system)?;
     shutdown::listen_to_signals(server.remote(), reload).map_err(system)?;
     for listener in &listeners {
         report(&format!("serving `{shown}` at {}", listener.address()));
     }
     server.run(listeners).map_err(system)
+}
+
+/// The name and password for `/admin`. One without the other is a mistake that should not go unnoticed.
+fn read_credentials() -> Result<Option<Credentials>, Failure> {
+    let [username, password] =
+        ["ADMIN_USERNAME", "ADMIN_PASSWORD"].map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    match (username, password) {
+        (Some(username), Some(password)) => Ok(Some(Credentials::new(&username, &password))),
+        (None, None) => Ok(None),
+        _ => Err(Failure::Usage(
+            "of `ADMIN_USERNAME` and `ADMIN_PASSWORD`, only one is set; set both or none".to_owned(),
+        )),
+    }
 }
 
 fn unloadable(path: &Path, error: &LoadError) -> Failure {

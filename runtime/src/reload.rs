@@ -6,14 +6,14 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use bundle::{BundleView, OpenError};
 
 use crate::limits::LOOK_MS;
 use crate::mapped::MappedFile;
+use crate::metrics::Event;
 use crate::server::Remote;
 use crate::site::{Site, SiteHandler};
 
@@ -67,21 +67,11 @@ impl Identity {
     }
 }
 
-/// How often bundles were replaced.
-#[derive(Debug, Default)]
-pub struct ReloadCounts {
-    /// Bundles taken.
-    pub taken: AtomicU64,
-    /// Bundles refused.
-    pub refused: AtomicU64,
-}
-
 /// Where the sites of a handler come from, in the handler's order.
 pub struct Reloader {
     handler: Arc<SiteHandler<MappedFile>>,
-    remote: Remote,
     sources: Vec<Source>,
-    counts: Arc<ReloadCounts>,
+    requests: (Sender<()>, Receiver<()>),
     report: fn(&str),
 }
 
@@ -108,41 +98,33 @@ impl ReloadRequest {
 
 impl Reloader {
     /// For a handler that serves these files; `report` tells a person.
-    pub fn new(handler: Arc<SiteHandler<MappedFile>>, remote: Remote, paths: Vec<PathBuf>, report: fn(&str)) -> Self {
+    pub fn new(handler: Arc<SiteHandler<MappedFile>>, paths: Vec<PathBuf>, report: fn(&str)) -> Self {
         let source = |path: PathBuf| Source { served: Identity::of(&path), path, refused: None, seen: None };
-        let sources = paths.into_iter().map(source).collect();
-        Self { handler, remote, sources, counts: Arc::default(), report }
+        Self { handler, sources: paths.into_iter().map(source).collect(), requests: channel(), report }
     }
 
-    /// How often bundles were replaced.
-    pub fn counts(&self) -> Arc<ReloadCounts> {
-        Arc::clone(&self.counts)
+    /// A way to ask for a look at the files.
+    pub fn request(&self) -> ReloadRequest {
+        ReloadRequest(self.requests.0.clone())
     }
 
-    /// Looks after the files from now on, on a thread of its own.
+    /// Looks after the files from now on, on a thread of its own; `remote` reaches the server that serves them.
     ///
     /// # Errors
     /// What the system says.
-    pub fn start(mut self) -> io::Result<ReloadRequest> {
-        let (sender, receiver) = channel();
-        std::thread::Builder::new().name("reload".to_owned()).spawn(move || self.watch(&receiver))?;
-        Ok(ReloadRequest(sender))
-    }
-
-    fn watch(&mut self, requests: &Receiver<()>) {
-        loop {
-            let is_asked = match requests.recv_timeout(Duration::from_millis(LOOK_MS)) {
-                Ok(()) => true,
-                Err(RecvTimeoutError::Timeout) => false,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            for number in 0..self.sources.len() {
-                self.look(number, is_asked);
+    pub fn start(mut self, remote: Remote) -> io::Result<()> {
+        std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            loop {
+                let is_asked = self.requests.1.recv_timeout(Duration::from_millis(LOOK_MS)).is_ok();
+                for number in 0..self.sources.len() {
+                    self.look(number, is_asked, &remote);
+                }
             }
-        }
+        })?;
+        Ok(())
     }
 
-    fn look(&mut self, number: usize, is_asked: bool) {
+    fn look(&mut self, number: usize, is_asked: bool, remote: &Remote) {
         let source = &mut self.sources[number];
         // A file that is gone is still served: the map holds it.
         let Some(found) = Identity::of(&source.path) else { return };
@@ -169,24 +151,24 @@ impl Reloader {
             Ok(site) => {
                 (source.served, source.refused, source.seen) = (Some(found), None, None);
                 let shown = source.path.display().to_string();
-                self.swap(number, site);
+                self.swap(number, site, remote);
                 (self.report)(&format!("now serving the new `{shown}`"));
             }
             Err(error) => {
                 source.refused = Some(found);
-                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                remote.metrics().count(Event::BundleRefused);
                 (self.report)(&format!("`{}` {error}; what was served before goes on", source.path.display()));
             }
         }
     }
 
-    fn swap(&self, number: usize, site: Site<MappedFile>) {
+    fn swap(&self, number: usize, site: Site<MappedFile>, remote: &Remote) {
         self.handler.replace(number, site);
-        self.counts.taken.fetch_add(1, Ordering::Relaxed);
-        let epoch = self.remote.begin_epoch();
+        remote.metrics().count(Event::BundleTaken);
+        let epoch = remote.begin_epoch();
         if self.handler.alive_count() > self.handler.alive_count_max() {
             // Whoever began before the last swap holds a bundle that isn't even kept any more.
-            self.remote.end_answers_before(epoch - 1);
+            remote.end_answers_before(epoch - 1);
         }
     }
 }

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::clock::Clock;
 use crate::connection::{Context, Ending, Visit, converse};
-use crate::limits::{Limits, STACK_BYTES, STACKS_KEPT_MAX};
+use crate::limits::{STACK_BYTES, STACKS_KEPT_MAX};
 use crate::listener::Listener;
+use crate::metrics::{Event, Metrics};
 use crate::site::Handler;
 use door::Door;
 use stream::{Held, Stream};
@@ -23,10 +23,11 @@ use stream::{Held, Stream};
 ///
 /// ```no_run
 /// # fn serve<H: runtime::site::Handler>(handler: H) -> std::io::Result<()> {
-/// use runtime::{limits::Limits, listener::{Listener, PortUse}, server::Server};
+/// use runtime::{clock::Clock, connection::Context, limits::Limits};
+/// use runtime::{listener::{Listener, PortUse}, server::Server};
 ///
 /// let listener = Listener::bind(&"127.0.0.1:8080".parse().expect("an address"), PortUse::Alone)?;
-/// let server = Server::new(handler, Limits::default())?;
+/// let server = Server::new(handler, Context::new(Limits::default(), Clock::started_now()))?;
 /// let remote = server.remote(); // remote.stop() ends what follows, from any thread
 /// server.run(vec![listener])
 /// # }
@@ -47,8 +48,8 @@ impl<H: Handler> Server<H> {
     ///
     /// # Errors
     /// What the system says when it is out of descriptors.
-    pub fn new(handler: H, limits: Limits) -> io::Result<Self> {
-        let context = Arc::new(Context::new(limits, Clock::started_now()));
+    pub fn new(handler: H, context: Context) -> io::Result<Self> {
+        let context = Arc::new(context);
         Ok(Self { shared: Arc::new(Shared { handler, context, inbox: Arc::new(Inbox::new()?) }) })
     }
 
@@ -81,6 +82,11 @@ impl Remote {
     /// Has the server stop: it admits nobody any more, and answers what is under way.
     pub fn stop(&self) {
         self.inbox.put(Message::Stop);
+    }
+
+    /// What the server counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.context.metrics)
     }
 
     /// Begins a new epoch: answers begun from now on are made of what is served now. Returns its number.
@@ -169,8 +175,12 @@ fn start_conversation<H: Handler>(shared: &Arc<Shared<H>>, held: &Arc<Held>, num
         }));
         match ending {
             Ok(Ok(Ending::Paused)) => farewell.paused = Some(visit),
+            Ok(Ok(Ending::Closed) | Err(_)) => held.close(),
             // A panic costs this connection and no other.
-            Ok(Ok(Ending::Closed) | Err(_)) | Err(_) => held.close(),
+            Err(_) => {
+                shared.context.metrics.count(Event::Panic);
+                held.close();
+            }
         }
     });
     if spawned.is_err() {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 
 use super::framing::Framing;
 use crate::limits::{FIELD_COUNT_MAX, REQUEST_LINE_BYTES_MAX};
@@ -79,8 +80,10 @@ pub enum Version {
 }
 
 /// A request whose head was whole and beyond doubt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request<'a> {
+    /// Its first line, as it was sent.
+    pub line: &'a [u8],
     /// What it wants done.
     pub method: Method,
     /// The percent-decoded path, `/` first; `*` for the server as a whole; empty for `CONNECT`.
@@ -97,6 +100,8 @@ pub struct Request<'a> {
     pub framing: Framing,
     /// Whether the client waits for a word before it sends the body.
     pub expects_continue: bool,
+    /// Who asks, if that has an address; the connection knows.
+    pub peer: Option<IpAddr>,
     fields: &'a [httparse::Header<'a>],
 }
 
@@ -111,6 +116,11 @@ impl<'a> Request<'a> {
     pub fn value(&self, name: &'static str) -> Option<&'a [u8]> {
         let mut values = self.values(name);
         values.next().filter(|_| values.next().is_none())
+    }
+
+    /// The same request for another path.
+    pub(crate) fn at_path(&self, path: &'static [u8]) -> Self {
+        Self { path: Cow::Borrowed(path), ..self.clone() }
     }
 
     /// Reads a whole head, from its request line to its empty line.
@@ -141,6 +151,7 @@ impl<'a> Request<'a> {
             Version::Http10 => known.wants_keep_alive && !known.wants_close,
         };
         Ok(Self {
+            line: &head[..head.iter().position(|byte| *byte == b'\r').unwrap_or(0)],
             method,
             path: decode_path(target.path)?,
             query: target.query,
@@ -150,6 +161,7 @@ impl<'a> Request<'a> {
             framing,
             // A 1.0 client can't have meant it (RFC 9110 section 10.1.1).
             expects_continue: known.expects_continue && version == Version::Http11,
+            peer: None,
             fields,
         })
     }

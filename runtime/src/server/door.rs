@@ -17,6 +17,7 @@ use super::{Message, Shared, start_conversation};
 use crate::connection::Visit;
 use crate::limits::{ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, IDLE_GRACE_MS, TICK_MS};
 use crate::listener::Listener;
+use crate::metrics::Event;
 use crate::site::Handler;
 
 /// The bookkeeping of the thread at the door.
@@ -117,6 +118,10 @@ impl<H: Handler> Door<H> {
         }
     }
 
+    fn count(&self, event: Event) {
+        self.shared.context.metrics.count(event);
+    }
+
     fn now_ms(&self) -> u64 {
         self.shared.context.clock.running_ms()
     }
@@ -153,6 +158,7 @@ impl<H: Handler> Door<H> {
     }
 
     fn pause_accepting(&mut self) {
+        self.count(Event::AcceptFailed);
         self.accepts_again_ms = Some(self.now_ms() + ACCEPT_PAUSE_MS);
         for listener in &self.listeners {
             // A listener that can't be unwatched only wakes us more often.
@@ -173,14 +179,21 @@ impl<H: Handler> Door<H> {
             self.connection_count() < connections_max || self.make_room(None)
         };
         if !is_let_in {
+            self.count(Event::TurnedAway);
             refuse(&socket);
             return;
         }
+        self.count(Event::Connection);
         if let Some(address) = address {
             *self.address_counts.entry(address).or_default() += 1;
         }
         let held = Arc::new(Held::new(socket, &self.shared.context));
-        let visit = Visit { request_number: self.next_request_number, request_count: 0, peer };
+        let visit = Visit {
+            request_number: self.next_request_number,
+            request_count: 0,
+            worker: held.descriptor_number(),
+            peer,
+        };
         // Far apart, so that no two connections' requests get one number.
         self.next_request_number = self.next_request_number.wrapping_add(1 << 32);
         let number = self.free_seats.pop().unwrap_or_else(|| {
@@ -199,6 +212,7 @@ impl<H: Handler> Door<H> {
             Some((seat.held.idle_ms(now_ms)?, number))
         });
         let Some((_, number)) = idle.max() else { return false };
+        self.count(Event::MadeRoom);
         self.end_idle(number);
         true
     }
@@ -266,6 +280,7 @@ impl<H: Handler> Door<H> {
             if held.idle_ms(now_ms).is_some() {
                 held.ask_for_pause();
             } else if held.is_older_than(epoch) {
+                self.count(Event::Retired);
                 held.close();
             }
         }
@@ -307,7 +322,9 @@ impl<H: Handler> Door<H> {
         for number in 0..self.seats.len() {
             let Some(Seat { held, paused, .. }) = &self.seats[number] else { continue };
             if held.is_overdue(now_ms) {
-                held.expire();
+                if let Some(event) = held.expire() {
+                    self.count(event);
+                }
                 if paused.is_some() {
                     self.forget(number);
                 }

@@ -13,6 +13,7 @@ use socket2::Socket;
 
 use crate::connection::{Awaiting, Context, Transport};
 use crate::limits::{LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
+use crate::metrics::Event;
 
 /// What a connection is doing, as far as its deadline depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,11 +85,25 @@ impl Held {
         now_ms >= self.deadline_ms.load(Ordering::Relaxed)
     }
 
-    /// Ends a phase that took too long. Where the client may still be told so, only reading ends.
-    pub(super) fn expire(&self) {
-        self.is_expired.store(true, Ordering::Relaxed);
-        let can_answer = self.phase.load(Ordering::Relaxed) == Phase::Reading as u8;
-        if can_answer { self.end_reading() } else { self.close() }
+    /// Ends a phase that took too long, once; returns what that is called. Where the client may still be told so, only
+    /// reading ends.
+    pub(super) fn expire(&self) -> Option<Event> {
+        if self.is_expired.swap(true, Ordering::Relaxed) {
+            // Its coroutine had a while to see it.
+            self.close();
+            return None;
+        }
+        match self.phase.load(Ordering::Relaxed) {
+            phase if phase == Phase::Reading as u8 => {
+                self.end_reading();
+                Some(Event::RequestTimeout)
+            }
+            phase => {
+                self.close();
+                let is_idle = phase == Phase::Idle as u8;
+                (phase != Phase::Ending as u8).then_some(if is_idle { Event::IdleTimeout } else { Event::WriteTimeout })
+            }
+        }
     }
 
     /// Lets what was received be answered, and then ends the conversation.

@@ -1,6 +1,7 @@
 //! The real binary, from its command line to its exit status.
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+mod admin;
 mod lifecycle;
 mod limits;
 mod process;

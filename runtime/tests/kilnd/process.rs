@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// A folder of a test's own, gone with it.
@@ -34,6 +34,7 @@ pub(crate) struct Kilnd {
     pub(crate) process: Child,
     pub(crate) address: String,
     stderr: BufReader<ChildStderr>,
+    stdout: Option<BufReader<ChildStdout>>,
 }
 
 impl Kilnd {
@@ -47,7 +48,8 @@ impl Kilnd {
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
         let address = line.trim_end().rsplit(' ').next().unwrap().to_owned();
-        Self { process, address, stderr }
+        let stdout = process.stdout.take().map(BufReader::new);
+        Self { process, address, stderr, stdout }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -64,6 +66,13 @@ impl Kilnd {
             line.clear();
             assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "it ended without a word of `{words}`");
         }
+    }
+
+    /// The next line of its standard output.
+    pub(crate) fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        line
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -89,7 +98,7 @@ impl Drop for Kilnd {
 
 pub(crate) fn command(bundle: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kilnd"));
-    command.arg(bundle).args(words).env_remove("PORT");
+    command.arg(bundle).args(words).env_remove("PORT").env_remove("ADMIN_USERNAME").env_remove("ADMIN_PASSWORD");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
