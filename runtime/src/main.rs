@@ -68,6 +68,8 @@ fn run() -> Result<ExitCode, Failure> {
 }
 
 fn serve(mut options: ServeOptions) -> Result<(), Failure> {
+    // One line, whatever the environment says: a backtrace doesn't fit on the stack of a coroutine.
+    std::panic::set_hook(Box::new(|panic| eprintln!("kilnd: {panic}")));
     let sites = options.sites.iter().map(|(host, path)| {
         let site = load(path).map_err(|error| unloadable(path, &error))?;
         Ok((host.clone(), site))
