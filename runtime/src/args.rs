@@ -1,6 +1,7 @@
 //! The command line of `kilnd`. It reads words into options and opens nothing.
 
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
@@ -40,8 +41,10 @@ pub struct ServeOptions {
     pub unknown_host: UnknownHost,
     /// Earlier bundles of a site whose digested files still answer.
     pub generations_kept: usize,
-    /// Where to listen; not empty.
+    /// Where to listen; empty if nobody said and a service manager may have.
     pub listen: Vec<Address>,
+    /// Where to listen then.
+    pub default_listen: Address,
     /// Whether the ports may be shared.
     pub port_use: PortUse,
     /// The bounds.
@@ -50,8 +53,19 @@ pub struct ServeOptions {
     pub connections_given: bool,
     /// How each answer is logged to standard output, if at all.
     pub access_log: Option<LogFormat>,
+    /// Whether to go without a sandbox.
+    pub confinement: Confinement,
     /// Worker threads; 0 is one for each processor.
     pub worker_count: usize,
+}
+
+/// What the process gives up after its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Confinement {
+    /// Everything that it doesn't need, where the kernel allows that.
+    Sandbox,
+    /// Nothing.
+    None,
 }
 
 /// What `--help` prints.
@@ -81,6 +95,7 @@ usage: kilnd BUNDLE [OPTIONS]
                             all, and no limit for this machine itself]
   --access-log FORMAT       log each answer to standard output: common, combined or json [default: off]
   --workers COUNT           worker threads [default: one for each processor]
+  --no-sandbox              keep access to files, new sockets and programs after the start
   --help, --version
 
 The bundle is looked at every second and replaced without a failed request when a new one is put in its place;
@@ -99,10 +114,12 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) ->
         unknown_host: UnknownHost::FirstSite,
         generations_kept: GENERATIONS_KEPT,
         listen: Vec::new(),
+        default_listen: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080))),
         port_use: PortUse::Alone,
         limits: Limits::default(),
         connections_given: false,
         access_log: None,
+        confinement: Confinement::Sandbox,
         worker_count: 0,
     };
     let mut has_options = false;
@@ -138,9 +155,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) ->
         [_] => options.sites.insert(0, (String::new(), PathBuf::from(&values[0]))),
         [_, extra, ..] => return Err(format!("`{extra}` is one word too many; see `kilnd --help`")),
     }
-    if options.listen.is_empty() {
-        options.listen.push(default_address(port)?);
-    }
+    options.default_listen = default_address(port)?;
     Ok(Command::Serve(options))
 }
 
@@ -184,6 +199,7 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
             let parsed = parsed.map_err(|help| format!("`--access-log {}`: {help}", text.to_string_lossy()))?;
             options.access_log = Some(parsed);
         }
+        "no-sandbox" => options.confinement = Confinement::None,
         "workers" => options.worker_count = read_count(name, parser, 1)?,
         _ => return Err(format!("`--{name}` is no option; see `kilnd --help`")),
     }
@@ -242,17 +258,17 @@ mod tests {
     #[test]
     fn a_platform_that_sets_port_is_listened_to_and_a_flag_comes_first() {
         // Container platforms probe 0.0.0.0:$PORT; everybody else must not be exposed.
-        let listen = |words: &str, port| served(words, port).listen[0].to_string();
-        assert_eq!(listen("a.bundle", None), "127.0.0.1:8080");
-        assert_eq!(listen("a.bundle", Some("80")), "0.0.0.0:80");
-        assert_eq!(listen("a.bundle --listen [::1]:1", Some("80")), "[::1]:1");
+        let default = |words: &str, port| served(words, port).default_listen.to_string();
+        assert_eq!(default("a.bundle", None), "127.0.0.1:8080");
+        assert_eq!(default("a.bundle", Some("80")), "0.0.0.0:80");
+        assert_eq!(served("a.bundle --listen [::1]:1", Some("80")).listen, ["[::1]:1".parse().unwrap()]);
         assert!(parsed("a.bundle", Some("http")).is_err());
     }
 
     #[test]
     fn every_option_is_read_in_its_unit() {
         let words = "--header-timeout 1.5 a.bundle --idle-timeout=2 --write-timeout 3 --drain-timeout 4 --max-head 128 \
-                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --access-log json --keep-generations 3 --strict-host \
+                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --access-log json --no-sandbox --keep-generations 3 --strict-host \
                      --reuse-port --site b.example=b.bundle --listen 127.0.0.1:1 --listen unix:/x";
         let options = served(words, None);
         let limits = Limits {
@@ -273,10 +289,12 @@ mod tests {
             unknown_host: UnknownHost::Misdirected,
             generations_kept: 3,
             listen: vec!["127.0.0.1:1".parse().unwrap(), "unix:/x".parse().unwrap()],
+            default_listen: "127.0.0.1:8080".parse().unwrap(),
             port_use: PortUse::Shared,
             limits,
             connections_given: true,
             access_log: Some(LogFormat::Json),
+            confinement: Confinement::None,
             worker_count: 2,
         };
         assert_eq!(options, expected);

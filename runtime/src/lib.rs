@@ -14,6 +14,8 @@ pub mod mapped;
 pub mod metrics;
 pub mod probe;
 pub mod reload;
+pub mod sandbox;
 pub mod server;
 pub mod shutdown;
 pub mod site;
+pub mod systemd;

@@ -58,6 +58,8 @@ pub enum PortUse {
 pub struct Listener {
     socket: Socket,
     address: Address,
+    /// Whether somebody else made it, and looks after its file.
+    is_adopted: bool,
 }
 
 impl Listener {
@@ -87,7 +89,24 @@ impl Listener {
         socket.bind(&socket_address)?;
         socket.listen(BACKLOG)?;
         let bound = socket.local_addr()?.as_socket().map_or_else(|| address.clone(), Address::Tcp);
-        Ok(Self { socket, address: bound })
+        Ok(Self { socket, address: bound, is_adopted: false })
+    }
+
+    /// Takes a socket that listens already.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn adopt(socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let local = socket.local_addr()?;
+        let address = match local.as_socket() {
+            Some(address) => {
+                socket.set_nodelay(true)?;
+                Address::Tcp(address)
+            }
+            None => Address::Unix(local.as_pathname().unwrap_or(Path::new("")).to_owned()),
+        };
+        Ok(Self { socket, address, is_adopted: true })
     }
 
     /// Where it listens.
@@ -112,7 +131,7 @@ fn remove_dead_socket(path: &Path, address: &SockAddr) {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address {
+        if let (Address::Unix(path), false) = (&self.address, self.is_adopted) {
             // Nothing depends on it: the next start says so if the path is taken.
             std::fs::remove_file(path).ok();
         }

@@ -130,14 +130,21 @@ fn a_handler_of_ones_own_streams_and_panics_without_harm() {
 
     // A panic costs its connection only; descriptors don't pile up.
     let mut good = running.connect();
+    let mut is_well = || {
+        good.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"well") {
+            answer.push(0);
+            let last = answer.len() - 1;
+            good.read_exact(&mut answer[last..]).unwrap();
+        }
+    };
+    is_well();
     let before = descriptor_count();
     for _ in 0..10_000 {
         assert!(running.ask("/panic", "1.1").starts_with("HTTP/1.1 500"));
     }
-    good.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    let mut start = [0; 12];
-    good.read_exact(&mut start).unwrap();
-    assert_eq!(&start, b"HTTP/1.1 200");
+    is_well();
     assert_eq!(running.remote.metrics().event_count(Event::Panic), 10_000);
     while descriptor_count() > before {
         std::thread::sleep(Duration::from_millis(1));

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod admin;
+mod confinement;
 mod lifecycle;
 mod limits;
 mod process;
