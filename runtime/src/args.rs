@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use crate::access_log::LogFormat;
+use crate::http::proxy::AddressRange;
 use crate::limits::{GENERATIONS_KEPT, Limits};
 use crate::listener::{Address, PortUse};
 use crate::probe::ProbeTarget;
@@ -53,6 +54,10 @@ pub struct ServeOptions {
     pub connections_given: bool,
     /// How each answer is logged to standard output, if at all.
     pub access_log: Option<LogFormat>,
+    /// Proxies that are believed when they say who asks.
+    pub trusted_proxies: Vec<AddressRange>,
+    /// Whether each connection begins with a proxy's `PROXY` header.
+    pub begins_with_proxy_header: bool,
     /// Whether to go without a sandbox.
     pub confinement: Confinement,
     /// Worker threads; 0 is one for each processor.
@@ -95,6 +100,8 @@ usage: kilnd BUNDLE [OPTIONS]
                             all, and no limit for this machine itself]
   --access-log FORMAT       log each answer to standard output: common, combined or json [default: off]
   --workers COUNT           worker threads [default: one for each processor]
+  --trust-proxy RANGE       believe X-Forwarded-For of these addresses, such as 10.0.0.0/8; more than once
+  --proxy-protocol          expect the PROXY protocol, version 1 or 2, at the start of each connection
   --no-sandbox              keep access to files, new sockets and programs after the start
   --help, --version
 
@@ -119,6 +126,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) ->
         limits: Limits::default(),
         connections_given: false,
         access_log: None,
+        trusted_proxies: Vec::new(),
+        begins_with_proxy_header: false,
         confinement: Confinement::Sandbox,
         worker_count: 0,
     };
@@ -199,6 +208,13 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
             let parsed = parsed.map_err(|help| format!("`--access-log {}`: {help}", text.to_string_lossy()))?;
             options.access_log = Some(parsed);
         }
+        "trust-proxy" => {
+            let text = parser.value().map_err(message)?;
+            let parsed = text.to_string_lossy().parse();
+            let parsed = parsed.map_err(|help| format!("`--trust-proxy {}`: {help}", text.to_string_lossy()))?;
+            options.trusted_proxies.push(parsed);
+        }
+        "proxy-protocol" => options.begins_with_proxy_header = true,
         "no-sandbox" => options.confinement = Confinement::None,
         "workers" => options.worker_count = read_count(name, parser, 1)?,
         _ => return Err(format!("`--{name}` is no option; see `kilnd --help`")),
@@ -268,7 +284,7 @@ mod tests {
     #[test]
     fn every_option_is_read_in_its_unit() {
         let words = "--header-timeout 1.5 a.bundle --idle-timeout=2 --write-timeout 3 --drain-timeout 4 --max-head 128 \
-                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --access-log json --no-sandbox --keep-generations 3 --strict-host \
+                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --access-log json --trust-proxy 10.0.0.0/8 --proxy-protocol --no-sandbox --keep-generations 3 --strict-host \
                      --reuse-port --site b.example=b.bundle --listen 127.0.0.1:1 --listen unix:/x";
         let options = served(words, None);
         let limits = Limits {
@@ -294,6 +310,8 @@ mod tests {
             limits,
             connections_given: true,
             access_log: Some(LogFormat::Json),
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            begins_with_proxy_header: true,
             confinement: Confinement::None,
             worker_count: 2,
         };

@@ -15,6 +15,7 @@ use crate::access_log::{AccessLog, LogNote, Outcome};
 use crate::clock::Clock;
 use crate::http::date::DateField;
 use crate::http::framing::{BodySkip, Framing};
+use crate::http::proxy::{AddressRange, ProxyHeader, client_of};
 use crate::http::request::{HeadScan, Method, Refusal, Request, Version, field_slots, lower_minor_version};
 use crate::http::response::{Answer, Body, BodyStream};
 use crate::limits::{
@@ -40,6 +41,10 @@ pub struct Context {
     pub counts_answers: bool,
     /// Where each answer leaves a line.
     pub access_log: Option<AccessLog>,
+    /// Proxies that are believed when they say who asks.
+    pub trusted_proxies: Vec<AddressRange>,
+    /// Whether each connection begins with a proxy's `PROXY` header.
+    pub begins_with_proxy_header: bool,
 }
 
 impl Context {
@@ -53,6 +58,8 @@ impl Context {
             metrics: Arc::new(Metrics::new(1)),
             counts_answers: false,
             access_log: None,
+            trusted_proxies: Vec::new(),
+            begins_with_proxy_header: false,
         }
     }
 
@@ -122,6 +129,8 @@ pub struct Visit {
     pub worker: usize,
     /// Who is at the other end, if that has an address.
     pub peer: Option<IpAddr>,
+    /// Whether a proxy's header is still to come.
+    pub awaits_proxy_header: bool,
 }
 
 /// How a conversation ended.
@@ -319,6 +328,13 @@ impl<T: Transport> Exchange<'_, T> {
         batch: &mut Batch<'v>,
     ) -> Result<Option<Next>, Failure> {
         let limits = &self.context.limits;
+        if self.visit.awaits_proxy_header && !self.take_proxy_header()? {
+            return Ok(Some(Next::Read(if self.input.waiting().is_empty() {
+                Awaiting::Request
+            } else {
+                Awaiting::Head
+            })));
+        }
         let Some(head) = self.input.find_head(limits.head_bytes_max)? else {
             let awaiting = if self.input.waiting().is_empty() { Awaiting::Request } else { Awaiting::Head };
             return Ok(Some(if awaiting == Awaiting::Request && self.is_stopping() {
@@ -330,6 +346,10 @@ impl<T: Transport> Exchange<'_, T> {
         let mut slots = field_slots();
         let mut request = Request::parse(&self.input.bytes[head.clone()], &mut slots)?;
         request.peer = self.visit.peer;
+        if !self.context.trusted_proxies.is_empty() {
+            let client = client_of(&request, self.visit.peer, &self.context.trusted_proxies);
+            request.peer = client.or(self.visit.peer);
+        }
         let mut body =
             if request.expects_continue { None } else { Some(BodySkip::new(request.framing, limits.body_bytes_max)?) };
         self.visit.request_count += 1;
@@ -360,6 +380,15 @@ impl<T: Transport> Exchange<'_, T> {
             (false, _) if has_body && body.is_none() => Some(Next::Linger),
             (false, _) => Some(if self.input.waiting().is_empty() { Next::Close } else { Next::Linger }),
         })
+    }
+
+    /// Takes the header that a proxy puts before everything; `false` while it isn't whole.
+    fn take_proxy_header(&mut self) -> Result<bool, Failure> {
+        let Some(header) = ProxyHeader::parse(self.input.waiting())? else { return Ok(false) };
+        self.input.take(header.len);
+        self.visit.peer = header.client.or(self.visit.peer);
+        self.visit.awaits_proxy_header = false;
+        Ok(true)
     }
 
     /// Reads past the body of a request whose answer is made. Answers that wait are sent before anything is waited for.
@@ -490,10 +519,11 @@ fn begin(context: &Context, visit: &mut Visit, desk: &mut Desk, request: Option<
     if let (Some(request), true) = (request, context.counts_answers) {
         desk.paths.extend_from_slice(&request.path);
     }
+    let peer = request.map_or(visit.peer, |request| request.peer);
     let log_note = context
         .access_log
         .as_ref()
-        .map(|log| Box::new(log.note(request, visit.peer, &desk.added[id], context.clock.unix_seconds())));
+        .map(|log| Box::new(log.note(request, peer, &desk.added[id], context.clock.unix_seconds())));
     Trace { added_start, path: path_start..desk.paths.len(), log_note }
 }
 

@@ -96,6 +96,8 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     context.metrics = Arc::new(Metrics::new(worker_count));
     context.counts_answers = credentials.is_some();
     context.access_log = options.access_log.map(AccessLog::start).transpose().map_err(system)?;
+    context.trusted_proxies = options.trusted_proxies;
+    context.begins_with_proxy_header = options.begins_with_proxy_header;
     let (metrics, started) = (Arc::clone(&context.metrics), context.clock.unix_seconds());
     let paths = options.sites.into_iter().map(|(_, path)| path).collect::<Vec<_>>();
     let shown = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("`, `");

@@ -193,6 +193,7 @@ impl<H: Handler> Door<H> {
             request_count: 0,
             worker: held.descriptor_number(),
             peer,
+            awaits_proxy_header: self.shared.context.begins_with_proxy_header,
         };
         // Far apart, so that no two connections' requests get one number.
         self.next_request_number = self.next_request_number.wrapping_add(1 << 32);

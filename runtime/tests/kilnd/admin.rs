@@ -109,3 +109,16 @@ fn each_answer_leaves_a_line_in_the_log() {
     assert!(ask(&kilnd, "nonsense", &[]).starts_with("HTTP/1.1 400"));
     assert!(kilnd.read_line().contains("] \"-\" 400 16 "));
 }
+
+#[test]
+fn the_log_names_the_client_behind_a_proxy_that_is_trusted() {
+    let words = ["--access-log", "common", "--trust-proxy", "127.0.0.0/8"];
+    let (_scratch, mut kilnd) = start("trust-proxy", &words, false);
+    assert!(ask(&kilnd, "GET /post", &["X-Forwarded-For: 6.6.6.6, 192.0.2.7"]).starts_with("HTTP/1.1 200"));
+    assert!(kilnd.read_line().starts_with("192.0.2.7 - - ["));
+    let (_scratch, mut kilnd) = start("proxy-protocol", &["--access-log", "common", "--proxy-protocol"], false);
+    let answer = request(&mut kilnd.connect(), &format!("PROXY TCP4 192.0.2.8 10.0.0.1 1 2\r\n{GET_POST}"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(kilnd.read_line().starts_with("192.0.2.8 - - ["));
+    assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 400"), "nobody may leave it out");
+}
