@@ -374,19 +374,22 @@ impl HeadScan {
     pub fn find_end(&mut self, bytes: &[u8], head_bytes_max: usize) -> Result<Option<usize>, Refusal> {
         while let Some(offset) = bytes[self.seen_len..].iter().position(|byte| *byte == b'\n') {
             let line_feed = self.seen_len + offset;
-            self.seen_len = line_feed + 1;
             let line = &bytes[self.line_start..line_feed];
+            let is_request_line = self.line_start == self.head_start;
+            // What is too long is that first of all, so that it doesn't matter how it was cut.
+            let is_too_long = is_request_line && line.len() > REQUEST_LINE_BYTES_MAX + 1;
+            if is_too_long || line_feed - self.head_start >= head_bytes_max {
+                break;
+            }
             let Some(line) = line.strip_suffix(b"\r") else {
                 return Err(Refusal::bad("a bare LF"));
             };
-            let is_request_line = self.line_start == self.head_start;
+            self.seen_len = line_feed + 1;
             self.line_start = self.seen_len;
             match (line.is_empty(), is_request_line) {
                 (true, true) if self.head_start == 0 => self.head_start = self.seen_len,
                 (true, true) => return Err(Refusal::bad("two empty lines")),
-                (true, false) if self.seen_len - self.head_start > head_bytes_max => break,
                 (true, false) => return Ok(Some(self.seen_len)),
-                (false, true) if line.len() > REQUEST_LINE_BYTES_MAX => break,
                 (false, _) => {}
             }
         }
