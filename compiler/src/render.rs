@@ -28,9 +28,9 @@ use scope::{Caller, CallerKind, Found, Scope};
 /// The most that a page may have. A guess, well above any page that a browser shows.
 const PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// The most nodes that a page may render. Partials that name others twice, 40 deep, would never end. A guess: a page
-/// within `PAGE_BYTES_MAX` has fewer, and this many take a few seconds.
-const PAGE_NODES_MAX: usize = 50_000_000;
+/// The most nodes that a page may render. Partials that name others twice, 40 deep, would never end. A guess: a hundred
+/// for each of 100,000 items, which takes a second or two.
+const PAGE_NODES_MAX: usize = 10_000_000;
 
 /// The partial that wraps Markdown pages which name no layout.
 const DEFAULT_LAYOUT: &str = "base.html";

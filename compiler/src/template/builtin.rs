@@ -219,6 +219,17 @@ impl<'a> Reader<'a> {
             let help = "put this `each` into the page";
             self.report(Code::MalformedAttribute, paginate.name_span, "only a page's own `each` can be split", help);
         }
+        if let Some(paginate) = &paginate
+            && self.kind != Kind::Partial
+        {
+            let message = "`paginate` has no effect yet";
+            self.report(
+                Code::NoEffectYet,
+                paginate.name_span,
+                message,
+                "the page shows all items; use `limit` to show fewer",
+            );
+        }
         let Some(partial_name) = partial.value.as_text() else {
             let help = "name the partial as it is";
             let message = "a partial's name can't be put together";
