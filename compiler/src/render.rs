@@ -200,7 +200,7 @@ impl<'a> Renderer<'a> {
             let diagnostic = Diagnostic::new(Code::UnexpectedSlot, page.place(span), message);
             self.report(diagnostic.with_help("write `{{body}}` in it where the page's text belongs"));
         }
-        let caller = Caller { name, template: page, span };
+        let caller = Caller { name, template: page, span, is_broken: false };
         let missing: Vec<_> = partial.asks.required.iter().filter(|name| name.target == Target::Attribute).collect();
         if let Some(first) = missing.first() {
             let message =
@@ -370,7 +370,7 @@ impl<'a> Renderer<'a> {
             Some(Body::Whole { block, .. }) => vec![("default", *block)],
             Some(Body::Blank) | None => Vec::new(),
         };
-        let caller = Caller { name: &tag.name, template, span: tag.name_span };
+        let caller = Caller { name: &tag.name, template, span: tag.name_span, is_broken: tag.is_broken };
         self.tasks.push(Task::Call(Box::new(Call {
             partial,
             caller,
@@ -430,7 +430,7 @@ impl<'a> Renderer<'a> {
         };
         match self.site.select(&query, self.page) {
             Ok(items) => {
-                let caller = Caller { name: &each.partial, template, span: each.partial_span };
+                let caller = Caller { name: &each.partial, template, span: each.partial_span, is_broken: false };
                 let attributes = Rc::new(attributes);
                 let items = Items { partial, caller, attributes, left: items.into_iter(), is_first: true };
                 self.tasks.push(Task::Items(Box::new(items)));
@@ -458,7 +458,7 @@ impl<'a> Renderer<'a> {
 
     /// Reports what a partial asked for and nothing gave.
     fn report_missing(&mut self, scope: &Scope<'a>) {
-        let Some(caller) = scope.caller else { return };
+        let Some(caller) = scope.caller.filter(|caller| !caller.is_broken) else { return };
         for target in [Target::Slot, Target::Attribute] {
             let names = scope.missing(target);
             if !names.is_empty() {

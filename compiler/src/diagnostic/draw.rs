@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 use super::position::{Position, Positions};
@@ -18,6 +18,9 @@ const LINE_BYTES_MAX: usize = 400;
 
 /// A span over more lines than this shows its first line only.
 const LINES_MAX: usize = 6;
+
+/// Places that lie further apart are drawn one by one. Guessed: a screen of text.
+const EXCERPT_BYTES_MAX: usize = 2000;
 
 /// Whether a drawing has colours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,8 +165,14 @@ fn draw_one(diagnostic: &Diagnostic, indexes: &Indexes<'_>, paint: Paint) -> Str
     };
     let title = level.primary_title(&diagnostic.message).id(diagnostic.code.name());
     let mut group = Group::with_title(title);
-    group = with_excerpt(group, &diagnostic.place, None, indexes);
-    for (place, label) in &diagnostic.notes {
+    let mut notes: &[(Place, String)] = &diagnostic.notes;
+    if let Some(snippet) = common_snippet(diagnostic, indexes) {
+        group = group.element(snippet);
+        notes = &[];
+    } else {
+        group = with_excerpt(group, &diagnostic.place, None, indexes);
+    }
+    for (place, label) in notes {
         group = with_excerpt(group, place, Some(label), indexes);
     }
     if let Some(help) = &diagnostic.help {
@@ -175,7 +184,36 @@ fn draw_one(diagnostic: &Diagnostic, indexes: &Indexes<'_>, paint: Paint) -> Str
     };
     // The width only decides where long lines are cut, which `excerpt` has done already.
     let drawn = renderer.term_width(DEFAULT_TERM_WIDTH + LINE_BYTES_MAX).render(&[group]);
+    // A file without an excerpt has no column of line numbers, and its arrow would stand further left.
+    let drawn = drawn.replace("\n--> ", "\n --> ");
     drawn.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// The place and the notes in one excerpt, if they stand near one another in one file.
+fn common_snippet<'a>(diagnostic: &'a Diagnostic, indexes: &Indexes<'a>) -> Option<Snippet<'a, Annotation<'a>>> {
+    let place = &diagnostic.place;
+    let positions = indexes.0.get(&*place.path)?;
+    if diagnostic.notes.is_empty() || diagnostic.notes.iter().any(|(note, _)| note.path != place.path) {
+        return None;
+    }
+    let spans = || std::iter::once(place.span).chain(diagnostic.notes.iter().map(|(note, _)| note.span));
+    let (start, end) = (spans().map(|span| span.start).min()?, spans().map(|span| span.end).max()?);
+    if end.checked_sub(start)? > EXCERPT_BYTES_MAX {
+        return None;
+    }
+    let lines = positions.lines(Span::new(start, end));
+    if lines.end - lines.start > EXCERPT_BYTES_MAX {
+        return None;
+    }
+    let range = |span: Span| span.start - lines.start..span.end - lines.start;
+    let notes = diagnostic.notes.iter();
+    let notes = notes.map(|(note, label)| AnnotationKind::Context.span(range(note.span)).label(label.as_str()));
+    let snippet = Snippet::source(&positions.text()[lines.start..lines.end])
+        .path(&*place.path)
+        .line_start(positions.find(lines.start).line)
+        .annotation(AnnotationKind::Primary.span(range(place.span)))
+        .annotations(notes);
+    Some(snippet)
 }
 
 /// Adds a place: its name as `file:line:column`, and its line with the span underlined if the file is a text.
@@ -187,7 +225,8 @@ fn with_excerpt<'a>(
 ) -> Group<'a> {
     let position = indexes.find(place);
     let origin = Origin::path(&*place.path).line(position.line).char_column(position.column);
-    let Some(positions) = indexes.0.get(&*place.path) else {
+    let is_whole_file = place.span == Span::default();
+    let Some(positions) = indexes.0.get(&*place.path).filter(|_| !is_whole_file) else {
         group = group.element(origin);
         return match label {
             Some(label) => group.element(Level::NOTE.message(label)),

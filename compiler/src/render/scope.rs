@@ -41,6 +41,8 @@ pub(super) struct Caller<'a> {
     pub(super) template: &'a Template,
     /// Where in it.
     pub(super) span: Span,
+    /// A mistake in the tag has been reported, so that what it lacks isn't worth a word.
+    pub(super) is_broken: bool,
 }
 
 /// What names mean in a page or in one use of a partial.
@@ -155,6 +157,10 @@ pub(super) fn missing_diagnostic(
         let message = format!("{needs}, which {of} doesn't have");
         let help = format!("add `{first}` to it, or write `{{{{{first} ?? …}}}}` in `{}`", caller.name);
         return Diagnostic::new(Code::MissingSlots, place, message).with_help(help);
+    }
+    if first == "default" {
+        let help = format!("write `<% {0} %> … <%/ {0} %>`, or give `{{{{default}}}}` a default", caller.name);
+        return Diagnostic::new(Code::MissingSlots, place, needs).with_help(help);
     }
     let help = format!(
         "write `<slot:{first}> … </slot:{first}>` in the tag's body, or `{first}: …` in the front matter of `{}`, or \

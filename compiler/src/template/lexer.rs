@@ -45,6 +45,8 @@ pub(super) enum Ending {
 pub(super) struct Closing {
     pub(super) name: Span,
     pub(super) span: Span,
+    /// It has been reported.
+    pub(super) is_broken: bool,
 }
 
 /// `<slot:name>` or `</slot:name>`. Whether it is more than text depends on where it stands.
@@ -53,8 +55,17 @@ pub(super) struct SlotTag {
     pub(super) is_closing: bool,
     pub(super) name: Span,
     pub(super) span: Span,
-    /// Whether nothing but blanks stands between the name and a `>`.
-    pub(super) is_whole: bool,
+    pub(super) form: SlotForm,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SlotForm {
+    /// Nothing but blanks stands between the name and the `>`.
+    Whole,
+    /// Something else does, but it begins or ends a slot.
+    Odd,
+    /// It begins and ends nothing: `<slot:name/>`, or there is no `>`.
+    Lone,
 }
 
 pub(super) struct Lexer<'a> {
@@ -74,7 +85,11 @@ pub(super) struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(source: &'a SourceText, start: usize, kind: Kind) -> Self {
-        let text: &str = &source.text;
+        let text: &str = match kind {
+            // A line end ends the last line of a partial, and isn't part of what is inserted.
+            Kind::Partial => source.text.strip_suffix('\n').unwrap_or(&source.text),
+            Kind::Page | Kind::MarkdownPage => &source.text,
+        };
         Self {
             source,
             text,
@@ -101,6 +116,11 @@ impl<'a> Lexer<'a> {
         if let Some(code) = &mut self.code {
             code.leave();
         }
+    }
+
+    /// The end of the text.
+    pub(super) fn end(&self) -> usize {
+        self.text.len()
     }
 
     /// Where the next token begins.
@@ -209,10 +229,17 @@ impl<'a> Lexer<'a> {
         let is_name_end = |c: char| is_blank_char(c) || matches!(c, '<' | '>' | '/' | '"' | '\'' | '=');
         let name_end = self.text[name_start..].find(is_name_end).map_or(self.text.len(), |length| name_start + length);
         let after = skip_blanks(self.text, name_end);
-        let is_whole = self.text[after..].starts_with('>');
-        let end = if is_whole { after + 1 } else { name_end };
+        let rest = &self.text[after..];
+        let (form, end) = match rest.find(['>', '<', '\n']) {
+            Some(0) if rest.starts_with('>') => (SlotForm::Whole, after + 1),
+            Some(length) if rest[length..].starts_with('>') && rest[..length].ends_with('/') => {
+                (SlotForm::Lone, after + length + 1)
+            }
+            Some(length) if rest[length..].starts_with('>') => (SlotForm::Odd, after + length + 1),
+            _ => (SlotForm::Lone, name_end),
+        };
         let (name, span) = (Span::new(name_start, name_end), Span::new(start, end));
-        self.ready.push_back(Token::Slot(SlotTag { is_closing, name, span, is_whole }));
+        self.ready.push_back(Token::Slot(SlotTag { is_closing, name, span, form }));
         self.at = end;
     }
 }
@@ -359,7 +386,9 @@ impl Lexer<'_> {
         if self.text[name_start..].starts_with('/') {
             return self.read_closing(start, name_start + 1);
         }
-        let name = self.read_word(name_start);
+        let mut name = self.read_word(name_start);
+        let has_slash = name.end > name.start + 1 && self.text[..name.end].ends_with('/');
+        name.end -= usize::from(has_slash);
         let mut tag = RawTag {
             name,
             span: Span::new(start, name.end),
@@ -375,12 +404,14 @@ impl Lexer<'_> {
             self.skip_tag(name.end, &mut tag);
             return;
         }
-        if name_text.ends_with('/') {
-            let help = "a self-closing tag ends in `%/>`";
-            self.report(Kinds::MalformedTag, name, format!("`{name_text}` is no name of a partial"), help);
+        let mut at = name.end;
+        if has_slash {
+            let message = format!("`{name_text}/` is no name of a partial");
+            self.report(Kinds::MalformedTag, Span::new(at, at + 1), message, "a self-closing tag ends in `%/>`");
             tag.is_broken = true;
+            at += 1;
         }
-        self.read_attributes(&mut tag);
+        self.read_attributes(&mut tag, at);
         self.ready.push_back(Token::Open(tag));
     }
 
@@ -395,6 +426,7 @@ impl Lexer<'_> {
             return;
         }
         let mut end = after + 2;
+        let mut is_broken = false;
         if !self.text[after..].starts_with("%>") {
             if self.finder.find_tag_end(after).is_none() {
                 let message = format!("the closing tag `{name_text}` has no `%>`");
@@ -407,9 +439,10 @@ impl Lexer<'_> {
             }
             self.skip_closing(after);
             end = self.at;
+            is_broken = true;
         }
         self.at = end;
-        self.ready.push_back(Token::Close(Closing { name, span: Span::new(start, end) }));
+        self.ready.push_back(Token::Close(Closing { name, span: Span::new(start, end), is_broken }));
     }
 
     fn skip_closing(&mut self, from: usize) {
@@ -434,9 +467,9 @@ impl Lexer<'_> {
         Span::new(start, end)
     }
 
-    fn read_attributes(&mut self, tag: &mut RawTag) {
+    fn read_attributes(&mut self, tag: &mut RawTag, start: usize) {
         let mut seen = BTreeSet::new();
-        let mut at = tag.name.end;
+        let mut at = start;
         loop {
             let word_start = skip_blanks(self.text, at);
             if let Some((ending, length)) = find_ending(&self.text.as_bytes()[word_start..]) {
@@ -449,8 +482,10 @@ impl Lexer<'_> {
                 return self.report_attribute(at, "a blank is missing before this", tag);
             }
             let word = self.read_word(word_start);
-            if word.start == word.end {
-                return self.report_attribute(word_start, "an attribute has no name here", tag);
+            if word.start == word.end || self.text[word.start..word.end] == *"/" {
+                let is_slash = self.text[word_start..].starts_with('/');
+                let message = if is_slash { "`/` is no attribute" } else { "an attribute has no name here" };
+                return self.report_attribute(word_start, message, tag);
             }
             let equals = skip_blanks(self.text, word.end);
             if !self.text[equals..].starts_with('=') {
@@ -492,9 +527,7 @@ impl Lexer<'_> {
             if word.start == word.end {
                 let next = self.text[start..].chars().next().filter(|c| matches!(c, '=' | '<' | '>' | '`'));
                 let (at, message) = match next {
-                    Some(c) => {
-                        (Span::new(start, start + 1), format!("`{c}` needs quotes around the value of `{name}`"))
-                    }
+                    Some(c) => (Span::new(start, start + 1), needs_quotes(c, name)),
                     None => (key, format!("`{name}=` has no value")),
                 };
                 let help = format!("write `{name}=\"…\"`; `{name}=\"\"` is empty");
@@ -504,7 +537,7 @@ impl Lexer<'_> {
             }
             let next = self.text[word.end..].chars().next();
             if let Some(c) = next.filter(|c| matches!(c, '"' | '\'' | '=' | '<' | '>' | '`')) {
-                let message = format!("`{c}` needs quotes around the value of `{name}`");
+                let message = needs_quotes(c, name);
                 let help = format!("write `{name}=\"…\"`");
                 self.report(Kinds::MalformedAttribute, Span::new(word.end, word.end + 1), message, &help);
                 self.skip_tag(word.end, tag);
@@ -528,10 +561,13 @@ impl Lexer<'_> {
         }
         let name = &self.text[tag.name.start..tag.name.end];
         let next = self.text[at..].chars().next();
-        if next.is_none() || self.text[at..].starts_with("<%") || self.finder.find_tag_end(at).is_none() {
+        if matches!(next, None | Some('<')) || self.finder.find_tag_end(at).is_none() {
             let message = format!("the tag `{name}` has no `%>`");
             let help = "a tag ends in `%/>`, or in `%>` if a body follows";
             self.report(Kinds::UnclosedTag, Span::new(tag.span.start, tag.name.end), message, help);
+            tag.is_broken = true;
+            tag.span.end = at;
+            self.at = at;
         } else {
             let help = match next {
                 Some('/' | '>') => "a self-closing tag ends in `%/>`",
@@ -539,8 +575,11 @@ impl Lexer<'_> {
             };
             let length = next.map_or(0, char::len_utf8);
             self.report(Kinds::MalformedAttribute, Span::new(at, at + length), message, help);
+            self.skip_tag(at, tag);
+            if next == Some('/') {
+                tag.ending = Ending::SelfClosing;
+            }
         }
-        self.skip_tag(at, tag);
     }
 
     fn report_open_quote(&mut self, quote: Span, tag: &mut RawTag) {
@@ -563,6 +602,11 @@ impl Lexer<'_> {
         }
         tag.span.end = self.at;
     }
+}
+
+fn needs_quotes(c: char, name: &str) -> String {
+    let culprit = if c == '`' { "a backtick".to_owned() } else { format!("`{c}`") };
+    format!("{culprit} needs quotes around the value of `{name}`")
 }
 
 fn find_ending(rest: &[u8]) -> Option<(Ending, usize)> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::builtin;
-use super::lexer::{Closing, Ending, Lexer, RawTag, SlotTag, Token};
+use super::lexer::{Closing, Ending, Lexer, RawTag, SlotForm, SlotTag, Token};
 use super::placeholder::is_slot_name;
 use super::syntax::{Asks, Block, Body, If, Kind, Name, Node, Part, Placeholder, SlotFill, Tag, Template, Value};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
@@ -19,6 +19,7 @@ impl Template {
             frames: vec![Frame { opened: Opened::Root, key: String::new(), nodes: Vec::new(), start }],
             open_counts: BTreeMap::new(),
             forgiven: BTreeSet::new(),
+            slots_in_text: BTreeMap::new(),
             asked: Asked::default(),
             nodes: Vec::new(),
             blocks: Vec::new(),
@@ -66,6 +67,8 @@ struct Parser<'a> {
     open_counts: BTreeMap<String, usize>,
     /// Closing tags of tags that can't have a body, which has been reported.
     forgiven: BTreeSet<String>,
+    /// Slots outside of every body, which are text; how many of each name are open.
+    slots_in_text: BTreeMap<String, usize>,
     asked: Asked,
     nodes: Vec<Node>,
     blocks: Vec<Block>,
@@ -153,7 +156,7 @@ impl Parser<'_> {
     }
 
     fn push_builtin(&mut self, name: &str, raw: RawTag) {
-        if raw.ending == Ending::Open && !raw.is_broken {
+        if raw.ending == Ending::Open && !raw.is_broken && name != "raw" {
             let help = format!("write `<% {name} … %/>`");
             self.report(Code::MalformedTag, raw.name, format!("`{name}` has no body"), help);
         }
@@ -172,7 +175,8 @@ impl Parser<'_> {
             let message = format!("the attribute `{text}` has no value");
             self.report(Code::MalformedAttribute, word, message, format!("write `{text}=\"…\"`"));
         }
-        let tag = Tag { name: name.clone(), name_span: raw.name, attributes: raw.attributes, body: None };
+        let is_broken = raw.is_broken;
+        let tag = Tag { name: name.clone(), name_span: raw.name, attributes: raw.attributes, body: None, is_broken };
         if raw.ending == Ending::SelfClosing {
             self.push_node(Node::Tag(Box::new(tag)));
         } else {
@@ -232,16 +236,19 @@ impl Parser<'_> {
         let is_in_branch = self.frames.last().is_some_and(Frame::is_branch);
         let name = self.text(slot.name).to_owned();
         let note = match around.map(|frame| &frame.opened) {
-            None | Some(Opened::Root) => return self.push_node(Node::Text(slot.span)),
+            None | Some(Opened::Root) => {
+                *self.slots_in_text.entry(name).or_default() += usize::from(slot.form != SlotForm::Lone);
+                return self.push_node(Node::Text(slot.span));
+            }
             Some(Opened::Slot { name, span, .. }) => Some((self.source.place(*span), name.clone())),
             _ => None,
         };
-        if !slot.is_whole || !is_slot_name(&name) {
+        if slot.form != SlotForm::Whole || !is_slot_name(&name) {
             let message = format!("`{}` is no slot", self.text(slot.span));
             let help = "write `<slot:name> … </slot:name>`; `a` to `z`, digits and `_` make a name";
-            return self.report(Code::MalformedTag, slot.span, message, help);
-        }
-        if let Some((place, outer)) = note {
+            self.report(Code::MalformedTag, slot.span, message, help);
+            self.mark_body();
+        } else if let Some((place, outer)) = note {
             let message = format!("the slot `{name}` stands in the slot `{outer}` of the same body");
             let diagnostic = Diagnostic::new(Code::UnexpectedSlot, self.source.place(slot.span), message)
                 .with_note(place, format!("`{outer}` is open since here"))
@@ -251,27 +258,41 @@ impl Parser<'_> {
             let message = format!("the slot `{name}` stands in an `if`");
             self.report(Code::UnexpectedSlot, slot.span, message, "put the `if` into the slot");
         }
-        let key = format!("slot:{name}");
-        self.open_frame(Opened::Slot { name, name_span: slot.name, span: slot.span }, key);
+        if slot.form != SlotForm::Lone {
+            let key = format!("slot:{name}");
+            self.open_frame(Opened::Slot { name, name_span: slot.name, span: slot.span }, key);
+        }
+    }
+
+    /// The body around has slots, even if none of them can be used.
+    fn mark_body(&mut self) {
+        if let Opened::Tag { tag, .. } = &mut self.top().opened {
+            tag.is_broken = true;
+        }
     }
 
     fn close_slot(&mut self, slot: &SlotTag) {
-        let key = format!("slot:{}", self.text(slot.name));
-        if self.frames.len() == 1 && !slot.is_whole {
+        let name = self.text(slot.name).to_owned();
+        let is_outside = self.frames.iter().all(|frame| frame.is_branch() || matches!(frame.opened, Opened::Root));
+        if is_outside
+            && let Some(count) = self.slots_in_text.get_mut(&name)
+            && *count > 0
+        {
+            *count -= 1;
             return self.push_node(Node::Text(slot.span));
         }
-        self.close(&key, slot.span);
+        self.close(&format!("slot:{name}"), slot.span, false);
     }
 
     fn close_tag(&mut self, closing: &Closing) {
         let key = self.text(closing.name).to_owned();
-        self.close(&key, closing.span);
+        self.close(&key, closing.span, closing.is_broken);
     }
 
     /// Closes the innermost frame of this key, and those in it, which were never closed.
-    fn close(&mut self, key: &str, span: Span) {
+    fn close(&mut self, key: &str, span: Span, is_broken: bool) {
         if self.open_counts.get(key).is_none_or(|count| *count == 0) {
-            if !self.forgiven.contains(key) {
+            if !is_broken && !self.forgiven.contains(key) {
                 self.report_unexpected_closing(key, span);
             }
             return;
@@ -329,7 +350,7 @@ impl Parser<'_> {
         match frame.opened {
             Opened::Root => {}
             Opened::Tag { mut tag, slots, .. } => {
-                tag.body = Some(self.read_body(&tag.name, slots, frame.nodes, span));
+                tag.body = Some(self.read_body(&tag, slots, frame.nodes, span));
                 self.push_node(Node::Tag(Box::new(tag)));
             }
             Opened::Slot { name, name_span, .. } => {
@@ -349,9 +370,13 @@ impl Parser<'_> {
         }
     }
 
-    /// Gives the slot to the tag around it; a slot that stands elsewhere has been reported.
+    /// Gives the slot to the nearest tag, even if it stands in another slot or a branch, which has been reported.
     fn keep_slot(&mut self, slot: SlotFill) {
-        if let Opened::Tag { slots, .. } = &mut self.top().opened {
+        let tags = self.frames.iter_mut().rev();
+        let nearest = tags.map(|frame| &mut frame.opened).find(|opened| matches!(opened, Opened::Tag { .. }));
+        if let Some(Opened::Tag { slots, .. }) = nearest
+            && is_slot_name(&slot.name)
+        {
             slots.push(slot);
         }
     }
@@ -364,17 +389,18 @@ impl Parser<'_> {
         block
     }
 
-    fn read_body(&mut self, tag: &str, slots: Vec<SlotFill>, nodes: Vec<Node>, span: Span) -> Body {
+    fn read_body(&mut self, tag: &Tag, slots: Vec<SlotFill>, nodes: Vec<Node>, span: Span) -> Body {
         if slots.is_empty() {
             let is_blank = |node: &Node| matches!(node, Node::Text(span) if self.text(*span).trim_ascii().is_empty());
             if nodes.iter().all(is_blank) {
                 return Body::Blank;
             }
-            let first_stray = find_stray(&self.source.text, &nodes).first().copied();
+            let stray = find_stray(&self.source.text, &nodes);
+            let first_stray = stray.first().copied().filter(|_| !tag.is_broken);
             return Body::Whole { block: self.keep_block(nodes, span), first_stray };
         }
         for stray in find_stray(&self.source.text, &nodes) {
-            let message = format!("this stands outside every slot of `{tag}` and would be lost");
+            let message = format!("this stands outside every slot of `{}` and would be lost", tag.name);
             self.report(Code::StrayText, stray, message, "move it into a `<slot:…>`, or take it away");
         }
         let mut seen: BTreeMap<String, Span> = BTreeMap::new();
@@ -395,7 +421,7 @@ impl Parser<'_> {
     }
 
     fn finish(mut self) -> (Template, Vec<Diagnostic>) {
-        let end = self.source.text.len();
+        let end = self.lexer.end();
         while self.frames.len() > 1 {
             self.report_unclosed(None);
             self.close_top(end);

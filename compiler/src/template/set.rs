@@ -202,7 +202,9 @@ impl Check<'_> {
 
     fn check_tag(&mut self, tag: &Tag) {
         let Some(partial) = self.find(&tag.name, tag.name_span) else { return };
-        self.check_attributes(&tag.name, tag.name_span, &tag.attributes, &partial);
+        if !tag.is_broken {
+            self.check_attributes(&tag.name, tag.name_span, &tag.attributes, &partial);
+        }
         match &tag.body {
             Some(Body::Slots(slots)) => {
                 for slot in slots {

@@ -151,6 +151,8 @@ pub struct Tag {
     pub attributes: Vec<Attribute>,
     /// What stands between the tag and its closing tag.
     pub body: Option<Body>,
+    /// A mistake in it has been reported, so that what it lacks isn't worth a word.
+    pub(crate) is_broken: bool,
 }
 
 /// What a body gives.
