@@ -152,6 +152,7 @@ pub(super) fn missing_diagnostic(
     if let Some(item) = item {
         let of = match item {
             Item::Page(item) => format!("the page `{}`", item.source.path),
+            Item::Term(term) => format!("the term `{}`", term.slug),
             Item::Value(_) => "an item".to_owned(),
         };
         let message = format!("{needs}, which {of} doesn't have");
