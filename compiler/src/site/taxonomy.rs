@@ -87,10 +87,11 @@ impl Taxonomy {
     }
 }
 
-/// The words of a list, or a word by itself.
+/// The words of a list, or a word by itself. A blank one is not given.
 fn words(value: &Value) -> Vec<String> {
-    match value {
-        Value::List(items) => items.iter().filter_map(Value::as_text).map(std::borrow::Cow::into_owned).collect(),
-        value => value.as_text().map(std::borrow::Cow::into_owned).into_iter().collect(),
-    }
+    let texts = match value {
+        Value::List(items) => items.iter().filter_map(Value::as_text).collect(),
+        value => Vec::from_iter(value.as_text()),
+    };
+    texts.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
 }
