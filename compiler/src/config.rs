@@ -39,6 +39,42 @@ pub struct Config {
     pub security: Security,
     /// `[redirects]`, in the order of the file.
     pub redirects: Vec<Redirect>,
+    /// `[taxonomies]`
+    pub taxonomies: Vec<Taxonomy>,
+    /// `[feed]`
+    pub feed: Feed,
+}
+
+/// One way of sorting pages into terms.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Taxonomy {
+    /// Its name in collections and below `templates/`.
+    pub name: String,
+    /// The field of front matter that names a page's terms.
+    pub field: String,
+    /// Where its list of terms is published.
+    pub path: String,
+}
+
+impl Taxonomy {
+    /// A taxonomy published at the root under its own name. Categories come from the field `category`.
+    fn named(name: &str) -> Self {
+        let field = if name == "categories" { "category" } else { name };
+        Self { name: name.to_owned(), field: field.to_owned(), path: format!("/{name}") }
+    }
+}
+
+/// What the feeds hold, and where they are published.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Feed {
+    /// The Atom feed; empty: none.
+    pub path: String,
+    /// The JSON feed; empty: none.
+    pub json: String,
+    /// At most this many posts.
+    pub limit: usize,
+    /// Each term of a taxonomy has a feed too.
+    pub taxonomies: bool,
 }
 
 /// Where things are, from the site's root.
@@ -127,6 +163,8 @@ impl Default for Config {
                 frame_options: "DENY".to_owned(),
             },
             redirects: Vec::new(),
+            taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
+            feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
         }
     }
 }
@@ -197,7 +235,19 @@ impl Config {
             security.not_yet(&["csp"]);
         });
         top.each_key("redirects", |entry| entry.redirect().map(|redirect| self.redirects.push(redirect)));
-        top.not_yet(&["images", "feed", "search", "taxonomies", "headers", "tools", "filters", "budget"]);
+        top.each_key("taxonomies", |entry| {
+            let taxonomy = entry.taxonomy()?;
+            self.taxonomies.retain(|other| other.name != taxonomy.name);
+            self.taxonomies.push(taxonomy);
+            Ok(())
+        });
+        top.table("feed", |feed| {
+            feed.checked_text("path", &mut self.feed.path, check_published_path);
+            feed.checked_text("json", &mut self.feed.json, check_published_path);
+            feed.count("limit", &mut self.feed.limit);
+            feed.flag("taxonomies", &mut self.feed.taxonomies);
+        });
+        top.not_yet(&["images", "search", "headers", "tools", "filters", "budget"]);
     }
 }
 
@@ -257,6 +307,13 @@ impl<'a> Reader<'a> {
     fn flag(&mut self, key: &'static str, field: &mut bool) {
         if let Some(flag) = self.typed(key, "true or false", DeValue::as_bool) {
             *field = flag;
+        }
+    }
+
+    fn count(&mut self, key: &'static str, field: &mut usize) {
+        let read = |value: &DeValue<'_>| value.as_integer().and_then(|number| number.as_str().parse().ok());
+        if let Some(count) = self.typed(key, "a number", read) {
+            *field = count;
         }
     }
 
@@ -341,6 +398,23 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// `tags = { path = "/tags" }`
+    fn taxonomy(&self) -> Result<Taxonomy, (String, &'static str)> {
+        let malformed = || (format!("`taxonomies.{}` can't be read", self.name), "write `tags = { path = \"/tags\" }`");
+        let table = self.value.as_table().ok_or_else(malformed)?;
+        let path = table.get("path").and_then(|path| path.get_ref().as_str());
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if table.keys().any(|key| key.get_ref() != "path") || !self.name.bytes().all(is_name) {
+            return Err(malformed());
+        }
+        let mut taxonomy = Taxonomy::named(self.name);
+        if let Some(path) = path {
+            check_published_path(path).map_err(|help| (format!("a taxonomy can't be published at `{path}`"), help))?;
+            path.clone_into(&mut taxonomy.path);
+        }
+        Ok(taxonomy)
+    }
+
     /// `"/old" = "/new"`, `"/old" = { to = "/new", status = 308 }`, or `"/old" = { status = 410 }`.
     fn redirect(&self) -> Result<Redirect, (String, &'static str)> {
         let forms = "write `\"/old\" = \"/new\"`, `{ to = \"/new\", status = 308 }` or `{ status = 410 }`";
@@ -420,6 +494,16 @@ fn check_folder(text: &str) -> Result<(), &'static str> {
         .all(is_plain)
         .then_some(())
         .ok_or("a folder within the site, without `..` and without `/` around it")
+}
+
+/// A plain path from the site's root, or nothing.
+fn check_published_path(text: &str) -> Result<(), &'static str> {
+    let is_plain = |segment: &str| {
+        let bytes = segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte));
+        bytes && !matches!(segment, "" | "." | "..")
+    };
+    let is_path = text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_plain));
+    (text.is_empty() || is_path).then_some(()).ok_or("a path from the site's root, such as `/feed.xml`")
 }
 
 fn check_field_value(text: &str) -> Result<(), &'static str> {

@@ -5,6 +5,7 @@ pub mod assets;
 pub mod commands;
 pub mod config;
 pub mod diagnostic;
+pub mod feeds;
 pub mod front_matter;
 pub mod html;
 pub mod markdown;

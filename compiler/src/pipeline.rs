@@ -1,5 +1,6 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bundle::RouteKind;
@@ -8,6 +9,7 @@ use rayon::prelude::*;
 use crate::assets::{AssetManifest, AssetNames};
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
+use crate::feeds::{self, MadeFile};
 use crate::output::{Output, Published, media_type};
 use crate::render::{Links, Rendered, render_page, report_broken_links};
 use crate::site::{self, LinkTargets, Page, RoutePath, Selection, Site};
@@ -58,16 +60,20 @@ pub struct Counts {
 /// Builds a site.
 pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Built {
     let (templates, mut diagnostics) = TemplateSet::parse(&sources.templates);
-    let (site, mistakes) = Site::read(&sources.content, config, options.selection);
+    let (mut site, mistakes) = Site::read(&sources.content, config, options.selection);
     diagnostics.extend(mistakes);
+    site.add_term_pages(&templates, config);
     let (manifest, mistakes) = AssetManifest::build(&sources.static_files, &sources.content, options.asset_names);
     diagnostics.extend(mistakes);
     diagnostics.extend(site::check_unique(&site, &sources.content, config, asset_paths(&manifest)));
-    let targets = LinkTargets::new(&site, &sources.content, config, asset_paths(&manifest).map(|(path, _)| path));
+    let made = feeds::make_files(&site, config);
+    let other_paths = asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
+    let targets = LinkTargets::new(&site, &sources.content, config, other_paths);
     let links = Links { targets: &targets, templates: &templates, is_checked: config.check_internal_links };
     let rendered: Vec<Rendered> = site
-        .pages
-        .par_iter()
+        .all_pages()
+        .collect::<Vec<_>>()
+        .into_par_iter()
         .map(|page| links.resolve(page, render_page(page, &site, &templates, &manifest)))
         .collect();
     diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
@@ -76,7 +82,7 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
         .extend(templates.find_unused(rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str))));
     diagnostic::sort(&mut diagnostics);
     let counts = Counts {
-        pages: site.pages.len(),
+        pages: site.all_pages().count(),
         posts: site.posts.len(),
         drafts_left_out: site.draft_count,
         future_left_out: site.future_count,
@@ -84,7 +90,7 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
     };
     let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.code.severity() == Severity::Error);
     let output = is_sound.then(|| Output {
-        published: publish(sources, config, &site, rendered, &manifest),
+        published: add_made_files(publish(sources, config, &site, rendered, &manifest), made),
         compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
         security: config.security.clone(),
         last_modified: options.time,
@@ -114,7 +120,7 @@ fn publish(
     manifest: &AssetManifest,
 ) -> Vec<Published> {
     let mut published = Vec::new();
-    for (page, rendered) in site.pages.iter().zip(rendered) {
+    for (page, rendered) in site.all_pages().zip(rendered) {
         published.push(publish_page(page, rendered.text));
         let aliases = page.aliases.iter();
         published
@@ -138,6 +144,16 @@ fn publish(
             }
         }
     }
+    published
+}
+
+/// Adds what the compiler made, where the site has nothing of its own at that path.
+fn add_made_files(mut published: Vec<Published>, made: Vec<MadeFile>) -> Vec<Published> {
+    let taken: HashSet<String> = published.iter().map(|one| one.path.clone()).collect();
+    let missing = made.into_iter().filter(|file| !taken.contains(&file.path));
+    published.extend(missing.map(|file| {
+        Published::new(file.path, RouteKind::File, file.media_type.to_owned(), file.text.into_bytes().into())
+    }));
     published
 }
 

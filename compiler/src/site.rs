@@ -5,9 +5,10 @@ mod collection;
 mod links;
 mod page;
 mod route;
+mod taxonomy;
 mod urls;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::Date;
 use rayon::prelude::*;
@@ -16,12 +17,14 @@ pub use collection::{Item, Query};
 pub use links::{LinkTargets, Target};
 pub use page::Page;
 pub use route::{RoutePath, percent_decode, percent_encode};
+pub use taxonomy::{Taxonomy, Term};
 pub use urls::check_unique;
 
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::front_matter::Value;
 use crate::source::SourceFile;
+use crate::template::TemplateSet;
 
 /// Which pages are published besides the finished ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +44,10 @@ pub struct Site {
     pub pages: Vec<Page>,
     /// Numbers of the posts, newest first.
     pub posts: Vec<usize>,
+    /// Pages that no file holds: those of taxonomies.
+    pub made_pages: Vec<Page>,
+    /// Taxonomies with their terms.
+    pub taxonomies: Vec<Taxonomy>,
     /// Drafts that were left out.
     pub draft_count: usize,
     /// Pages of the future that were left out.
@@ -75,7 +82,36 @@ impl Site {
             }
         }
         site.index();
+        for settings in config.taxonomies.iter().filter(|settings| !settings.path.is_empty()) {
+            let (taxonomy, mistakes) = Taxonomy::gather(settings, &site.pages, config);
+            site.taxonomies.push(taxonomy);
+            diagnostics.extend(mistakes);
+        }
         (site, diagnostics)
+    }
+
+    /// Adds the pages of each taxonomy whose partials there are: `tags/list.html` for the list of its terms,
+    /// `tags/term.html` for each of them.
+    pub fn add_term_pages(&mut self, templates: &TemplateSet, config: &Config) {
+        for taxonomy in &self.taxonomies {
+            let Taxonomy { name, route, terms } = taxonomy;
+            let (list, term_partial) = (format!("{name}/list.html"), format!("{name}/term.html"));
+            if templates.find(&list).is_some() {
+                let count = Value::Number(terms.len().to_string());
+                let fields = BTreeMap::from([("title", Value::Text(capitalised(name))), ("count", count)]);
+                self.made_pages.push(Page::made(route.clone(), &list, &fields, config));
+            }
+            if templates.find(&term_partial).is_some() {
+                let pages =
+                    terms.iter().map(|term| Page::made(term.route.clone(), &term_partial, &term.fields, config));
+                self.made_pages.extend(pages);
+            }
+        }
+    }
+
+    /// Pages of files, then made ones.
+    pub fn all_pages(&self) -> impl Iterator<Item = &Page> {
+        self.pages.iter().chain(&self.made_pages)
     }
 
     /// The page at a path.
@@ -118,6 +154,12 @@ impl Site {
             newer_fields.insert("previous_post_title", Value::Text(older_link.1));
         }
     }
+}
+
+/// `tags` as a title.
+fn capitalised(name: &str) -> String {
+    let mut characters = name.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 /// Whether a file below the folder of pages is a page; all others are published where they stand.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Page, RoutePath, Site};
+use super::{Page, RoutePath, Site, Taxonomy, Term};
 use crate::front_matter::Value;
 
 /// What an `each` asks for.
@@ -25,6 +25,8 @@ pub struct Query<'a> {
 pub enum Item<'a> {
     /// A page.
     Page(&'a Page),
+    /// A term of a taxonomy: `title`, `url`, `count`.
+    Term(&'a Term),
     /// An item of a list in front matter: slot `value`, or the map's own fields.
     Value(&'a Value),
 }
@@ -34,6 +36,7 @@ impl<'a> Item<'a> {
     pub fn field(&self, name: &str) -> Option<&'a Value> {
         match self {
             Self::Page(page) => page.field(name),
+            Self::Term(term) => term.fields.get(name),
             Self::Value(Value::Map(fields)) => fields.get(name),
             Self::Value(value) => (name == "value").then_some(value),
         }
@@ -41,9 +44,14 @@ impl<'a> Item<'a> {
 
     /// `page` if the item is the page being made, `true` if it is above it, else nothing.
     pub fn current(&self, page: &Page) -> &'static str {
-        match self {
-            Self::Page(item) if item.route == page.route => "page",
-            Self::Page(item) if is_above(&item.route, &page.route) => "true",
+        let route = match self {
+            Self::Page(item) => &item.route,
+            Self::Term(term) => &term.route,
+            Self::Value(_) => return "",
+        };
+        match route {
+            route if *route == page.route => "page",
+            route if is_above(route, &page.route) => "true",
             _ => "",
         }
     }
@@ -94,11 +102,23 @@ impl Site {
         if let Some(field) = name.strip_prefix("page.") {
             return match page.front_matter.get(field).map(|field| &field.value) {
                 None => Ok(Vec::new()),
-                Some(Value::List(items)) => Ok(items.iter().map(Item::Value).collect()),
+                Some(Value::List(items)) => {
+                    let taxonomy = self.taxonomies.iter().find(|taxonomy| taxonomy.name == field);
+                    let term = |value: &Value| taxonomy?.find(&value.as_text()?);
+                    Ok(items.iter().map(|value| term(value).map_or(Item::Value(value), Item::Term)).collect())
+                }
                 Some(_) => Err(format!("`{field}` in this page's front matter is no list")),
             };
         }
+        if let Some((taxonomy, term)) = name
+            .split_once('/')
+            .and_then(|(taxonomy, term)| Some((self.taxonomies.iter().find(|known| known.name == taxonomy)?, term)))
+        {
+            let term = taxonomy.find(term).ok_or_else(|| format!("`{}` has no term `{term}`", taxonomy.name))?;
+            return Ok(pages(&term.pages));
+        }
         match name {
+            "term" | "terms" => self.find_terms(name, page),
             "posts" => Ok(pages(&self.posts)),
             "pages" => Ok(self.in_order().filter(|page| page.route.as_str() != "/404").map(Item::Page).collect()),
             "children" => {
@@ -115,6 +135,21 @@ impl Site {
             }
             _ => Err(format!("there is no collection `{name}`")),
         }
+    }
+
+    /// `term`: the pages of the term whose page is being made. `terms`: the terms of the taxonomy whose list is.
+    fn find_terms<'a>(&'a self, name: &str, page: &Page) -> Result<Vec<Item<'a>>, String> {
+        if name == "terms" {
+            let taxonomy = self.taxonomies.iter().find(|taxonomy| taxonomy.route == page.route);
+            let message = || "`terms` is for the partial `list.html` of a taxonomy".to_owned();
+            return Ok(taxonomy.ok_or_else(message)?.terms.iter().map(Item::Term).collect());
+        }
+        let parent = page.route.parent();
+        let slug = page.route.as_str().rsplit('/').next().unwrap_or_default();
+        let find = |taxonomy: &'a Taxonomy| taxonomy.find(slug).filter(|_| parent.as_ref() == Some(&taxonomy.route));
+        let term = self.taxonomies.iter().find_map(find);
+        let term = term.ok_or("`term` is for the partial `term.html` of a taxonomy")?;
+        Ok(term.pages.iter().map(|number| Item::Page(&self.pages[*number])).collect())
     }
 }
 

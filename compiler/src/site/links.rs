@@ -36,7 +36,7 @@ impl LinkTargets {
         asset_paths: impl Iterator<Item = &'a str>,
     ) -> Self {
         let mut targets = Self::default();
-        for page in &site.pages {
+        for page in site.all_pages() {
             targets.paths.insert(page.route.as_str().to_owned(), page.url.clone());
             targets.add_paths(page.aliases.iter().map(|(alias, _)| alias.as_str()));
             targets.by_content_path.insert(page.content_path.clone(), page.url.clone());

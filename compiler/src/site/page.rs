@@ -92,6 +92,37 @@ impl Page {
         Ok((page, diagnostics))
     }
 
+    /// A page that no file holds: the partial `partial`, with fields. Its name in messages is its path.
+    pub(super) fn made(
+        route: RoutePath,
+        partial: &str,
+        fields: &BTreeMap<&'static str, Value>,
+        config: &Config,
+    ) -> Self {
+        let source = SourceText { path: route.as_str().into(), text: format!("<% {partial} %/>").into() };
+        let (template, _) = Template::parse(&source, 0, Kind::Page);
+        let url = page_url(&route, config.build.trailing_slash);
+        let mut computed = fields.clone();
+        computed.insert("url", Value::Text(url.clone()));
+        if !config.base_url.is_empty() {
+            computed.insert("permalink", Value::Text(format!("{}{url}", config.base_url)));
+        }
+        Self {
+            content_path: route.as_str().trim_start_matches('/').to_owned(),
+            url,
+            route,
+            route_span: Span::default(),
+            aliases: Vec::new(),
+            date: None,
+            front_matter: Fields::default(),
+            computed,
+            template,
+            links: Vec::new(),
+            layout: None,
+            source,
+        }
+    }
+
     /// A field by name, as templates see it.
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.computed.get(name).or_else(|| self.front_matter.get(name).map(|field| &field.value))
@@ -151,7 +182,7 @@ impl Page {
 }
 
 /// A page's path as a link.
-fn page_url(route: &RoutePath, trailing_slash: bool) -> String {
+pub(super) fn page_url(route: &RoutePath, trailing_slash: bool) -> String {
     let slash = if trailing_slash && !route.is_root() && route.as_str() != "/404" { "/" } else { "" };
     format!("{}{slash}", route.to_url())
 }

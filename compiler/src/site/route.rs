@@ -62,6 +62,11 @@ impl RoutePath {
         Some(Self(if parent.is_empty() { "/".to_owned() } else { parent.to_owned() }))
     }
 
+    /// The path one segment down. The segment is a slug: letters, digits and hyphens.
+    pub(super) fn child(&self, slug: &str) -> Self {
+        Self(if self.is_root() { format!("/{slug}") } else { format!("{}/{slug}", self.0) })
+    }
+
     fn from_segments(text: &str) -> Result<Self, &'static str> {
         let trimmed = text.trim_matches('/');
         if trimmed.is_empty() {

@@ -28,7 +28,7 @@ pub fn check_unique<'a>(
     asset_paths: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Vec<Diagnostic> {
     let mut claims = Claims::default();
-    for page in &site.pages {
+    for page in site.all_pages() {
         claims.add(page.route.as_str(), page.source.place(page.route_span), "page");
     }
     for page in &site.pages {

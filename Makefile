@@ -1,0 +1,77 @@
+# Kiln: every task that a contributor needs. `make` alone prints them.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LISTEN ?= 127.0.0.1:8080
+# Where the site will be published, such as https://example.com; without it pages have no absolute URLs.
+BASE_URL ?=
+KILN := $(TARGET)/release/kiln
+KILND := $(TARGET)/release/kilnd
+KILN_FLAGS := $(if $(BASE_URL),--base-url $(BASE_URL))
+
+# Timestamps in a build are those of the last commit. Without git, and without the variable, there are none.
+COMMITTED := $(shell git log -1 --format=%ct 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(COMMITTED)
+ifneq ($(strip $(SOURCE_DATE_EPOCH)),)
+export SOURCE_DATE_EPOCH
+endif
+
+.PHONY: help run build binaries dev test prepare check unit twice e2e bench image clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: build ## compile Kiln, then its own site, and serve it at http://127.0.0.1:8080 (LISTEN=ADDRESS:PORT for elsewhere)
+	@echo "serving http://$(LISTEN)/ – stop it with Ctrl-C"
+	@exec dist/kilnd dist/site.bundle --listen $(LISTEN)
+
+build: binaries ## compile Kiln and its own site into dist/ (BASE_URL=https://… where it will be published)
+	$(KILN) build --site . --out dist $(KILN_FLAGS)
+	@install -m 755 $(KILND) dist/kilnd
+
+binaries:
+	@command -v $(CARGO) >/dev/null || { echo "make: \`$(CARGO)\` is not installed: get Rust from your distribution or by rustup" >&2; exit 1; }
+	$(CARGO) build --release --locked --bin kiln --bin kilnd
+
+dev: binaries ## serve the site with drafts, plain names and no compression (run it again after a change: nothing is watched yet)
+	$(KILN) build --site . --out $(TARGET)/dev-site --plain-names --no-compress --drafts --future
+	@echo "serving http://$(LISTEN)/ – stop it with Ctrl-C"
+	@exec $(KILND) $(TARGET)/dev-site/site.bundle --listen $(LISTEN)
+
+test: prepare check unit twice e2e ## everything: format, lints, all tests, two builds compared, the site in a real browser
+	@echo "make test: all done"
+
+prepare:
+	@.ci/prepare
+
+check: ## format and lints, without running a test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+unit: ## the tests of the crates, documentation examples included
+	$(CARGO) test --workspace --locked
+
+twice: build ## build the site twice, with one thread and with several, and compare the bundles byte for byte
+	rm -rf $(TARGET)/twice
+	$(KILN) build --site . --out $(TARGET)/twice/one --jobs 1 --quiet
+	$(KILN) build --site . --out $(TARGET)/twice/many --jobs 4 --quiet
+	cmp $(TARGET)/twice/one/site.bundle $(TARGET)/twice/many/site.bundle
+	@echo "twice: the same bytes"
+
+e2e: build ## the site in Chromium (skipped, loudly, where Chromium or Node can't be had)
+	@.ci/e2e
+
+bench: ## the benchmarks of the crates
+	$(CARGO) bench --workspace --locked
+
+image: ## a container image with the server and the site (wants Docker or Podman)
+	$$(command -v docker || command -v podman) build --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --tag kiln-site .
+
+clean: ## delete what was built
+	$(CARGO) clean
+	rm -rf dist .kiln e2e/node_modules e2e/screenshots

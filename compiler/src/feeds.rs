@@ -1,0 +1,204 @@
+//! What the compiler publishes for machines: the Atom feed (RFC 4287), the JSON feed (version 1.1), the sitemap
+//! (sitemaps.org, version 0.9) and `robots.txt`. All of it needs the site's address; without one there is nothing.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use jiff::civil::DateTime;
+use quick_xml::escape::escape;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::front_matter::Value;
+use crate::site::{Page, Site};
+
+/// A sitemap holds at most this many URLs (specified).
+const SITEMAP_URL_COUNT_MAX: usize = 50_000;
+
+/// One made file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MadeFile {
+    /// The path at which it is published.
+    pub path: String,
+    /// `Content-Type`.
+    pub media_type: &'static str,
+    /// Its text.
+    pub text: String,
+}
+
+/// Everything that the site has for machines. The same input gives the same bytes: times are those of the pages.
+pub fn make_files(site: &Site, config: &Config) -> Vec<MadeFile> {
+    if config.base_url.is_empty() {
+        return Vec::new();
+    }
+    let mut files = make_sitemaps(site, config);
+    let robots = format!("User-agent: *\nAllow: /\n\nSitemap: {}/sitemap.xml\n", config.base_url);
+    files.push(MadeFile { path: "/robots.txt".to_owned(), media_type: "text/plain; charset=utf-8", text: robots });
+    let posts: Vec<_> = site.posts.iter().map(|number| &site.pages[*number]).collect();
+    files.extend(make_feeds(&posts, &config.title, "/", "", config));
+    let made_pages: HashSet<_> = site.made_pages.iter().map(|page| &page.route).collect();
+    if config.feed.taxonomies {
+        for taxonomy in &site.taxonomies {
+            for term in &taxonomy.terms {
+                let posts = term.pages.iter().map(|number| &site.pages[*number]).filter(|page| page.is_post());
+                let posts: Vec<_> = posts.collect();
+                if made_pages.contains(&term.route) && !posts.is_empty() {
+                    let title = term.fields.get("title").and_then(Value::as_text).unwrap_or_default();
+                    let title = format!("{}: {title}", config.title);
+                    let path = term.route.as_str();
+                    files.extend(make_feeds(&posts, &title, &term.route.to_url(), path, config));
+                }
+            }
+        }
+    }
+    files
+}
+
+/// The feeds of some posts, newest first, below a folder. `home` is the page that they belong to.
+fn make_feeds(posts: &[&Page], title: &str, home: &str, folder: &str, config: &Config) -> Vec<MadeFile> {
+    let listed = posts.iter().copied().filter(|page| !page.has_flag("noindex"));
+    let listed: Vec<_> = listed.take(config.feed.limit).collect();
+    let mut files = Vec::new();
+    if !config.feed.path.is_empty() {
+        let path = format!("{folder}{}", config.feed.path);
+        let text = atom_feed(&listed, title, home, &path, config);
+        files.push(MadeFile { path, media_type: "application/atom+xml; charset=utf-8", text });
+    }
+    if !config.feed.json.is_empty() {
+        let path = format!("{folder}{}", config.feed.json);
+        let text = json_feed(&listed, title, home, &path, config);
+        files.push(MadeFile { path, media_type: "application/feed+json; charset=utf-8", text });
+    }
+    files
+}
+
+fn atom_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Config) -> String {
+    let base = &config.base_url;
+    let updated = posts.iter().filter_map(|post| changed(post)).max().unwrap_or_default();
+    let author = if config.author.is_empty() { title } else { &config.author };
+    let mut xml = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\" xml:lang=\"{}\">\n\
+         <title>{}</title>\n<id>{base}{home}</id>\n<link href=\"{base}{home}\"/>\n\
+         <link rel=\"self\" type=\"application/atom+xml\" href=\"{base}{}\"/>\n\
+         <updated>{}</updated>\n<author><name>{}</name></author>\n",
+        escape(&*config.language),
+        escape(title),
+        escape(path),
+        rfc3339(updated),
+        escape(author),
+    );
+    if !config.description.is_empty() && folder_of(path).is_empty() {
+        push(&mut xml, format_args!("<subtitle>{}</subtitle>\n", escape(&*config.description)));
+    }
+    for post in posts {
+        let url = format!("{base}{}", post.url);
+        let (published, updated) = (post.date.unwrap_or_default(), changed(post).unwrap_or_default());
+        let summary = text_field(post, "summary");
+        push(
+            &mut xml,
+            format_args!(
+                "<entry>\n<title>{}</title>\n<id>{url}</id>\n<link href=\"{url}\"/>\n<published>{}</published>\n\
+                 <updated>{}</updated>\n<summary>{}</summary>\n</entry>\n",
+                escape(post.title()),
+                rfc3339(published),
+                rfc3339(updated),
+                escape(summary),
+                url = escape(&url),
+            ),
+        );
+    }
+    xml.push_str("</feed>\n");
+    xml
+}
+
+fn json_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Config) -> String {
+    let base = &config.base_url;
+    let items = posts.iter().map(|post| {
+        let url = format!("{base}{}", post.url);
+        json!({
+            "id": url,
+            "url": url,
+            "title": post.title(),
+            "summary": text_field(post, "summary"),
+            // The format asks for text; a summary is all of a post's text that is known to stand by itself.
+            "content_text": text_field(post, "summary"),
+            "date_published": rfc3339(post.date.unwrap_or_default()),
+            "date_modified": rfc3339(changed(post).unwrap_or_default()),
+        })
+    });
+    let items: Vec<_> = items.collect();
+    let mut feed = json!({
+        "version": "https://jsonfeed.org/version/1.1",
+        "title": if title.is_empty() { base.as_str() } else { title },
+        "home_page_url": format!("{base}{home}"),
+        "feed_url": format!("{base}{path}"),
+        "language": config.language,
+        "items": items,
+    });
+    if !config.author.is_empty() {
+        feed["authors"] = json!([{ "name": config.author }]);
+    }
+    let mut text = serde_json::to_string_pretty(&feed).expect("a feed of texts is JSON");
+    text.push('\n');
+    text
+}
+
+/// One sitemap, or an index and its parts above 50,000 URLs.
+fn make_sitemaps(site: &Site, config: &Config) -> Vec<MadeFile> {
+    let is_listed = |page: &&Page| page.route.as_str() != "/404" && !page.has_flag("noindex");
+    let mut pages: Vec<_> = site.all_pages().filter(is_listed).collect();
+    pages.sort_by(|a, b| a.route.cmp(&b.route));
+    let file = |path: String, text| MadeFile { path, media_type: "application/xml; charset=utf-8", text };
+    if pages.len() <= SITEMAP_URL_COUNT_MAX {
+        return vec![file("/sitemap.xml".to_owned(), sitemap(&pages, config))];
+    }
+    let mut index = sitemap_start("sitemapindex");
+    let mut files = Vec::new();
+    for (number, part) in (1..).zip(pages.chunks(SITEMAP_URL_COUNT_MAX)) {
+        let path = format!("/sitemap-{number}.xml");
+        push(&mut index, format_args!("<sitemap><loc>{}{path}</loc></sitemap>\n", escape(&*config.base_url)));
+        files.push(file(path, sitemap(part, config)));
+    }
+    index.push_str("</sitemapindex>\n");
+    files.push(file("/sitemap.xml".to_owned(), index));
+    files
+}
+
+fn sitemap_start(element: &str) -> String {
+    let namespace = "http://www.sitemaps.org/schemas/sitemap/0.9";
+    format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<{element} xmlns=\"{namespace}\">\n")
+}
+
+fn sitemap(pages: &[&Page], config: &Config) -> String {
+    let mut xml = sitemap_start("urlset");
+    for page in pages {
+        let url = format!("{}{}", config.base_url, page.url);
+        let changed = changed(page).map(|date| format!("<lastmod>{}</lastmod>", date.date()));
+        push(&mut xml, format_args!("<url><loc>{}</loc>{}</url>\n", escape(&url), changed.unwrap_or_default()));
+    }
+    xml.push_str("</urlset>\n");
+    xml
+}
+
+/// When a page was last changed, as far as it says.
+fn changed(page: &Page) -> Option<DateTime> {
+    let updated = page.front_matter.get("updated").and_then(|field| field.value.as_date_time());
+    updated.max(page.date)
+}
+
+fn text_field<'a>(page: &'a Page, name: &str) -> std::borrow::Cow<'a, str> {
+    page.field(name).and_then(Value::as_text).unwrap_or_default()
+}
+
+/// RFC 3339, in UTC.
+fn rfc3339(date: DateTime) -> String {
+    format!("{}Z", date.strftime("%Y-%m-%dT%H:%M:%S"))
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("writing to a string can't fail");
+}

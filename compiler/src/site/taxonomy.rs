@@ -1,0 +1,97 @@
+//! Taxonomies: what pages say of themselves in a list (`tags`) or a word (`category`), turned around into terms with
+//! their pages.
+
+use std::collections::BTreeMap;
+
+use super::{Page, RoutePath};
+use crate::config::Config;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::front_matter::Value;
+
+/// One way of sorting pages, such as `tags`.
+#[derive(Clone, Debug)]
+pub struct Taxonomy {
+    /// Its name in collections and below `templates/`.
+    pub name: String,
+    /// Where its list of terms is published.
+    pub route: RoutePath,
+    /// Ascending by slug.
+    pub terms: Vec<Term>,
+}
+
+/// One term of a taxonomy, such as `rust`.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// The last segment of its path.
+    pub slug: String,
+    /// Where its pages are listed.
+    pub route: RoutePath,
+    /// `title`, `url`, `count` and, as in a list of front matter, `value`.
+    pub fields: BTreeMap<&'static str, Value>,
+    /// Numbers of its pages, newest first, those without a date last.
+    pub pages: Vec<usize>,
+}
+
+impl Taxonomy {
+    /// Gathers the terms that pages name. Two different words with one slug are a mistake at the second.
+    pub(super) fn gather(
+        settings: &crate::config::Taxonomy,
+        pages: &[Page],
+        config: &Config,
+    ) -> (Self, Vec<Diagnostic>) {
+        let route = RoutePath::parse(&settings.path).expect("the path was checked when `site.toml` was read");
+        let mut found: BTreeMap<String, (String, Vec<usize>)> = BTreeMap::new();
+        let mut diagnostics = Vec::new();
+        for (number, page) in pages.iter().enumerate() {
+            let Some(field) = page.front_matter.get(&settings.field) else { continue };
+            for word in words(&field.value) {
+                let slug = slug::slugify(&word);
+                if slug.is_empty() {
+                    let message = format!("`{word}` can't be a term: it has no letter and no digit");
+                    diagnostics.push(Diagnostic::new(Code::BadFrontMatter, page.source.place(field.span), message));
+                    continue;
+                }
+                let (first, numbers) = found.entry(slug.clone()).or_insert_with(|| (word.clone(), Vec::new()));
+                if first.to_lowercase() != word.to_lowercase() {
+                    let message = format!("`{word}` and `{first}` would both be published as `{slug}`");
+                    let diagnostic = Diagnostic::new(Code::DuplicateUrl, page.source.place(field.span), message);
+                    diagnostics.push(diagnostic.with_help("give one of them another name"));
+                } else if !numbers.contains(&number) {
+                    numbers.push(number);
+                }
+            }
+        }
+        let terms = found.into_iter().map(|(slug, (title, mut numbers))| {
+            numbers.sort_by(|a, b| {
+                let (a, b) = (&pages[*a], &pages[*b]);
+                b.date.cmp(&a.date).then_with(|| a.route.cmp(&b.route))
+            });
+            let route = route.child(&slug);
+            let url = super::page::page_url(&route, config.build.trailing_slash);
+            let fields = BTreeMap::from([
+                ("count", Value::Number(numbers.len().to_string())),
+                ("title", Value::Text(title.clone())),
+                ("url", Value::Text(url)),
+                ("value", Value::Text(title)),
+            ]);
+            Term { slug, route, fields, pages: numbers }
+        });
+        let terms = terms.collect();
+        (Self { name: settings.name.clone(), route, terms }, diagnostics)
+    }
+
+    /// The term that a word of front matter names.
+    pub fn find(&self, word: &str) -> Option<&Term> {
+        let slug = slug::slugify(word);
+        self.terms.binary_search_by(|term| term.slug.as_str().cmp(&slug)).ok().map(|number| &self.terms[number])
+    }
+}
+
+/// The words of a list, or a word by itself. A blank one is not given.
+fn words(value: &Value) -> Vec<String> {
+    let texts = match value {
+        Value::List(items) => items.iter().filter_map(Value::as_text).collect(),
+        value => Vec::from_iter(value.as_text()),
+    };
+    texts.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+}
