@@ -157,8 +157,13 @@ pub(super) fn missing_diagnostic(
     let needs = format!("`{}` needs the {noun} {}", caller.name, list_names(names));
     let first = &names[0];
     let code = if target == Target::Slot { Code::MissingSlots } else { Code::MissingAttributes };
-    if let (Some(Item::Page(item)), Target::Slot) = (item, target) {
-        let message = format!("{needs}, which the page `{}` doesn't have", item.source.path);
+    if let (Some(item), Target::Slot) = (item, target) {
+        let of = match item {
+            Item::Page(item) => format!("the page `{}`", item.source.path),
+            Item::Term(term) => format!("the term `{}`", term.slug),
+            Item::Value(_) => "an item".to_owned(),
+        };
+        let message = format!("{needs}, which {of} doesn't have");
         let help = format!("add `{first}` to it, or write `{{{{{first} ?? …}}}}` in `{}`", caller.name);
         return Diagnostic::new(code, place, message).with_help(help);
     }
@@ -172,7 +177,6 @@ pub(super) fn missing_diagnostic(
             format!("write `{first}=\"…\"` in this `each`, or give `{{{{@{first}}}}}`")
         }
         (Target::Attribute, _) => format!("write `<% {} {first}=\"…\" … %/>`, or give `{{{{@{first}}}}}`", caller.name),
-        (Target::Slot, CallerKind::Each) => format!("give every item the field `{first}`, or give `{{{{{first}}}}}`"),
         (Target::Slot, CallerKind::Layout) => {
             format!("write `{first}: …` in the front matter of `{path}`, or give `{{{{{first}}}}}`")
         }
