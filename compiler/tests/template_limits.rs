@@ -132,6 +132,35 @@ fn mistakes_at_depth_and_in_number() {
 }
 
 #[test]
+fn a_partial_that_asks_for_a_hundred_thousand_names() {
+    // Names are looked up, never searched for.
+    let asks: String = (0..100_000).map(|number| format!("{{{{s{number}}}}}{{{{@a{number}}}}}")).collect();
+    let missing = render("index.html", "<% p.html %/>", &[("p.html", &asks)]);
+    assert_eq!(codes(&missing.diagnostics), [Code::MissingSlots, Code::MissingAttributes]);
+    assert!(missing.diagnostics.iter().all(|diagnostic| diagnostic.message.len() < 300));
+    let attributes: String = (0..100_000).map(|number| format!(" a{number}=\"{}\"", number % 10)).collect();
+    let slots: String = (0..100_000).map(|number| format!("<slot:s{number}>-</slot:s{number}>")).collect();
+    let page = format!("<% p.html{attributes} %>{slots}<%/ p.html %>");
+    let rendered = render("index.html", &page, &[("p.html", &asks)]);
+    assert_eq!(rendered.diagnostics, []);
+    assert_eq!(rendered.text, "-0-1-2-3-4-5-6-7-8-9".repeat(10_000));
+}
+
+#[test]
+fn markdown_nested_ten_thousand_deep() {
+    // The Markdown parser has limits of its own, and must not meet them with an overflow.
+    for (text, end) in
+        [("> ", "x"), ("- ", "x"), ("[", ""), ("![", "](a)"), ("*a **b ", ""), ("<b>", ""), ("|", "\n|-|")]
+    {
+        let page = format!("{}{end} <% t.html %/>", text.repeat(10_000));
+        let rendered = render("index.md", &page, &[("t.html", "T")]);
+        assert!(rendered.text.is_empty() || rendered.text.contains('T'), "{text}");
+    }
+    let lists: String = (0..2_000).map(|depth| " ".repeat(2 * depth) + "- a\n").collect();
+    assert!(render("index.md", &lists, &[]).text.contains("<li>"));
+}
+
+#[test]
 fn backticks_of_every_length() {
     // Each run of backticks looks for one of its length.
     let page: String = (1..2_000).map(|length| "`".repeat(length) + "\n").collect();
