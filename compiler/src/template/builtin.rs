@@ -42,7 +42,7 @@ pub(super) fn read(
 ) -> Option<Node> {
     let mut reader = Reader { source, kind, is_broken: raw.is_broken, diagnostics };
     match name {
-        "img" => reader.read_image(raw),
+        "img" => Some(reader.read_image(raw)),
         "each" => reader.read_each(raw),
         "raw" => {
             reader.report(Code::MalformedTag, raw.name, "`raw` stands alone", "write `<% raw %> … <%/ raw %>`");
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_image(&mut self, raw: RawTag) -> Option<Node> {
+    fn read_image(&mut self, raw: RawTag) -> Node {
         for word in raw.words {
             let text = self.text(word);
             let message = format!("the attribute `{text}` has no value");
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
         }
         // What its `src` leads to is looked at even so.
         let image = Image { attributes, origin: ImageOrigin::Tag, span: raw.name };
-        Some(Node::Image(Box::new(image)))
+        Node::Image(Box::new(image))
     }
 
     fn check_image_attribute(&mut self, attribute: &Attribute) -> bool {

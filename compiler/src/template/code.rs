@@ -135,14 +135,17 @@ pub(crate) fn margin(text: &str) -> usize {
 impl Blocks {
     /// How many of the open containers the line continues; it is moved past their marks.
     fn match_containers(&self, line: &mut Line<'_>) -> usize {
+        let mut is_blank = line.is_blank();
         for (index, container) in self.containers.iter().enumerate() {
             let continues = match container {
                 Container::Quote => line.skip_quote_mark(),
-                Container::Item(_) if line.is_blank() => true,
-                Container::Item(width) => line.indent() >= *width && line.skip_columns(*width),
+                Container::Item(width) => is_blank || line.has_columns(*width) && line.skip_columns(*width),
             };
             if !continues {
                 return index;
+            }
+            if *container == Container::Quote {
+                is_blank = line.is_blank();
             }
         }
         self.containers.len()
@@ -161,18 +164,21 @@ impl Blocks {
 
     /// Opens the containers and the block that begin on the line; where its code ends, if it begins code.
     fn begin_blocks(&mut self, mut line: Line<'_>) -> Option<usize> {
+        // No mark before this byte begins a rule: a long line of marks isn't read again for each of them.
+        let mut rule_broken_at = line.at;
         loop {
             if line.is_blank() {
                 self.in_paragraph = false;
                 return None;
             }
+            let is_rule = rule_broken_at <= line.at && is_rule(line.rest(), &mut rule_broken_at, line.end);
             if line.indent() >= 4 {
                 return if self.in_paragraph { None } else { Some(line.next_line()) };
             }
             if line.skip_quote_mark() {
                 self.containers.push(Container::Quote);
                 self.in_paragraph = false;
-            } else if is_rule(line.rest()) || is_heading(line.rest()) {
+            } else if is_rule || is_heading(line.rest()) {
                 self.in_paragraph = false;
                 return None;
             } else if let Some(width) = line.skip_list_mark(self.in_paragraph) {
@@ -245,6 +251,20 @@ impl<'a> Line<'a> {
             }
         }
         column - self.column
+    }
+
+    /// Whether so many columns of white space begin here.
+    fn has_columns(&self, count: usize) -> bool {
+        let white_space = self.text.as_bytes()[self.at..self.end].iter().take(count);
+        let mut column = self.column;
+        for byte in white_space {
+            match byte {
+                b' ' => column += 1,
+                b'\t' => column += 4 - column % 4,
+                _ => break,
+            }
+        }
+        column - self.column >= count
     }
 
     /// Skips white space of at most so many columns. A tab that reaches further stays.
@@ -426,7 +446,7 @@ fn begins_block(line: &str) -> bool {
     let rest = line.trim_start_matches([' ', '\t']);
     rest.starts_with('>')
         || is_heading(rest)
-        || is_rule(rest)
+        || is_rule(rest, &mut 0, 0)
         || list_mark(rest).is_some()
         || Fence::begin(rest).is_some()
         || Html::begin(rest, true).is_some()
@@ -437,11 +457,17 @@ fn is_heading(line: &str) -> bool {
     (1..=6).contains(&level) && (line.len() == level || line[level..].starts_with([' ', '\t']))
 }
 
-/// `***`, `---`, `___`, or the `===` below a heading.
-fn is_rule(line: &str) -> bool {
+/// `***`, `---`, `___`, or the `===` below a heading. If it is none, `broken_at` becomes the place of the byte that
+/// broke it, given that the line ends at `end`.
+fn is_rule(line: &str, broken_at: &mut usize, end: usize) -> bool {
     let Some(mark) = line.bytes().next().filter(|byte| matches!(byte, b'*' | b'-' | b'_' | b'=')) else { return false };
-    let is_made_of_mark = line.bytes().all(|byte| byte == mark || byte == b' ' || byte == b'\t');
-    is_made_of_mark && (mark == b'=' || line.bytes().filter(|byte| *byte == mark).count() >= 3)
+    match line.bytes().position(|byte| byte != mark && byte != b' ' && byte != b'\t') {
+        Some(at) => {
+            *broken_at = end.saturating_sub(line.len() - at);
+            false
+        }
+        None => mark == b'=' || line.bytes().filter(|byte| *byte == mark).count() >= 3,
+    }
 }
 
 /// The length of `-`, `*`, `+`, `1.` or `1)` if a blank or the line's end follows.
