@@ -1,18 +1,32 @@
 //! The command line of `kilnd`. It reads words into options and opens nothing.
 
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-use crate::limits::Limits;
-use crate::listener::Address;
+use crate::access_log::LogFormat;
+use crate::http::proxy::AddressRange;
+use crate::limits::{GENERATIONS_KEPT, Limits};
+use crate::listener::{Address, PortUse};
+use crate::probe::ProbeTarget;
+use crate::site::UnknownHost;
 
 /// What `kilnd` is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Serve a bundle.
     Serve(ServeOptions),
+    /// Ask a server whether it is well.
+    Probe(ProbeTarget),
+    /// Check a bundle and put it in place.
+    Install {
+        /// The bundle.
+        new: PathBuf,
+        /// Where it goes.
+        path: PathBuf,
+    },
     /// Show how it is used.
     Help,
     /// Show the version.
@@ -22,16 +36,41 @@ pub enum Command {
 /// How to serve.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServeOptions {
-    /// The bundle.
-    pub bundle: PathBuf,
-    /// Where to listen; not empty.
+    /// For each site its host name and its bundle; not empty.
+    pub sites: Vec<(String, PathBuf)>,
+    /// What becomes of a request for another host.
+    pub unknown_host: UnknownHost,
+    /// Earlier bundles of a site whose digested files still answer.
+    pub generations_kept: usize,
+    /// Where to listen; empty if nobody said and a service manager may have.
     pub listen: Vec<Address>,
+    /// Where to listen then.
+    pub default_listen: Address,
+    /// Whether the ports may be shared.
+    pub port_use: PortUse,
     /// The bounds.
     pub limits: Limits,
     /// Whether `limits.connections_max` was given.
     pub connections_given: bool,
+    /// How each answer is logged to standard output, if at all.
+    pub access_log: Option<LogFormat>,
+    /// Proxies that are believed when they say who asks.
+    pub trusted_proxies: Vec<AddressRange>,
+    /// Whether each connection begins with a proxy's `PROXY` header.
+    pub begins_with_proxy_header: bool,
+    /// Whether to go without a sandbox.
+    pub confinement: Confinement,
     /// Worker threads; 0 is one for each processor.
     pub worker_count: usize,
+}
+
+/// What the process gives up after its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Confinement {
+    /// Everything that it doesn't need, where the kernel allows that.
+    Sandbox,
+    /// Nothing.
+    None,
 }
 
 /// What `--help` prints.
@@ -39,9 +78,16 @@ pub const HELP: &str = "\
 kilnd serves a Kiln bundle.
 
 usage: kilnd BUNDLE [OPTIONS]
+       kilnd --site HOST=BUNDLE [--site HOST=BUNDLE ...] [OPTIONS]
+       kilnd probe URL            exit status 0 if http://ADDRESS[:PORT][/PATH] is healthy, else 1
+       kilnd install NEW PATH     check the bundle NEW and put it at PATH, at once
 
   --listen ADDRESS          where to listen: 127.0.0.1:8080, [::1]:8080 or unix:PATH; more than once
                             [default: 127.0.0.1:8080; with PORT in the environment 0.0.0.0:$PORT]
+  --reuse-port              let other processes listen at the same port
+  --site HOST=BUNDLE        serve a bundle for a host name; more than once, the first for unknown hosts too
+  --strict-host             answer 421 for unknown hosts
+  --keep-generations COUNT  earlier bundles whose digested files still answer after a new one [default: 2]
   --header-timeout SECONDS  time for a whole request head, and for a whole body [default: 10]
   --idle-timeout SECONDS    time between requests [default: 60]
   --write-timeout SECONDS   time without progress of a write [default: 30]
@@ -50,8 +96,17 @@ usage: kilnd BUNDLE [OPTIONS]
   --max-body BYTES          length of a request body, which is thrown away [default: 65536]
   --max-requests COUNT      requests on one connection, 0 for no limit [default: 0]
   --max-connections COUNT   connections at a time [default: what the descriptor limit leaves]
+  --max-per-address COUNT   connections of one address at a time, 0 for no limit [default: a quarter of
+                            all, and no limit for this machine itself]
+  --access-log FORMAT       log each answer to standard output: common, combined or json [default: off]
   --workers COUNT           worker threads [default: one for each processor]
+  --trust-proxy RANGE       believe X-Forwarded-For of these addresses, such as 10.0.0.0/8; more than once
+  --proxy-protocol          expect the PROXY protocol, version 1 or 2, at the start of each connection
+  --no-sandbox              keep access to files, new sockets and programs after the start
   --help, --version
+
+The bundle is looked at every second and replaced without a failed request when a new one is put in its place;
+SIGHUP has it loaded again at once. With ADMIN_USERNAME and ADMIN_PASSWORD in the environment, /admin is there. SIGTERM and SIGINT end the server when the requests under way are answered.
 ";
 
 /// Reads the words after the program's name. `port` is the environment's `PORT`.
@@ -60,30 +115,56 @@ usage: kilnd BUNDLE [OPTIONS]
 /// What is wrong, for a person.
 pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) -> Result<Command, String> {
     let mut parser = lexopt::Parser::from_args(words);
-    let mut bundle = None;
+    let mut values = Vec::new();
     let mut options = ServeOptions {
-        bundle: PathBuf::new(),
+        sites: Vec::new(),
+        unknown_host: UnknownHost::FirstSite,
+        generations_kept: GENERATIONS_KEPT,
         listen: Vec::new(),
+        default_listen: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080))),
+        port_use: PortUse::Alone,
         limits: Limits::default(),
         connections_given: false,
+        access_log: None,
+        trusted_proxies: Vec::new(),
+        begins_with_proxy_header: false,
+        confinement: Confinement::Sandbox,
         worker_count: 0,
     };
+    let mut has_options = false;
     while let Some(argument) = parser.next().map_err(message)? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
             Short('V') | Long("version") => return Ok(Command::Version),
             Long(name) => {
+                has_options = true;
                 let name = name.to_owned();
                 set_option(&mut options, &name, &mut parser)?;
             }
-            Value(path) if bundle.is_none() => bundle = Some(PathBuf::from(path)),
-            other => return Err(message(other.unexpected())),
+            Value(value) => values.push(value),
+            other @ Short(_) => return Err(message(other.unexpected())),
         }
     }
-    options.bundle = bundle.ok_or("no bundle is named: `kilnd BUNDLE`, or `kilnd --help`")?;
-    if options.listen.is_empty() {
-        options.listen.push(default_address(port)?);
+    let words = values.iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>();
+    match &words.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
+        ["probe" | "install", ..] if has_options => return Err(format!("`{}` takes no options", words[0])),
+        ["probe", url] => {
+            let target = ProbeTarget::parse(url).map_err(|help| format!("`{url}` can't be probed: {help}"))?;
+            return Ok(Command::Probe(target));
+        }
+        ["install", _, _] => {
+            let path = |index: usize| PathBuf::from(&values[index]);
+            return Ok(Command::Install { new: path(1), path: path(2) });
+        }
+        ["probe" | "install", ..] => return Err(format!("`{}`: see `kilnd --help`", words.join(" "))),
+        [] if options.sites.is_empty() => {
+            return Err("no bundle is named: `kilnd BUNDLE`, or `kilnd --help`".to_owned());
+        }
+        [] => {}
+        [_] => options.sites.insert(0, (String::new(), PathBuf::from(&values[0]))),
+        [_, extra, ..] => return Err(format!("`{extra}` is one word too many; see `kilnd --help`")),
     }
+    options.default_listen = default_address(port)?;
     Ok(Command::Serve(options))
 }
 
@@ -95,6 +176,17 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
             let parsed = text.to_string_lossy().parse();
             options.listen.push(parsed.map_err(|help| format!("`{}` is no address: {help}", text.to_string_lossy()))?);
         }
+        "reuse-port" => options.port_use = PortUse::Shared,
+        "site" => {
+            let text = parser.value().map_err(message)?.to_string_lossy().into_owned();
+            let (host, path) = text
+                .split_once('=')
+                .filter(|(host, path)| !host.is_empty() && !path.is_empty())
+                .ok_or_else(|| format!("`--site {text}`: a host name, `=` and a bundle must follow"))?;
+            options.sites.push((host.to_owned(), path.into()));
+        }
+        "strict-host" => options.unknown_host = UnknownHost::Misdirected,
+        "keep-generations" => options.generations_kept = read_count(name, parser, 0)?,
         "header-timeout" => limits.header_timeout_ms = read_seconds(name, parser)?,
         "idle-timeout" => limits.idle_timeout_ms = read_seconds(name, parser)?,
         "write-timeout" => limits.write_timeout_ms = read_seconds(name, parser)?,
@@ -106,6 +198,24 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
             limits.connections_max = read_count(name, parser, 1)?;
             options.connections_given = true;
         }
+        "max-per-address" => {
+            limits.connections_per_address_max = read_count(name, parser, 0)?;
+            limits.caps_loopback = true;
+        }
+        "access-log" => {
+            let text = parser.value().map_err(message)?;
+            let parsed = text.to_string_lossy().parse();
+            let parsed = parsed.map_err(|help| format!("`--access-log {}`: {help}", text.to_string_lossy()))?;
+            options.access_log = Some(parsed);
+        }
+        "trust-proxy" => {
+            let text = parser.value().map_err(message)?;
+            let parsed = text.to_string_lossy().parse();
+            let parsed = parsed.map_err(|help| format!("`--trust-proxy {}`: {help}", text.to_string_lossy()))?;
+            options.trusted_proxies.push(parsed);
+        }
+        "proxy-protocol" => options.begins_with_proxy_header = true,
+        "no-sandbox" => options.confinement = Confinement::None,
         "workers" => options.worker_count = read_count(name, parser, 1)?,
         _ => return Err(format!("`--{name}` is no option; see `kilnd --help`")),
     }
@@ -164,17 +274,18 @@ mod tests {
     #[test]
     fn a_platform_that_sets_port_is_listened_to_and_a_flag_comes_first() {
         // Container platforms probe 0.0.0.0:$PORT; everybody else must not be exposed.
-        let listen = |words: &str, port| served(words, port).listen[0].to_string();
-        assert_eq!(listen("a.bundle", None), "127.0.0.1:8080");
-        assert_eq!(listen("a.bundle", Some("80")), "0.0.0.0:80");
-        assert_eq!(listen("a.bundle --listen [::1]:1", Some("80")), "[::1]:1");
+        let default = |words: &str, port| served(words, port).default_listen.to_string();
+        assert_eq!(default("a.bundle", None), "127.0.0.1:8080");
+        assert_eq!(default("a.bundle", Some("80")), "0.0.0.0:80");
+        assert_eq!(served("a.bundle --listen [::1]:1", Some("80")).listen, ["[::1]:1".parse().unwrap()]);
         assert!(parsed("a.bundle", Some("http")).is_err());
     }
 
     #[test]
     fn every_option_is_read_in_its_unit() {
         let words = "--header-timeout 1.5 a.bundle --idle-timeout=2 --write-timeout 3 --drain-timeout 4 --max-head 128 \
-                     --max-body 0 --max-requests 7 --max-connections 8 --workers 2 --listen 127.0.0.1:1 --listen unix:/x";
+                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --access-log json --trust-proxy 10.0.0.0/8 --proxy-protocol --no-sandbox --keep-generations 3 --strict-host \
+                     --reuse-port --site b.example=b.bundle --listen 127.0.0.1:1 --listen unix:/x";
         let options = served(words, None);
         let limits = Limits {
             head_bytes_max: 128,
@@ -185,15 +296,38 @@ mod tests {
             drain_timeout_ms: 4_000,
             requests_max: 7,
             connections_max: 8,
+            connections_per_address_max: 9,
+            caps_loopback: true,
         };
-        assert_eq!((options.limits, options.worker_count, options.listen.len()), (limits, 2, 2));
+        let sites = [("", "a.bundle"), ("b.example", "b.bundle")];
+        let expected = ServeOptions {
+            sites: sites.map(|(host, path)| (host.to_owned(), path.into())).to_vec(),
+            unknown_host: UnknownHost::Misdirected,
+            generations_kept: 3,
+            listen: vec!["127.0.0.1:1".parse().unwrap(), "unix:/x".parse().unwrap()],
+            default_listen: "127.0.0.1:8080".parse().unwrap(),
+            port_use: PortUse::Shared,
+            limits,
+            connections_given: true,
+            access_log: Some(LogFormat::Json),
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            begins_with_proxy_header: true,
+            confinement: Confinement::None,
+            worker_count: 2,
+        };
+        assert_eq!(options, expected);
     }
 
     #[test]
     fn a_wrong_command_line_names_the_culprit() {
         for (words, culprit) in [
             ("", "BUNDLE"),
-            ("a b", "b"),
+            ("a b", "`b`"),
+            ("probe", "probe"),
+            ("probe http://example.com", "example.com"),
+            ("install a", "install a"),
+            ("install a b --workers 1", "no options"),
+            ("--site a.bundle", "a.bundle"),
             ("a --nope", "--nope"),
             ("a --listen here", "here"),
             ("a --idle-timeout 0", "--idle-timeout 0"),

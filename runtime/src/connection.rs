@@ -3,18 +3,25 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
+use crate::access_log::{AccessLog, LogNote, Outcome};
 use crate::clock::Clock;
 use crate::http::date::DateField;
 use crate::http::framing::{BodySkip, Framing};
+use crate::http::proxy::{AddressRange, ProxyHeader, client_of};
 use crate::http::request::{HeadScan, Method, Refusal, Request, Version, field_slots, lower_minor_version};
 use crate::http::response::{Answer, Body, BodyStream};
 use crate::limits::{
     ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, INPUT_BYTES_FIRST, LINGER_BYTES_MAX, Limits, REQUEST_ID_BYTES_MAX,
 };
+use crate::metrics::{Counted, Event, Metrics};
 use crate::site::Handler;
 
 /// What every connection of a server shares.
@@ -26,12 +33,38 @@ pub struct Context {
     pub clock: Clock,
     /// Set when the server stops: answers under way are finished, and then connections close.
     pub is_stopping: AtomicBool,
+    /// Grows when what is served changes; see [`Remote::begin_epoch`](crate::server::Remote::begin_epoch).
+    pub epoch: AtomicU64,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether answers are counted, by path and duration, and not rare events only.
+    pub counts_answers: bool,
+    /// Where each answer leaves a line.
+    pub access_log: Option<AccessLog>,
+    /// Proxies that are believed when they say who asks.
+    pub trusted_proxies: Vec<AddressRange>,
+    /// Whether each connection begins with a proxy's `PROXY` header.
+    pub begins_with_proxy_header: bool,
 }
 
 impl Context {
     /// For a server that has just started.
     pub fn new(limits: Limits, clock: Clock) -> Self {
-        Self { limits, clock, is_stopping: AtomicBool::new(false) }
+        Self {
+            limits,
+            clock,
+            is_stopping: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            metrics: Arc::new(Metrics::new(1)),
+            counts_answers: false,
+            access_log: None,
+            trusted_proxies: Vec::new(),
+            begins_with_proxy_header: false,
+        }
+    }
+
+    fn wants_durations(&self) -> bool {
+        self.counts_answers || self.access_log.is_some()
     }
 }
 
@@ -92,6 +125,12 @@ pub struct Visit {
     pub request_number: u64,
     /// Requests so far.
     pub request_count: u64,
+    /// The number of the worker that holds it.
+    pub worker: usize,
+    /// Who is at the other end, if that has an address.
+    pub peer: Option<IpAddr>,
+    /// Whether a proxy's header is still to come.
+    pub awaits_proxy_header: bool,
 }
 
 /// How a conversation ended.
@@ -119,7 +158,7 @@ pub fn converse<H: Handler>(
         match exchange.answer_batch(handler, &view) {
             Ok(Next::Read(awaiting)) => match input.fill(transport, awaiting, context.limits.head_bytes_max) {
                 Ok(0) => return Ending::Closed,
-                Ok(_) => {}
+                Ok(_) => desk.began = context.wants_durations().then(Instant::now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ending::Paused,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && awaiting == Awaiting::Head => {
                     input.refused = Some(Refusal::new(408, "a head that took too long"));
@@ -195,7 +234,7 @@ impl Input {
                 (self.start, self.end) = (0, self.end - self.start);
             } else {
                 // An empty line may come before a head.
-                let wanted = (self.bytes.len() * 2).clamp(INPUT_BYTES_FIRST, head_bytes_max + 2);
+                let wanted = (self.bytes.len() * 2).max(INPUT_BYTES_FIRST).min(head_bytes_max + 2);
                 self.bytes.resize(wanted.max(self.bytes.len() + 1), 0);
             }
         }
@@ -210,6 +249,10 @@ impl Input {
 struct Desk {
     /// The fields added to the answers of one batch.
     added: Vec<u8>,
+    /// The paths of one batch's requests, where they are counted.
+    paths: Vec<u8>,
+    /// When the batch was read, where that is wanted.
+    began: Option<Instant>,
     date: DateField,
 }
 
@@ -219,6 +262,8 @@ struct Pending<'v> {
     /// Its own fields, as a range of [`Desk::added`].
     added: std::ops::Range<usize>,
     is_chunked: bool,
+    path: std::ops::Range<usize>,
+    log_note: Option<Box<LogNote>>,
 }
 
 type Batch<'v> = ArrayVec<Pending<'v>, BATCH_ANSWER_COUNT_MAX>;
@@ -229,6 +274,15 @@ struct Manner {
     version: Version,
     is_head: bool,
     is_persistent: bool,
+}
+
+/// What a request leaves behind until its answer is sent.
+struct Trace {
+    /// Where its answer's own fields begin in [`Desk::added`].
+    added_start: usize,
+    /// Its path, as a range of [`Desk::paths`].
+    path: std::ops::Range<usize>,
+    log_note: Option<Box<LogNote>>,
 }
 
 /// The parts of a conversation, borrowed for one batch.
@@ -255,8 +309,9 @@ impl<T: Transport> Exchange<'_, T> {
                 Err(Failure::World(error)) => return Err(error),
                 Err(Failure::Refused(refusal)) => {
                     let manner = Manner { version: Version::Http11, is_head: false, is_persistent: false };
-                    let added = self.begin_fields(None);
-                    self.push(Answer::bare(refusal.status, ""), added, manner, &mut batch);
+                    self.count_refusal(refusal.status);
+                    let trace = begin(self.context, self.visit, self.desk, None);
+                    self.push(Answer::bare(refusal.status, ""), manner, trace, &mut batch);
                     break Next::Linger;
                 }
             }
@@ -273,6 +328,13 @@ impl<T: Transport> Exchange<'_, T> {
         batch: &mut Batch<'v>,
     ) -> Result<Option<Next>, Failure> {
         let limits = &self.context.limits;
+        if self.visit.awaits_proxy_header && !self.take_proxy_header()? {
+            return Ok(Some(Next::Read(if self.input.waiting().is_empty() {
+                Awaiting::Request
+            } else {
+                Awaiting::Head
+            })));
+        }
         let Some(head) = self.input.find_head(limits.head_bytes_max)? else {
             let awaiting = if self.input.waiting().is_empty() { Awaiting::Request } else { Awaiting::Head };
             return Ok(Some(if awaiting == Awaiting::Request && self.is_stopping() {
@@ -282,7 +344,12 @@ impl<T: Transport> Exchange<'_, T> {
             }));
         };
         let mut slots = field_slots();
-        let request = Request::parse(&self.input.bytes[head.clone()], &mut slots)?;
+        let mut request = Request::parse(&self.input.bytes[head.clone()], &mut slots)?;
+        request.peer = self.visit.peer;
+        if !self.context.trusted_proxies.is_empty() {
+            let client = client_of(&request, self.visit.peer, &self.context.trusted_proxies);
+            request.peer = client.or(self.visit.peer);
+        }
         let mut body =
             if request.expects_continue { None } else { Some(BodySkip::new(request.framing, limits.body_bytes_max)?) };
         self.visit.request_count += 1;
@@ -292,20 +359,21 @@ impl<T: Transport> Exchange<'_, T> {
             is_head: request.method == Method::Head,
             is_persistent: request.is_persistent && body.is_some() && !is_last,
         };
-        let added_start = self.desk.added.len();
-        let id = request.value("x-request-id").filter(|id| is_request_id(id));
-        write_request_id(&mut self.desk.added, id, &mut self.visit.request_number);
-        let answer = handler.answer(&request, view, &mut self.desk.added);
+        let mut trace = begin(self.context, self.visit, self.desk, Some(&request));
+        let answer = catch_unwind(AssertUnwindSafe(|| handler.answer(&request, view, &mut self.desk.added)));
         let has_body = request.framing != Framing::Empty;
         let head_len = head.end - self.input.start;
         self.input.take(head_len);
-        let added_start = match body.as_mut().filter(|_| has_body) {
-            Some(body) => self.skip_body(body, added_start, batch)?,
-            None => added_start,
+        let Ok(answer) = answer else {
+            self.context.metrics.count(Event::Panic);
+            return Err(Failure::Refused(Refusal::new(500, "answering panicked")));
         };
+        if let Some(body) = body.as_mut().filter(|_| has_body) {
+            self.skip_body(body, &mut trace, batch)?;
+        }
         let is_streamed = matches!(answer.body, Body::Streamed(_));
         let ends_batch = is_streamed || matches!(answer.body, Body::InFile { .. });
-        let is_persistent = self.push(answer, added_start, manner, batch);
+        let is_persistent = self.push(answer, manner, trace, batch);
         Ok(match (is_persistent, ends_batch) {
             (true, false) => None,
             (true, true) => Some(Next::Answer),
@@ -314,24 +382,29 @@ impl<T: Transport> Exchange<'_, T> {
         })
     }
 
-    /// Reads past the body of the request whose answer's fields begin at `added_start`; returns where they begin then.
-    /// Answers that wait are sent before anything is waited for.
-    fn skip_body(
-        &mut self,
-        body: &mut BodySkip,
-        mut added_start: usize,
-        batch: &mut Batch<'_>,
-    ) -> Result<usize, Failure> {
+    /// Takes the header that a proxy puts before everything; `false` while it isn't whole.
+    fn take_proxy_header(&mut self) -> Result<bool, Failure> {
+        let Some(header) = ProxyHeader::parse(self.input.waiting())? else { return Ok(false) };
+        self.input.take(header.len);
+        self.visit.peer = header.client.or(self.visit.peer);
+        self.visit.awaits_proxy_header = false;
+        Ok(true)
+    }
+
+    /// Reads past the body of a request whose answer is made. Answers that wait are sent before anything is waited for.
+    fn skip_body(&mut self, body: &mut BodySkip, trace: &mut Trace, batch: &mut Batch<'_>) -> Result<(), Failure> {
         loop {
             let len = body.skip(self.input.waiting())?;
             self.input.take(len);
             if body.is_done() {
-                return Ok(added_start);
+                return Ok(());
             }
             if !batch.is_empty() {
-                let own = self.desk.added.split_off(added_start);
+                let (added, path) =
+                    (self.desk.added.split_off(trace.added_start), self.desk.paths.split_off(trace.path.start));
                 self.send(batch)?;
-                (self.desk.added, added_start) = (own, 0);
+                (trace.added_start, trace.path) = (0, 0..path.len());
+                (self.desk.added, self.desk.paths) = (added, path);
             }
             match self.input.fill(self.transport, Awaiting::Body, self.context.limits.head_bytes_max) {
                 Ok(0) => return Err(Failure::World(io::ErrorKind::UnexpectedEof.into())),
@@ -348,15 +421,8 @@ impl<T: Transport> Exchange<'_, T> {
         self.context.is_stopping.load(Ordering::Relaxed)
     }
 
-    /// Begins the added fields of an answer; returns where.
-    fn begin_fields(&mut self, id: Option<&[u8]>) -> usize {
-        let start = self.desk.added.len();
-        write_request_id(&mut self.desk.added, id, &mut self.visit.request_number);
-        start
-    }
-
     /// Finishes an answer's fields and puts it into the batch; returns whether the connection goes on after it.
-    fn push<'v>(&mut self, mut answer: Answer<'v>, added_start: usize, manner: Manner, batch: &mut Batch<'v>) -> bool {
+    fn push<'v>(&mut self, mut answer: Answer<'v>, manner: Manner, trace: Trace, batch: &mut Batch<'v>) -> bool {
         if manner.is_head {
             answer.body = Body::Empty;
         }
@@ -375,7 +441,8 @@ impl<T: Transport> Exchange<'_, T> {
             (true, Version::Http11) => {}
         }
         added.extend_from_slice(b"\r\n");
-        batch.push(Pending { answer, added: added_start..added.len(), is_chunked });
+        let Trace { added_start, path, log_note } = trace;
+        batch.push(Pending { answer, added: added_start..added.len(), is_chunked, path, log_note });
         is_persistent
     }
 
@@ -402,10 +469,62 @@ impl<T: Transport> Exchange<'_, T> {
             }
             _ => {}
         }
+        self.count_answers(batch);
         batch.clear();
         self.desk.added.clear();
+        self.desk.paths.clear();
         Ok(())
     }
+
+    /// Counts and logs what was sent.
+    fn count_answers(&mut self, batch: &mut Batch<'_>) {
+        let Some(began) = self.desk.began else { return };
+        let duration = began.elapsed();
+        let Context { metrics, counts_answers, access_log, .. } = self.context;
+        if *counts_answers {
+            let paths = &self.desk.paths;
+            let counted = batch.iter().map(|Pending { answer, path, .. }| Counted {
+                path: &paths[path.clone()],
+                status: answer.status,
+                duration,
+            });
+            metrics.count_answers(self.visit.worker, counted);
+        }
+        let Some(access_log) = access_log else { return };
+        for Pending { answer, log_note, .. } in batch.iter_mut() {
+            let outcome = Outcome { status: answer.status, body_len: answer.body.bytes().len(), duration };
+            if log_note.take().is_some_and(|note| !access_log.write(*note, outcome)) {
+                metrics.count(Event::LogDropped);
+            }
+        }
+    }
+
+    fn count_refusal(&self, status: u16) {
+        self.context.metrics.count(match status {
+            413 => Event::BodyTooLarge,
+            414 | 431 => Event::HeadTooLarge,
+            // Whoever ended the wait has counted it, and whoever caught the panic.
+            408 | 500 => return,
+            _ => Event::BadRequest,
+        });
+    }
+}
+
+/// Begins to answer: the id, and what is wanted for statistics and log. `None` stands for a request that couldn't be
+/// read.
+fn begin(context: &Context, visit: &mut Visit, desk: &mut Desk, request: Option<&Request<'_>>) -> Trace {
+    let (added_start, path_start) = (desk.added.len(), desk.paths.len());
+    let own = request.and_then(|request| request.value("x-request-id")).filter(|id| is_request_id(id));
+    let id = write_request_id(&mut desk.added, own, &mut visit.request_number);
+    if let (Some(request), true) = (request, context.counts_answers) {
+        desk.paths.extend_from_slice(&request.path);
+    }
+    let peer = request.map_or(visit.peer, |request| request.peer);
+    let log_note = context
+        .access_log
+        .as_ref()
+        .map(|log| Box::new(log.note(request, peer, &desk.added[id], context.clock.unix_seconds())));
+    Trace { added_start, path: path_start..desk.paths.len(), log_note }
 }
 
 /// Why a request gets no answer of the handler's.
@@ -490,10 +609,11 @@ fn is_request_id(id: &[u8]) -> bool {
 }
 
 /// Writes the `X-Request-Id` field: the client's own, or a new one. Numbers that follow each other give ids that don't
-/// look alike, each only once, by a mixing that can be undone.
-fn write_request_id(added: &mut Vec<u8>, own: Option<&[u8]>, request_number: &mut u64) {
+/// look alike, each only once, by a mixing that can be undone. Returns where the id stands.
+fn write_request_id(added: &mut Vec<u8>, own: Option<&[u8]>, request_number: &mut u64) -> std::ops::Range<usize> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     added.extend_from_slice(b"X-Request-Id: ");
+    let start = added.len();
     if let Some(id) = own {
         added.extend_from_slice(id);
     } else {
@@ -508,4 +628,5 @@ fn write_request_id(added: &mut Vec<u8>, own: Option<&[u8]>, request_number: &mu
         );
     }
     added.extend_from_slice(b"\r\n");
+    start..added.len() - 2
 }

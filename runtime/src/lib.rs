@@ -1,13 +1,21 @@
 //! Serves a Kiln bundle over HTTP/1.1. The `kilnd` command is a thin front to it; a development server stands on
 //! [`site::Handler`] and the same connections.
 
+pub mod access_log;
+pub mod admin;
 pub mod args;
 pub mod clock;
 pub mod connection;
 pub mod http;
+pub mod install;
 pub mod limits;
 pub mod listener;
 pub mod mapped;
+pub mod metrics;
+pub mod probe;
+pub mod reload;
+pub mod sandbox;
 pub mod server;
 pub mod shutdown;
 pub mod site;
+pub mod systemd;

@@ -21,6 +21,10 @@ pub struct Limits {
     pub requests_max: u64,
     /// Connections at a time. By default what the descriptor limit leaves.
     pub connections_max: usize,
+    /// Connections of one address (IPv6: of one /64) at a time; 0 is no limit. By default a quarter of all. Specified.
+    pub connections_per_address_max: usize,
+    /// Whether that holds for this machine itself, too. Not by default: a proxy beside the server speaks for everybody.
+    pub caps_loopback: bool,
 }
 
 impl Default for Limits {
@@ -34,6 +38,8 @@ impl Default for Limits {
             drain_timeout_ms: 8_000,
             requests_max: 0,
             connections_max: 1_000,
+            connections_per_address_max: 250,
+            caps_loopback: false,
         }
     }
 }
@@ -65,8 +71,8 @@ pub(crate) const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes of an incoming `X-Request-Id` that is kept. Specified.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Bytes of a coroutine's stack. Measured: answering takes 9 KiB in a debug build; twice that and a page are kept,
-/// and only pages that are touched cost memory.
+/// Bytes of a coroutine's stack. Measured: answering takes 12 KiB, in a debug build 19 KiB; the rest is for a panic on
+/// top of that. Only pages that are touched cost memory.
 pub(crate) const STACK_BYTES: usize = 64 * 1024;
 /// Coroutines whose stacks are kept for the next connection. Guessed: enough for a busy site, 1 MiB of touched pages.
 pub(crate) const STACKS_KEPT_MAX: usize = 64;
@@ -85,3 +91,20 @@ pub(crate) const ACCEPT_COUNT_MAX: usize = 64;
 pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
 /// Descriptors kept from connections: for the bundle, standard streams, pollers and one reload. Guessed.
 pub const DESCRIPTORS_KEPT: usize = 64;
+/// Earlier bundles whose digested files still answer. Specified.
+pub const GENERATIONS_KEPT: usize = 2;
+/// How often a bundle's file is looked at, in milliseconds. Specified.
+pub(crate) const LOOK_MS: u64 = 1_000;
+/// How long a probe waits, in milliseconds. Guessed: less than any platform's own limit.
+pub(crate) const PROBE_MS: u64 = 2_000;
+/// Lines of the access log that may wait to be written. Guessed: a second of a busy server, at most 10 MB.
+pub(crate) const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
+/// Paths with statistics of their own. Specified.
+pub(crate) const PATHS_COUNTED_MAX: usize = 256;
+/// Workers with statistics of their own; more workers share. From the megabyte that statistics may take at most: 256
+/// paths of 1 KB each.
+pub(crate) const STATISTICS_SHARD_COUNT_MAX: usize = 3;
+/// Wrong passwords from one address in a minute; after that it is locked out until the minute is over. Specified.
+pub(crate) const PASSWORD_FAILURES_MAX: u32 = 10;
+/// Addresses of which wrong passwords are remembered. Guessed.
+pub(crate) const FAILING_ADDRESSES_MAX: usize = 1_024;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -44,11 +44,22 @@ impl fmt::Display for Address {
     }
 }
 
+/// Whether other processes may listen at the same port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PortUse {
+    /// A port in use is an error.
+    Alone,
+    /// The system spreads connections over all who ask for this (`SO_REUSEPORT`).
+    Shared,
+}
+
 /// A socket that listens.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
     address: Address,
+    /// Whether somebody else made it, and looks after its file.
+    is_adopted: bool,
 }
 
 impl Listener {
@@ -56,14 +67,18 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says, a port in use above all.
-    pub fn bind(address: &Address) -> io::Result<Self> {
+    pub fn bind(address: &Address, port_use: PortUse) -> io::Result<Self> {
         let (domain, socket_address) = match address {
             Address::Tcp(address) => (Domain::for_address(*address), SockAddr::from(*address)),
             Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
         };
+        if let Address::Unix(path) = address {
+            remove_dead_socket(path, &socket_address);
+        }
         let socket = Socket::new(domain, Type::STREAM, None)?;
         if let Address::Tcp(address) = address {
             socket.set_reuse_address(true)?;
+            socket.set_reuse_port(port_use == PortUse::Shared)?;
             // Inherited by what is accepted: an answer is written at once, so there is nothing to wait for.
             socket.set_nodelay(true)?;
             if address.is_ipv6() {
@@ -74,7 +89,24 @@ impl Listener {
         socket.bind(&socket_address)?;
         socket.listen(BACKLOG)?;
         let bound = socket.local_addr()?.as_socket().map_or_else(|| address.clone(), Address::Tcp);
-        Ok(Self { socket, address: bound })
+        Ok(Self { socket, address: bound, is_adopted: false })
+    }
+
+    /// Takes a socket that listens already.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn adopt(socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let local = socket.local_addr()?;
+        let address = match local.as_socket() {
+            Some(address) => {
+                socket.set_nodelay(true)?;
+                Address::Tcp(address)
+            }
+            None => Address::Unix(local.as_pathname().unwrap_or(Path::new("")).to_owned()),
+        };
+        Ok(Self { socket, address, is_adopted: true })
     }
 
     /// Where it listens.
@@ -88,9 +120,18 @@ impl Listener {
     }
 }
 
+/// Removes the file of a socket that nobody listens at: a process that was killed left it.
+fn remove_dead_socket(path: &Path, address: &SockAddr) {
+    let attempt = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| socket.connect(address));
+    if attempt.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        // If it can't be removed, binding says so.
+        std::fs::remove_file(path).ok();
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address {
+        if let (Address::Unix(path), false) = (&self.address, self.is_adopted) {
             // Nothing depends on it: the next start says so if the path is taken.
             std::fs::remove_file(path).ok();
         }

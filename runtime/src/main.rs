@@ -3,16 +3,24 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use bundle::BundleView;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use runtime::args::{self, Command, ServeOptions};
+use runtime::access_log::AccessLog;
+use runtime::admin::{AdminHandler, Credentials};
+use runtime::args::{self, Command, Confinement, ServeOptions};
+use runtime::clock::Clock;
+use runtime::connection::Context;
+use runtime::install::{InstallError, install};
 use runtime::limits::DESCRIPTORS_KEPT;
-use runtime::listener::Listener;
-use runtime::mapped::MappedFile;
+use runtime::listener::{Address, Listener};
+use runtime::metrics::Metrics;
+use runtime::reload::{LoadError, Reloader, load};
+use runtime::sandbox::{self, Folders};
 use runtime::server::Server;
 use runtime::shutdown;
-use runtime::site::{Site, SiteHandler};
+use runtime::site::SiteHandler;
+use runtime::systemd::{self, Notifier};
 
 /// Why `kilnd` ends with a status other than 0.
 enum Failure {
@@ -36,57 +44,148 @@ impl Failure {
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(failure) => {
             let (status, message) = failure.status_and_message();
-            eprintln!("kilnd: {message}");
+            report(message);
             ExitCode::from(status)
         }
     }
 }
 
-fn run() -> Result<(), Failure> {
+fn run() -> Result<ExitCode, Failure> {
     let port = std::env::var_os("PORT").filter(|port| !port.is_empty());
     match args::parse(std::env::args_os().skip(1), port.as_deref()).map_err(Failure::Usage)? {
         Command::Help => print!("{}", args::HELP),
         Command::Version => println!("kilnd {}", env!("CARGO_PKG_VERSION")),
         Command::Serve(options) => serve(options)?,
+        Command::Probe(target) if target.is_healthy() => {}
+        Command::Probe(_) => return Ok(ExitCode::FAILURE),
+        Command::Install { new, path } => install(&new, &path).map_err(|error| match error {
+            InstallError::New(error) => unloadable(&new, &error),
+            InstallError::Place(error) => Failure::System(format!("can't install at `{}`: {error}", path.display())),
+        })?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(mut options: ServeOptions) -> Result<(), Failure> {
-    let site = open_site(&options.bundle)?;
-    let descriptors = raise_descriptor_limit();
-    if !options.connections_given {
-        options.limits.connections_max = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(1);
-    }
-    let listeners = options.listen.iter().map(|address| {
-        Listener::bind(address).map_err(|error| Failure::System(format!("can't listen at `{address}`: {error}")))
+    // One line, whatever the environment says: a backtrace doesn't fit on the stack of a coroutine.
+    std::panic::set_hook(Box::new(|panic| eprintln!("kilnd: {panic}")));
+    let credentials = read_credentials()?;
+    let sites = options.sites.iter().map(|(host, path)| {
+        let site = load(path).map_err(|error| unloadable(path, &error))?;
+        Ok((host.clone(), site))
     });
-    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+    let sites = sites.collect::<Result<_, _>>()?;
+    let handler = Arc::new(SiteHandler::with_hosts(sites, options.unknown_host, options.generations_kept));
+    set_connection_limits(&mut options);
+    let listeners = listen(&options)?;
+    let notifier = Notifier::from_environment();
     if options.worker_count > 0 {
         may::config().set_workers(options.worker_count);
     }
-    let system = |error: std::io::Error| Failure::System(format!("can't serve: {error}"));
-    let server = Server::new(SiteHandler::new(site), options.limits).map_err(system)?;
-    shutdown::listen_to_signals(server.remote()).map_err(system)?;
-    for listener in &listeners {
-        eprintln!("kilnd: serving `{}` at {}", options.bundle.display(), listener.address());
+    let worker_count = may::config().get_workers();
+    if options.confinement == Confinement::Sandbox {
+        // Before the first thread, so that all are in it. A kernel that can't is no reason not to serve.
+        sandbox::enter(&folders_of(&options));
     }
-    server.run(listeners).map_err(system)
+
+    let system = |error: std::io::Error| Failure::System(format!("can't serve: {error}"));
+    let mut context = Context::new(options.limits, Clock::started_now());
+    context.metrics = Arc::new(Metrics::new(worker_count));
+    context.counts_answers = credentials.is_some();
+    context.access_log = options.access_log.map(AccessLog::start).transpose().map_err(system)?;
+    context.trusted_proxies = options.trusted_proxies;
+    context.begins_with_proxy_header = options.begins_with_proxy_header;
+    let (metrics, started) = (Arc::clone(&context.metrics), context.clock.unix_seconds());
+    let paths = options.sites.into_iter().map(|(_, path)| path).collect::<Vec<_>>();
+    let shown = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("`, `");
+    let reloader = Reloader::new(Arc::clone(&handler), paths, report);
+    let reload = reloader.request();
+    let handler = match credentials {
+        Some(credentials) => AdminHandler::open(handler, credentials, metrics, reload.clone(), started),
+        None => AdminHandler::closed(handler),
+    };
+    let server = Server::new(handler, context).map_err(system)?;
+    reloader.start(server.remote()).map_err(system)?;
+    shutdown::listen_to_signals(server.remote(), reload).map_err(system)?;
+    for listener in &listeners {
+        report(&format!("serving `{shown}` at {}", listener.address()));
+    }
+    notifier.ready();
+    let ending = server.run(listeners).map_err(system);
+    notifier.stopping();
+    ending
 }
 
-fn open_site(path: &Path) -> Result<Site<MappedFile>, Failure> {
-    let shown = path.display();
-    let file = MappedFile::open(path).map_err(|error| Failure::System(format!("can't read `{shown}`: {error}")))?;
-    let view = BundleView::open(file).map_err(|error| Failure::Bundle(format!("`{shown}` is {error}")))?;
-    Ok(Site::new(view))
+/// Sockets that a service manager handed over, and those that the command line names.
+fn listen(options: &ServeOptions) -> Result<Vec<Listener>, Failure> {
+    let handed = systemd::take_sockets().and_then(|sockets| sockets.into_iter().map(Listener::adopt).collect());
+    let mut listeners: Vec<Listener> =
+        handed.map_err(|error| Failure::System(format!("can't use the sockets in `LISTEN_FDS`: {error}")))?;
+    let default = std::slice::from_ref(&options.default_listen);
+    let addresses = if options.listen.is_empty() && listeners.is_empty() { default } else { &options.listen };
+    for address in addresses {
+        let bound = Listener::bind(address, options.port_use);
+        listeners.push(bound.map_err(|error| Failure::System(format!("can't listen at `{address}`: {error}")))?);
+    }
+    Ok(listeners)
 }
 
-/// Takes as many descriptors as the system allows; returns how many that is.
-fn raise_descriptor_limit() -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
-    let granted = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
-    usize::try_from(granted).unwrap_or(usize::MAX)
+/// What the server needs of the file system once it runs.
+fn folders_of(options: &ServeOptions) -> Folders {
+    let folder = |path: &Path| path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
+    let folder_or_here = |path: &Path| folder(path).unwrap_or_else(|| ".".into());
+    // A bundle may be a link to somewhere else.
+    let targets = options.sites.iter().filter_map(|(_, path)| folder(&path.canonicalize().ok()?));
+    let sockets = options.listen.iter().filter_map(|address| match address {
+        Address::Unix(path) => Some(folder_or_here(path)),
+        Address::Tcp(_) => None,
+    });
+    let named = options.sites.iter().map(|(_, path)| folder_or_here(path));
+    Folders { read: named.chain(targets).collect(), remove_from: sockets.collect() }
+}
+
+/// The name and password for `/admin`. One without the other is a mistake that should not go unnoticed.
+fn read_credentials() -> Result<Option<Credentials>, Failure> {
+    let [username, password] =
+        ["ADMIN_USERNAME", "ADMIN_PASSWORD"].map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    match (username, password) {
+        (Some(username), Some(password)) => Ok(Some(Credentials::new(&username, &password))),
+        (None, None) => Ok(None),
+        _ => Err(Failure::Usage(
+            "of `ADMIN_USERNAME` and `ADMIN_PASSWORD`, only one is set; set both or none".to_owned(),
+        )),
+    }
+}
+
+fn unloadable(path: &Path, error: &LoadError) -> Failure {
+    let message = format!("`{}` {error}", path.display());
+    match error {
+        LoadError::Bad(_) => Failure::Bundle(message),
+        LoadError::Unreadable(_) => Failure::System(message),
+    }
+}
+
+/// Tells whoever watches the server.
+fn report(message: &str) {
+    eprintln!("kilnd: {message}");
+}
+
+/// Takes as many descriptors as the system allows, and limits connections by that where no flag does.
+fn set_connection_limits(options: &mut ServeOptions) {
+    let descriptors = match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((_, hard)) if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() => hard,
+        Ok((soft, _)) => soft,
+        Err(_) => 1024,
+    };
+    let limits = &mut options.limits;
+    if !options.connections_given {
+        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+        limits.connections_max = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(1);
+    }
+    if !limits.caps_loopback {
+        limits.connections_per_address_max = (limits.connections_max / 4).max(1);
+    }
 }

@@ -6,14 +6,15 @@ mod stream;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::clock::Clock;
 use crate::connection::{Context, Ending, Visit, converse};
-use crate::limits::{Limits, STACK_BYTES, STACKS_KEPT_MAX};
+use crate::limits::{STACK_BYTES, STACKS_KEPT_MAX};
 use crate::listener::Listener;
+use crate::metrics::{Event, Metrics};
 use crate::site::Handler;
 use door::Door;
 use stream::{Held, Stream};
@@ -22,10 +23,11 @@ use stream::{Held, Stream};
 ///
 /// ```no_run
 /// # fn serve<H: runtime::site::Handler>(handler: H) -> std::io::Result<()> {
-/// use runtime::{limits::Limits, listener::Listener, server::Server};
+/// use runtime::{clock::Clock, connection::Context, limits::Limits};
+/// use runtime::{listener::{Listener, PortUse}, server::Server};
 ///
-/// let listener = Listener::bind(&"127.0.0.1:8080".parse().expect("an address"))?;
-/// let server = Server::new(handler, Limits::default())?;
+/// let listener = Listener::bind(&"127.0.0.1:8080".parse().expect("an address"), PortUse::Alone)?;
+/// let server = Server::new(handler, Context::new(Limits::default(), Clock::started_now()))?;
 /// let remote = server.remote(); // remote.stop() ends what follows, from any thread
 /// server.run(vec![listener])
 /// # }
@@ -37,7 +39,7 @@ pub struct Server<H> {
 /// What the door and all coroutines of a server share.
 struct Shared<H> {
     handler: H,
-    context: Context,
+    context: Arc<Context>,
     inbox: Arc<Inbox>,
 }
 
@@ -46,14 +48,14 @@ impl<H: Handler> Server<H> {
     ///
     /// # Errors
     /// What the system says when it is out of descriptors.
-    pub fn new(handler: H, limits: Limits) -> io::Result<Self> {
-        let context = Context::new(limits, Clock::started_now());
+    pub fn new(handler: H, context: Context) -> io::Result<Self> {
+        let context = Arc::new(context);
         Ok(Self { shared: Arc::new(Shared { handler, context, inbox: Arc::new(Inbox::new()?) }) })
     }
 
     /// A way to reach the server while it runs.
     pub fn remote(&self) -> Remote {
-        Remote { inbox: Arc::clone(&self.shared.inbox) }
+        Remote { inbox: Arc::clone(&self.shared.inbox), context: Arc::clone(&self.shared.context) }
     }
 
     /// Serves until it is told to stop, and the requests under way are answered.
@@ -73,12 +75,28 @@ impl<H: Handler> Server<H> {
 #[derive(Clone)]
 pub struct Remote {
     inbox: Arc<Inbox>,
+    context: Arc<Context>,
 }
 
 impl Remote {
     /// Has the server stop: it admits nobody any more, and answers what is under way.
     pub fn stop(&self) {
         self.inbox.put(Message::Stop);
+    }
+
+    /// What the server counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.context.metrics)
+    }
+
+    /// Begins a new epoch: answers begun from now on are made of what is served now. Returns its number.
+    pub fn begin_epoch(&self) -> u64 {
+        self.context.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Ends the connections whose answers were begun before an epoch.
+    pub fn end_answers_before(&self, epoch: u64) {
+        self.inbox.put(Message::Retire(epoch));
     }
 }
 
@@ -89,6 +107,8 @@ enum Message {
     Left(usize),
     /// A connection has nothing to say for now.
     Paused(usize, Visit),
+    /// Answers that were begun before this epoch are to end.
+    Retire(u64),
     /// The server is to stop.
     Stop,
 }
@@ -155,8 +175,12 @@ fn start_conversation<H: Handler>(shared: &Arc<Shared<H>>, held: &Arc<Held>, num
         }));
         match ending {
             Ok(Ok(Ending::Paused)) => farewell.paused = Some(visit),
+            Ok(Ok(Ending::Closed) | Err(_)) => held.close(),
             // A panic costs this connection and no other.
-            Ok(Ok(Ending::Closed) | Err(_)) | Err(_) => held.close(),
+            Err(_) => {
+                shared.context.metrics.count(Event::Panic);
+                held.close();
+            }
         }
     });
     if spawned.is_err() {

@@ -179,7 +179,7 @@ fn answer(handler: &SiteHandler<Vec<u8>>, case: &Case<'_>, cut: usize) -> String
     let mut client = Client { pieces: vec![second, first], is_ended: case.is_ended, received: Vec::new() };
     let limits = Limits { body_bytes_max: 100, ..Limits::default() };
     let context = Context::new(limits, Clock::standing_at(784_111_777));
-    let mut visit = Visit { request_number: 0, request_count: 0 };
+    let mut visit = Visit { request_number: 0, request_count: 0, worker: 0, peer: None, awaits_proxy_header: false };
     let ending = converse(&mut client, handler, &context, &mut visit);
     let mut text = String::new();
     for line in client.received.split_inclusive(|byte| *byte == b'\n') {

@@ -23,6 +23,16 @@ impl DateField {
     }
 }
 
+/// A second since 1970 as `1994-11-06`, `08:49:37` and `06/Nov/1994`.
+pub(crate) fn parts_of(unix_seconds: u64) -> [String; 3] {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix_seconds));
+    // `Sun, 06 Nov 1994 08:49:37 GMT`
+    let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
+    let number = MONTHS.iter().position(|name| *name == month).map_or(0, |index| index + 1);
+    [format!("{year}-{number:02}-{day}"), time.to_owned(), format!("{day}/{month}/{year}")]
+}
+
 /// Reads an HTTP date in any of the three formats (RFC 9110 section 5.6.7).
 pub fn parse_date(value: &[u8]) -> Option<SystemTime> {
     httpdate::parse_http_date(str::from_utf8(value).ok()?).ok()

@@ -4,6 +4,7 @@ pub mod conditional;
 pub mod date;
 pub mod framing;
 pub mod negotiate;
+pub mod proxy;
 pub mod range;
 pub mod request;
 pub mod response;

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 
 use super::framing::Framing;
 use crate::limits::{FIELD_COUNT_MAX, REQUEST_LINE_BYTES_MAX};
@@ -79,8 +80,10 @@ pub enum Version {
 }
 
 /// A request whose head was whole and beyond doubt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request<'a> {
+    /// Its first line, as it was sent.
+    pub line: &'a [u8],
     /// What it wants done.
     pub method: Method,
     /// The percent-decoded path, `/` first; `*` for the server as a whole; empty for `CONNECT`.
@@ -97,6 +100,8 @@ pub struct Request<'a> {
     pub framing: Framing,
     /// Whether the client waits for a word before it sends the body.
     pub expects_continue: bool,
+    /// Who asks, if that has an address; the connection knows.
+    pub peer: Option<IpAddr>,
     fields: &'a [httparse::Header<'a>],
 }
 
@@ -111,6 +116,11 @@ impl<'a> Request<'a> {
     pub fn value(&self, name: &'static str) -> Option<&'a [u8]> {
         let mut values = self.values(name);
         values.next().filter(|_| values.next().is_none())
+    }
+
+    /// The same request for another path.
+    pub(crate) fn at_path(&self, path: &'static [u8]) -> Self {
+        Self { path: Cow::Borrowed(path), ..self.clone() }
     }
 
     /// Reads a whole head, from its request line to its empty line.
@@ -141,6 +151,7 @@ impl<'a> Request<'a> {
             Version::Http10 => known.wants_keep_alive && !known.wants_close,
         };
         Ok(Self {
+            line: &head[..head.iter().position(|byte| *byte == b'\r').unwrap_or(0)],
             method,
             path: decode_path(target.path)?,
             query: target.query,
@@ -150,6 +161,7 @@ impl<'a> Request<'a> {
             framing,
             // A 1.0 client can't have meant it (RFC 9110 section 10.1.1).
             expects_continue: known.expects_continue && version == Version::Http11,
+            peer: None,
             fields,
         })
     }
@@ -362,19 +374,22 @@ impl HeadScan {
     pub fn find_end(&mut self, bytes: &[u8], head_bytes_max: usize) -> Result<Option<usize>, Refusal> {
         while let Some(offset) = bytes[self.seen_len..].iter().position(|byte| *byte == b'\n') {
             let line_feed = self.seen_len + offset;
-            self.seen_len = line_feed + 1;
             let line = &bytes[self.line_start..line_feed];
+            let is_request_line = self.line_start == self.head_start;
+            // What is too long is that first of all, so that it doesn't matter how it was cut.
+            let is_too_long = is_request_line && line.len() > REQUEST_LINE_BYTES_MAX + 1;
+            if is_too_long || line_feed - self.head_start >= head_bytes_max {
+                break;
+            }
             let Some(line) = line.strip_suffix(b"\r") else {
                 return Err(Refusal::bad("a bare LF"));
             };
-            let is_request_line = self.line_start == self.head_start;
+            self.seen_len = line_feed + 1;
             self.line_start = self.seen_len;
             match (line.is_empty(), is_request_line) {
                 (true, true) if self.head_start == 0 => self.head_start = self.seen_len,
                 (true, true) => return Err(Refusal::bad("two empty lines")),
-                (true, false) if self.seen_len - self.head_start > head_bytes_max => break,
                 (true, false) => return Ok(Some(self.seen_len)),
-                (false, true) if line.len() > REQUEST_LINE_BYTES_MAX => break,
                 (false, _) => {}
             }
         }

@@ -1,7 +1,10 @@
 //! The thread at the door: it accepts connections, keeps those that are idle without a coroutine, ends those that take
 //! too long, and keeps the clock. All its bookkeeping is its own; coroutines reach it by messages.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use super::{Message, Shared, start_conversation};
 use crate::connection::Visit;
 use crate::limits::{ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, IDLE_GRACE_MS, TICK_MS};
 use crate::listener::Listener;
+use crate::metrics::Event;
 use crate::site::Handler;
 
 /// The bookkeeping of the thread at the door.
@@ -23,6 +27,8 @@ pub(super) struct Door<H> {
     listeners: Vec<Listener>,
     seats: Vec<Option<Seat>>,
     free_seats: Vec<usize>,
+    /// How many connections an address has.
+    address_counts: HashMap<AddressKey, usize>,
     /// Seats whose connection has no coroutine.
     paused_count: usize,
     /// From which the ids of the next connection's requests are made.
@@ -37,8 +43,19 @@ pub(super) struct Door<H> {
 /// One connection.
 struct Seat {
     held: Arc<Held>,
+    address: Option<AddressKey>,
     /// Set while it has no coroutine.
     paused: Option<Visit>,
+}
+
+/// What counts as one address: an IPv6 client has a whole /64 to choose from.
+type AddressKey = u64;
+
+fn address_key(address: IpAddr) -> AddressKey {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(0),
+    }
 }
 
 /// What an event is about; seats and listeners are numbered apart.
@@ -56,6 +73,7 @@ impl<H: Handler> Door<H> {
             listeners,
             seats: Vec::new(),
             free_seats: Vec::new(),
+            address_counts: HashMap::new(),
             paused_count: 0,
             next_request_number: random_number(),
             swept_ms: 0,
@@ -80,15 +98,16 @@ impl<H: Handler> Door<H> {
                 Err(error) => return Err(error.into()),
             };
             self.shared.context.clock.turn();
+            // First who leaves, then who comes.
+            for message in self.shared.inbox.take_all() {
+                self.hear(message);
+            }
             for event in &events[..count] {
                 match event.data() {
                     WAKE => {}
                     seat @ SEATS.. => self.resume(number_of(seat - SEATS)),
                     listener => self.accept(number_of(listener - LISTENERS)),
                 }
-            }
-            for message in self.shared.inbox.take_all() {
-                self.hear(message);
             }
             self.sweep()?;
             if let Some(stops_at_ms) = self.stops_at_ms
@@ -97,6 +116,10 @@ impl<H: Handler> Door<H> {
                 return Ok(());
             }
         }
+    }
+
+    fn count(&self, event: Event) {
+        self.shared.context.metrics.count(event);
     }
 
     fn now_ms(&self) -> u64 {
@@ -122,7 +145,7 @@ impl<H: Handler> Door<H> {
         for _ in 0..ACCEPT_COUNT_MAX {
             let Some(listener) = self.listeners.get(number) else { return };
             match listener.socket().accept() {
-                Ok((socket, _)) => self.admit(socket),
+                Ok((socket, peer)) => self.admit(socket, peer.as_socket().map(|peer| peer.ip())),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     // That client has gone already; the next may be there.
@@ -135,6 +158,7 @@ impl<H: Handler> Door<H> {
     }
 
     fn pause_accepting(&mut self) {
+        self.count(Event::AcceptFailed);
         self.accepts_again_ms = Some(self.now_ms() + ACCEPT_PAUSE_MS);
         for listener in &self.listeners {
             // A listener that can't be unwatched only wakes us more often.
@@ -142,34 +166,54 @@ impl<H: Handler> Door<H> {
         }
     }
 
-    fn admit(&mut self, socket: Socket) {
-        if self.connection_count() >= self.shared.context.limits.connections_max && !self.make_room() {
+    fn admit(&mut self, socket: Socket, peer: Option<IpAddr>) {
+        let limits = &self.shared.context.limits;
+        let (connections_max, per_address_max) = (limits.connections_max, limits.connections_per_address_max);
+        let is_capped =
+            |peer: &IpAddr| per_address_max > 0 && (limits.caps_loopback || !peer.to_canonical().is_loopback());
+        let address = peer.filter(is_capped).map(address_key);
+        let address_count = address.and_then(|address| self.address_counts.get(&address).copied()).unwrap_or(0);
+        let is_let_in = if address.is_some() && address_count >= per_address_max {
+            self.make_room(address)
+        } else {
+            self.connection_count() < connections_max || self.make_room(None)
+        };
+        if !is_let_in {
+            self.count(Event::TurnedAway);
             refuse(&socket);
             return;
         }
+        self.count(Event::Connection);
+        if let Some(address) = address {
+            *self.address_counts.entry(address).or_default() += 1;
+        }
         let held = Arc::new(Held::new(socket, &self.shared.context));
-        let visit = Visit { request_number: self.next_request_number, request_count: 0 };
+        let visit = Visit {
+            request_number: self.next_request_number,
+            request_count: 0,
+            worker: held.descriptor_number(),
+            peer,
+            awaits_proxy_header: self.shared.context.begins_with_proxy_header,
+        };
         // Far apart, so that no two connections' requests get one number.
         self.next_request_number = self.next_request_number.wrapping_add(1 << 32);
-        let seat = Seat { held, paused: None };
         let number = self.free_seats.pop().unwrap_or_else(|| {
             self.seats.push(None);
             self.seats.len() - 1
         });
-        self.seats[number] = Some(seat);
-        if let Some(Seat { held, .. }) = &self.seats[number] {
-            start_conversation(&self.shared, held, number, visit);
-        }
+        start_conversation(&self.shared, &held, number, visit);
+        self.seats[number] = Some(Seat { held, address, paused: None });
     }
 
-    /// Ends the connection that has been idle for longest, if any is.
-    fn make_room(&mut self) -> bool {
+    /// Ends the connection that has been idle for longest, among all or those of an address; `false` if none is idle.
+    fn make_room(&mut self, address: Option<AddressKey>) -> bool {
         let now_ms = self.now_ms();
         let idle = self.seats.iter().enumerate().filter_map(|(number, seat)| {
-            let seat = seat.as_ref()?;
+            let seat = seat.as_ref().filter(|seat| address.is_none() || seat.address == address)?;
             Some((seat.held.idle_ms(now_ms)?, number))
         });
         let Some((_, number)) = idle.max() else { return false };
+        self.count(Event::MadeRoom);
         self.end_idle(number);
         true
     }
@@ -186,6 +230,14 @@ impl<H: Handler> Door<H> {
     fn forget(&mut self, number: usize) {
         if let Some(seat) = self.seats[number].take() {
             self.paused_count -= usize::from(seat.paused.is_some());
+            if let Some(address) = seat.address
+                && let Entry::Occupied(mut count) = self.address_counts.entry(address)
+            {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
             self.free_seats.push(number);
         }
     }
@@ -214,7 +266,24 @@ impl<H: Handler> Door<H> {
                     self.end_idle(number);
                 }
             }
+            Message::Retire(epoch) => self.retire(epoch),
             Message::Stop => self.begin_to_stop(),
+        }
+    }
+
+    /// Ends answers that hold on to what isn't served any more, and has idle coroutines let go of it.
+    fn retire(&mut self, epoch: u64) {
+        let now_ms = self.now_ms();
+        for Seat { held, paused, .. } in self.seats.iter().flatten() {
+            if paused.is_some() {
+                continue;
+            }
+            if held.idle_ms(now_ms).is_some() {
+                held.ask_for_pause();
+            } else if held.is_older_than(epoch) {
+                self.count(Event::Retired);
+                held.close();
+            }
         }
     }
 
@@ -252,9 +321,11 @@ impl<H: Handler> Door<H> {
         let coroutine_count = self.connection_count() - self.paused_count;
         let grace_ms = if coroutine_count > COROUTINE_COUNT_CALM { 0 } else { IDLE_GRACE_MS };
         for number in 0..self.seats.len() {
-            let Some(Seat { held, paused }) = &self.seats[number] else { continue };
+            let Some(Seat { held, paused, .. }) = &self.seats[number] else { continue };
             if held.is_overdue(now_ms) {
-                held.expire();
+                if let Some(event) = held.expire() {
+                    self.count(event);
+                }
                 if paused.is_some() {
                     self.forget(number);
                 }

@@ -13,6 +13,7 @@ use socket2::Socket;
 
 use crate::connection::{Awaiting, Context, Transport};
 use crate::limits::{LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
+use crate::metrics::Event;
 
 /// What a connection is doing, as far as its deadline depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Held {
     /// When the phase began, and when it must be over, in milliseconds of the server's clock.
     since_ms: AtomicU64,
     deadline_ms: AtomicU64,
+    /// When what it answers from was served.
+    epoch: AtomicU64,
     is_expired: AtomicBool,
     wants_pause: AtomicBool,
     waker: Mutex<Option<WaitIoWaker>>,
@@ -51,6 +54,7 @@ impl Held {
             phase: AtomicU8::new(Phase::Idle as u8),
             since_ms: AtomicU64::new(now_ms),
             deadline_ms: AtomicU64::new(now_ms + context.limits.header_timeout_ms),
+            epoch: AtomicU64::new(context.epoch.load(Ordering::Relaxed)),
             is_expired: AtomicBool::new(false),
             wants_pause: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -71,16 +75,35 @@ impl Held {
         is_idle.then(|| now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)))
     }
 
+    /// Whether what it answers with was begun before an epoch.
+    pub(super) fn is_older_than(&self, epoch: u64) -> bool {
+        self.epoch.load(Ordering::Relaxed) < epoch
+    }
+
     /// Whether what it does has taken too long.
     pub(super) fn is_overdue(&self, now_ms: u64) -> bool {
         now_ms >= self.deadline_ms.load(Ordering::Relaxed)
     }
 
-    /// Ends a phase that took too long. Where the client may still be told so, only reading ends.
-    pub(super) fn expire(&self) {
-        self.is_expired.store(true, Ordering::Relaxed);
-        let can_answer = self.phase.load(Ordering::Relaxed) == Phase::Reading as u8;
-        if can_answer { self.end_reading() } else { self.close() }
+    /// Ends a phase that took too long, once; returns what that is called. Where the client may still be told so, only
+    /// reading ends.
+    pub(super) fn expire(&self) -> Option<Event> {
+        if self.is_expired.swap(true, Ordering::Relaxed) {
+            // Its coroutine had a while to see it.
+            self.close();
+            return None;
+        }
+        match self.phase.load(Ordering::Relaxed) {
+            phase if phase == Phase::Reading as u8 => {
+                self.end_reading();
+                Some(Event::RequestTimeout)
+            }
+            phase => {
+                self.close();
+                let is_idle = phase == Phase::Idle as u8;
+                (phase != Phase::Ending as u8).then_some(if is_idle { Event::IdleTimeout } else { Event::WriteTimeout })
+            }
+        }
     }
 
     /// Lets what was received be answered, and then ends the conversation.
@@ -243,6 +266,8 @@ impl Transport for Stream<'_> {
                     self.is_fresh = false;
                     if awaiting == Awaiting::Request {
                         self.answering();
+                        let epoch = self.context.epoch.load(Ordering::Acquire);
+                        self.held().epoch.store(epoch, Ordering::Relaxed);
                     }
                     self.is_drained = len < buffer.len() && !self.has_hung_up;
                     return Ok(len);

@@ -8,16 +8,21 @@ const LAST_MODIFIED: &str = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
 /// The packed site.
 pub(crate) fn packed(settings: Settings) -> Vec<u8> {
+    packed_generation(settings, "a post\n", "0123456789abcdef")
+}
+
+/// The packed site with another text in its post, and another digest in its asset's name.
+pub(crate) fn packed_generation(settings: Settings, post: &str, digest: &str) -> Vec<u8> {
     let mut writer = BundleWriter::new(settings, []);
     let gzip_and_brotli = [(Encoding::Gzip, "home, gzipped\n"), (Encoding::Brotli, "home, br\n")];
     writer.add(file("/", RouteKind::Page, "text/html; charset=utf-8", "the home page\n", &gzip_and_brotli));
-    writer.add(file("/post", RouteKind::Page, "text/html; charset=utf-8", "a post\n", &[]));
+    writer.add(file("/post", RouteKind::Page, "text/html; charset=utf-8", post, &[]));
     writer.add(file("/caf\u{e9} au lait", RouteKind::Page, "text/html; charset=utf-8", "coffee\n", &[]));
     writer.add(file("/style.css", RouteKind::File, "text/css; charset=utf-8", "body{}\n", &[]));
     writer.add(file("/digits", RouteKind::File, "text/plain; charset=utf-8", "0123456789", &[]));
     writer.add(file("/empty", RouteKind::File, "text/plain; charset=utf-8", "", &[]));
-    let asset = "/static/app.0123456789abcdef.css";
-    writer.add(file(asset, RouteKind::Asset, "text/css; charset=utf-8", "p{}\n", &[]));
+    let asset = format!("/static/app.{digest}.css");
+    writer.add(file(&asset, RouteKind::Asset, "text/css; charset=utf-8", "p{}\n", &[]));
     for (path, status, location) in
         [("/old", 301, "/post"), ("/away", 302, "https://example.org/x?y=1"), ("/part", 308, "/post#part")]
     {
@@ -28,19 +33,14 @@ pub(crate) fn packed(settings: Settings) -> Vec<u8> {
     writer.finish().expect("the small site is well formed").to_vec()
 }
 
-/// A site of one page at `/` with this body, and a gzip variant of the same bytes where it is wanted.
-#[expect(clippy::allow_attributes, reason = "only the example makes large pages")]
-#[allow(dead_code, reason = "only the example makes large pages")]
-pub(crate) fn packed_page(body: &str, is_gzip_wanted: bool) -> Vec<u8> {
-    let mut writer = BundleWriter::new(Settings::default(), []);
-    let gzip = [(Encoding::Gzip, &body[..body.len() / 3])];
-    let variants = if is_gzip_wanted { &gzip[..] } else { &[] };
-    writer.add(file("/", RouteKind::Page, "text/html; charset=utf-8", body, variants));
-    writer.add(failure("/404", 404, "no such page\n"));
-    writer.finish().expect("one page is well formed").to_vec()
-}
-
-fn file(path: &str, kind: RouteKind, content_type: &str, body: &str, others: &[(Encoding, &str)]) -> RouteEntry {
+/// A route that answers 200.
+pub(crate) fn file(
+    path: &str,
+    kind: RouteKind,
+    content_type: &str,
+    body: &str,
+    others: &[(Encoding, &str)],
+) -> RouteEntry {
     let policy = if kind == RouteKind::Asset { ASSET } else { PAGE };
     let vary = if others.is_empty() { "" } else { "Vary: Accept-Encoding\r\n" };
     let identity = (Encoding::Identity, body);
@@ -70,7 +70,8 @@ fn redirect(path: &str, status: u16, location: &str) -> RouteEntry {
     route
 }
 
-fn failure(path: &str, status: u16, body: &str) -> RouteEntry {
+/// A page that answers something else.
+pub(crate) fn failure(path: &str, status: u16, body: &str) -> RouteEntry {
     let phrase = match status {
         301 => "Moved Permanently",
         302 => "Found",

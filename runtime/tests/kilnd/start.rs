@@ -1,112 +1,20 @@
 //! The real binary: how it starts, how it fails to, how it stops.
-#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::Output;
 
 use bundle::Settings;
 
-mod small_site;
-
-/// A folder of a test's own, gone with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
-}
-
-/// A running `kilnd`, killed with the test.
-struct Kilnd {
-    process: Child,
-    address: String,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl Kilnd {
-    fn start(bundle: &Path, words: &[&str]) -> Self {
-        let mut process = command(bundle, words).args(["--listen", "127.0.0.1:0"]).spawn().unwrap();
-        let mut stderr = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let address = line.trim_end().rsplit(' ').next().unwrap().to_owned();
-        Self { process, address, stderr }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        // Far more than anything here takes: a test that hangs should fail.
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Waits for the end; returns the exit status and what was said after the first line.
-    fn wait(&mut self) -> (Option<i32>, String) {
-        let status = self.process.wait().unwrap();
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
-        (status.code(), said)
-    }
-}
-
-impl Drop for Kilnd {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-fn command(bundle: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kilnd"));
-    command.arg(bundle).args(words).env_remove("PORT");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
+use crate::process::{GET_POST, Kilnd, Scratch, command, request};
+use crate::small_site;
 
 fn assert_fails(output: &Output, status: i32, culprit: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{said}");
     assert!(said.contains(culprit) && said.lines().count() == 1, "one line that names `{culprit}`: {said}");
 }
-
-fn request(stream: &mut TcpStream, text: &str) -> String {
-    stream.write_all(text.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    let mut byte = [0];
-    while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
-        answer.push(byte[0]);
-    }
-    let head = String::from_utf8(answer).unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |n| n.parse().unwrap());
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    head + &String::from_utf8_lossy(&body)
-}
-
-const GET_POST: &str = "GET /post HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn a_bundle_that_cannot_be_served_is_named_with_status_1() {

@@ -1,0 +1,202 @@
+//! What proxies say of the client behind them: the `PROXY` protocol at the start of a connection (version 1 and 2, as
+//! its inventors define it), and `X-Forwarded-For` in a request.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use super::request::{Refusal, Request};
+
+/// The header that a proxy puts before everything else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProxyHeader {
+    /// Its length.
+    pub len: usize,
+    /// The client, if the proxy says who that is.
+    pub client: Option<IpAddr>,
+}
+
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// The longest header of version 1, by its definition.
+const TEXT_BYTES_MAX: usize = 107;
+/// The longest header of version 2 that is read. Guessed: addresses take 52 bytes, and extensions are few.
+const BINARY_BYTES_MAX: usize = 1_024;
+
+impl ProxyHeader {
+    /// Reads the header that must begin `bytes`; `None` while it isn't whole.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, Refusal> {
+        if bytes.starts_with(SIGNATURE) {
+            return Self::parse_binary(bytes);
+        }
+        let begins = |start: &[u8]| bytes.starts_with(start) || start.starts_with(bytes);
+        if begins(SIGNATURE) {
+            return Ok(None);
+        }
+        if !begins(b"PROXY ") {
+            return Err(NO_HEADER);
+        }
+        let Some(line_feed) = bytes.iter().take(TEXT_BYTES_MAX).position(|byte| *byte == b'\n') else {
+            return if bytes.len() < TEXT_BYTES_MAX { Ok(None) } else { Err(NO_HEADER) };
+        };
+        let line =
+            bytes[..line_feed].strip_suffix(b"\r").and_then(|line| str::from_utf8(line).ok()).ok_or(NO_HEADER)?;
+        let words = line.split(' ').collect::<Vec<_>>();
+        let client = match words[..] {
+            ["PROXY", "UNKNOWN", ..] => None,
+            ["PROXY", "TCP4", source, _, _, _] => Some(IpAddr::V4(source.parse().map_err(|_| NO_HEADER)?)),
+            ["PROXY", "TCP6", source, _, _, _] => Some(IpAddr::V6(source.parse().map_err(|_| NO_HEADER)?)),
+            _ => return Err(NO_HEADER),
+        };
+        Ok(Some(Self { len: line_feed + 1, client }))
+    }
+
+    fn parse_binary(bytes: &[u8]) -> Result<Option<Self>, Refusal> {
+        let Some((head, rest)) = bytes.split_at_checked(16) else { return Ok(None) };
+        let addresses_len = usize::from(u16::from_be_bytes([head[14], head[15]]));
+        if head[12] >> 4 != 2 || head[12] & 15 > 1 || addresses_len > BINARY_BYTES_MAX {
+            return Err(NO_HEADER);
+        }
+        let Some(addresses) = rest.get(..addresses_len) else { return Ok(None) };
+        // The command LOCAL is the proxy's own health check.
+        let is_proxied = head[12] & 15 == 1;
+        let client = match head[13] >> 4 {
+            1 => addresses.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets))),
+            2 => addresses.first_chunk::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(*octets))),
+            _ => None,
+        };
+        Ok(Some(Self { len: 16 + addresses_len, client: client.filter(|_| is_proxied) }))
+    }
+}
+
+const NO_HEADER: Refusal = Refusal::bad("no PROXY header");
+
+/// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or a single one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressRange {
+    first: IpAddr,
+    prefix_len: u32,
+}
+
+impl AddressRange {
+    /// Whether an address is in the range.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let (own, other, width) = match (self.first, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => (u128::from(own.to_bits()), u128::from(other.to_bits()), 32),
+            (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits(), other.to_bits(), 128),
+            _ => return false,
+        };
+        let suffix_len = width - self.prefix_len;
+        (own ^ other).checked_shr(suffix_len).unwrap_or(0) == 0
+    }
+}
+
+impl FromStr for AddressRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let help = "write it as `10.0.0.0/8`, `fd00::/8` or a single address";
+        let (address, prefix_len) = text.split_once('/').map_or((text, None), |(address, len)| (address, Some(len)));
+        let first = address.parse::<IpAddr>().map_err(|_| help)?;
+        let width = if first.is_ipv4() { 32 } else { 128 };
+        let prefix_len = prefix_len.map_or(Ok(width), str::parse).map_err(|_| help)?;
+        if prefix_len > width { Err(help) } else { Ok(Self { first, prefix_len }) }
+    }
+}
+
+/// Who asks: the last address in `X-Forwarded-For` that isn't one of the proxies' own, where the other end is one of them;
+/// else the other end. What stands before that address anybody may have written.
+pub fn client_of(request: &Request<'_>, peer: Option<IpAddr>, proxies: &[AddressRange]) -> Option<IpAddr> {
+    let is_proxy = |address: IpAddr| proxies.iter().any(|range| range.contains(address));
+    let mut client = peer.filter(|peer| is_proxy(*peer))?;
+    let values = request.values("x-forwarded-for").collect::<Vec<_>>();
+    for text in values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b',')) {
+        let Some(address) = str::from_utf8(text.trim_ascii()).ok().and_then(parse_forwarded) else { break };
+        client = address;
+        if !is_proxy(address) {
+            break;
+        }
+    }
+    Some(client)
+}
+
+/// An address, which some proxies write with its port.
+fn parse_forwarded(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
+    text.trim_matches(['[', ']']).parse().ok().or_else(with_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::request::field_slots;
+
+    fn parsed(bytes: &[u8]) -> Option<(usize, Option<String>)> {
+        // Cut anywhere, it is not whole yet, and never something else.
+        let whole = ProxyHeader::parse(bytes).ok().flatten()?;
+        for len in 0..whole.len {
+            assert_eq!(ProxyHeader::parse(&bytes[..len]), Ok(None), "cut at {len}");
+        }
+        Some((whole.len, whole.client.map(|client| client.to_string())))
+    }
+
+    #[test]
+    fn both_versions_name_the_client() {
+        let text = b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\n";
+        assert_eq!(parsed(text), Some((45, Some("192.0.2.1".to_owned()))));
+        assert_eq!(parsed(b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n"), Some((32, Some("2001:db8::1".to_owned()))));
+        assert_eq!(parsed(b"PROXY UNKNOWN\r\n"), Some((15, None)));
+        let binary = [&SIGNATURE[..], &[0x21, 0x11, 0, 12, 192, 0, 2, 1, 1, 1, 1, 1, 0, 1, 0, 2], b"GET"].concat();
+        assert_eq!(parsed(&binary), Some((28, Some("192.0.2.1".to_owned()))));
+        let local = [&SIGNATURE[..], &[0x20, 0x00, 0, 0]].concat();
+        assert_eq!(parsed(&local), Some((16, None)));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        // Whoever may leave the header out may also invent one further on.
+        let endless = [b"PROXY TCP4 ", "1".repeat(100).as_bytes()].concat();
+        let other_version = [&SIGNATURE[..], &[0x31, 0x11, 0, 0]].concat();
+        for bytes in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"PROXY TCP4 a b c d\r\n",
+            b"PROXY TCP4 1.2.3.4\r\n",
+            b"PROXY X\n",
+            &endless,
+            &other_version,
+        ] {
+            assert_eq!(ProxyHeader::parse(bytes), Err(NO_HEADER), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn only_what_a_trusted_proxy_says_is_believed() {
+        let proxies = ["10.0.0.0/8", "::1"].map(|text| text.parse::<AddressRange>().unwrap());
+        let client = |peer: &str, forwarded: &str| {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {forwarded}\r\n\r\n");
+            let mut slots = field_slots();
+            let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
+            client_of(&request, peer.parse().ok(), &proxies).map(|client| client.to_string())
+        };
+        assert_eq!(client("10.1.2.3", "1.1.1.1, 2.2.2.2, 10.9.9.9").as_deref(), Some("2.2.2.2"));
+        assert_eq!(client("::ffff:10.1.2.3", "2.2.2.2:1234").as_deref(), Some("2.2.2.2"));
+        assert_eq!(client("::1", "nonsense").as_deref(), Some("::1"));
+        assert_eq!(client("10.1.2.3", "10.4.4.4").as_deref(), Some("10.4.4.4"));
+        assert_eq!(client("192.0.2.1", "1.1.1.1"), None, "nobody asked this one");
+    }
+
+    #[test]
+    fn ranges_end_where_they_end() {
+        let range = |text: &str| text.parse::<AddressRange>().unwrap();
+        let contains = |text: &str, address: &str| range(text).contains(address.parse().unwrap());
+        assert!(contains("10.0.0.0/8", "10.255.255.255") && !contains("10.0.0.0/8", "11.0.0.0"));
+        assert!(contains("0.0.0.0/0", "255.255.255.255") && !contains("0.0.0.0/0", "::1"));
+        assert!(contains("192.0.2.1", "192.0.2.1") && !contains("192.0.2.1", "192.0.2.0"));
+        assert!(contains("fd00::/8", "fdff::1") && !contains("fd00::/8", "fe00::"));
+        assert!(contains("::/0", "fe00::"));
+        for wrong in ["", "10.0.0.0/33", "::/129", "10/8", "10.0.0.0/x"] {
+            assert!(wrong.parse::<AddressRange>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `kilnd probe`: a health check for containers that have no other program in them.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::limits::PROBE_MS;
+
+/// What to ask whether it is well.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProbeTarget {
+    address: SocketAddr,
+    host: String,
+    path: String,
+}
+
+impl ProbeTarget {
+    /// Reads `http://ADDRESS[:PORT][/PATH]`; the path is `/health` unless given. Names other than `localhost` are not
+    /// resolved: a probe is for one's own machine.
+    ///
+    /// # Errors
+    /// What is wrong, for a person.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        let rest = url.strip_prefix("http://").ok_or("it must begin with `http://`")?;
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let is_clean = path.bytes().all(|byte| byte.is_ascii_graphic());
+        let path = if matches!(path, "" | "/") { "/health" } else { path };
+        let address = parse_address(host).filter(|_| is_clean);
+        let address = address.ok_or("it must name an IP address or `localhost`, and perhaps a port and a path")?;
+        Ok(Self { address, host: host.to_owned(), path: path.to_owned() })
+    }
+
+    /// Whether it answers 200, within two seconds.
+    pub fn is_healthy(&self) -> bool {
+        self.status_line().is_ok_and(|line| line.starts_with(b"HTTP/1.1 200 "))
+    }
+
+    fn status_line(&self) -> std::io::Result<[u8; 13]> {
+        let timeout = Duration::from_millis(PROBE_MS);
+        let mut stream = TcpStream::connect_timeout(&self.address, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
+        let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.path, self.host);
+        stream.write_all(request.as_bytes())?;
+        let mut line = [0; 13];
+        stream.read_exact(&mut line)?;
+        Ok(line)
+    }
+}
+
+fn parse_address(host: &str) -> Option<SocketAddr> {
+    let host = match host.strip_prefix("localhost") {
+        Some(port) => &format!("{}{port}", Ipv4Addr::LOCALHOST),
+        None => host,
+    };
+    let without_port = || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    host.parse().ok().or_else(|| Some(SocketAddr::new(without_port()?, 80)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_goes_to_an_address_and_never_asks_a_name_server() {
+        let parsed = |url| ProbeTarget::parse(url).map(|target| (target.address.to_string(), target.path));
+        assert_eq!(parsed("http://127.0.0.1:8080"), Ok(("127.0.0.1:8080".to_owned(), "/health".to_owned())));
+        assert_eq!(parsed("http://localhost:1/x"), Ok(("127.0.0.1:1".to_owned(), "/x".to_owned())));
+        assert_eq!(parsed("http://[::1]/"), Ok(("[::1]:80".to_owned(), "/health".to_owned())));
+        for wrong in ["https://127.0.0.1", "127.0.0.1", "http://example.com", "http://", "http://127.0.0.1/a b"] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+    }
+}

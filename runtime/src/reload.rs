@@ -1,0 +1,174 @@
+//! Replacing what is served: a bundle's file is looked at every second, and at once when somebody asks; a new one is
+//! checked on a thread of its own and then swapped in. A bad one is refused, and the old one goes on.
+
+use std::fmt::Display;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use bundle::{BundleView, OpenError};
+
+use crate::limits::LOOK_MS;
+use crate::mapped::MappedFile;
+use crate::metrics::Event;
+use crate::server::Remote;
+use crate::site::{Site, SiteHandler};
+
+/// Why a file can't be served.
+#[derive(Debug)]
+pub enum LoadError {
+    /// It can't be read.
+    Unreadable(io::Error),
+    /// It is no bundle, or a damaged one.
+    Bad(OpenError),
+}
+
+impl Display for LoadError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(out, "can't be read: {error}"),
+            Self::Bad(error) => write!(out, "is {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Maps and checks a bundle.
+///
+/// # Errors
+/// Why it can't be served.
+pub fn load(path: &Path) -> Result<Site<MappedFile>, LoadError> {
+    let file = MappedFile::open(path).map_err(LoadError::Unreadable)?;
+    BundleView::open(file).map(Site::new).map_err(LoadError::Bad)
+}
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Some(Self { device: metadata.dev(), inode: metadata.ino(), len: metadata.len(), modified })
+    }
+
+    fn is_same_file(self, other: Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// Where the sites of a handler come from, in the handler's order.
+pub struct Reloader {
+    handler: Arc<SiteHandler<MappedFile>>,
+    sources: Vec<Source>,
+    requests: (Sender<()>, Receiver<()>),
+    report: fn(&str),
+}
+
+/// One file, and what was seen of it.
+struct Source {
+    path: PathBuf,
+    served: Option<Identity>,
+    refused: Option<Identity>,
+    /// What it looked like last time, while it isn't what is served.
+    seen: Option<Identity>,
+}
+
+/// Asks for a look at the files now.
+#[derive(Clone)]
+pub struct ReloadRequest(Sender<()>);
+
+impl ReloadRequest {
+    /// Has every file loaded again, soon.
+    pub fn send(&self) {
+        // The other end only goes with the process.
+        self.0.send(()).ok();
+    }
+}
+
+impl Reloader {
+    /// For a handler that serves these files; `report` tells a person.
+    pub fn new(handler: Arc<SiteHandler<MappedFile>>, paths: Vec<PathBuf>, report: fn(&str)) -> Self {
+        let source = |path: PathBuf| Source { served: Identity::of(&path), path, refused: None, seen: None };
+        Self { handler, sources: paths.into_iter().map(source).collect(), requests: channel(), report }
+    }
+
+    /// A way to ask for a look at the files.
+    pub fn request(&self) -> ReloadRequest {
+        ReloadRequest(self.requests.0.clone())
+    }
+
+    /// Looks after the files from now on, on a thread of its own; `remote` reaches the server that serves them.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn start(mut self, remote: Remote) -> io::Result<()> {
+        std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            loop {
+                let is_asked = self.requests.1.recv_timeout(Duration::from_millis(LOOK_MS)).is_ok();
+                for number in 0..self.sources.len() {
+                    self.look(number, is_asked, &remote);
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    fn look(&mut self, number: usize, is_asked: bool, remote: &Remote) {
+        let source = &mut self.sources[number];
+        // A file that is gone is still served: the map holds it.
+        let Some(found) = Identity::of(&source.path) else { return };
+        if source.served == Some(found) && !is_asked {
+            source.seen = None;
+            return;
+        }
+        let is_overwritten = source.served.is_some_and(|served| served != found && served.is_same_file(found));
+        let seen_before = source.seen.replace(found);
+        if is_overwritten && seen_before != Some(found) {
+            // The map shows what is being written: nothing of it may be served, and reading it now would be reading
+            // a file that may shrink under our hands.
+            self.handler.mark_torn(number);
+            if seen_before.is_none() {
+                let shown = source.path.display();
+                (self.report)(&format!("`{shown}` was written over in place; answering 503 until it is whole"));
+            }
+            return;
+        }
+        if source.refused == Some(found) && !is_asked {
+            return;
+        }
+        match load(&source.path) {
+            Ok(site) => {
+                (source.served, source.refused, source.seen) = (Some(found), None, None);
+                let shown = source.path.display().to_string();
+                self.swap(number, site, remote);
+                (self.report)(&format!("now serving the new `{shown}`"));
+            }
+            Err(error) => {
+                source.refused = Some(found);
+                remote.metrics().count(Event::BundleRefused);
+                (self.report)(&format!("`{}` {error}; what was served before goes on", source.path.display()));
+            }
+        }
+    }
+
+    fn swap(&self, number: usize, site: Site<MappedFile>, remote: &Remote) {
+        self.handler.replace(number, site);
+        remote.metrics().count(Event::BundleTaken);
+        let epoch = remote.begin_epoch();
+        if self.handler.alive_count() > self.handler.alive_count_max() {
+            // Whoever began before the last swap holds a bundle that isn't even kept any more.
+            remote.end_answers_before(epoch - 1);
+        }
+    }
+}

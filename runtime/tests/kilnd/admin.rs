@@ -1,0 +1,124 @@
+//! `/admin` and the access log of the real binary.
+
+use bundle::Settings;
+
+use crate::process::{GET_POST, Kilnd, Scratch, command, request};
+use crate::small_site;
+
+/// `owner:secret` and `owner:wrong`, encoded.
+const RIGHT: &str = "b3duZXI6c2VjcmV0";
+const WRONG: &str = "b3duZXI6d3Jvbmc=";
+
+fn start(name: &str, words: &[&str], has_password: bool) -> (Scratch, Kilnd) {
+    let scratch = Scratch::new(name);
+    let path = scratch.write("a.bundle", &small_site::packed(Settings::default()));
+    let mut command = command(&path, words);
+    command.args(["--listen", "127.0.0.1:0"]);
+    if has_password {
+        command.env("ADMIN_USERNAME", "owner").env("ADMIN_PASSWORD", "secret");
+    }
+    (scratch, Kilnd::spawn(&mut command))
+}
+
+fn ask(kilnd: &Kilnd, line: &str, fields: &[&str]) -> String {
+    let fields = [&["Host: a"], fields, &["", ""]].concat().join("\r\n");
+    request(&mut kilnd.connect(), &format!("{line} HTTP/1.1\r\n{fields}"))
+}
+
+fn ask_with(kilnd: &Kilnd, line: &str, token: &str) -> String {
+    ask(kilnd, line, &[&format!("Authorization: Basic {token}")])
+}
+
+#[test]
+fn admin_is_not_there_without_a_password() {
+    let (_scratch, kilnd) = start("no-admin", &[], false);
+    for path in ["/admin", "/admin/stats", "/%61dmin/metrics", "/admin/cache/refresh"] {
+        let answer = ask_with(&kilnd, &format!("GET {path}"), RIGHT);
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with("no such page\n"), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn admin_is_behind_its_password() {
+    let (_scratch, kilnd) = start("admin", &[], true);
+    for path in ["/admin", "/admin/stats", "/%61dmin/metrics", "/admin/nowhere"] {
+        let answer = ask(&kilnd, &format!("GET {path}"), &[]);
+        assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("WWW-Authenticate: Basic"), "{path}: {answer}");
+    }
+    assert!(ask(&kilnd, "GET /administer", &[]).starts_with("HTTP/1.1 404"), "another name");
+    assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 200"));
+    let stats = ask_with(&kilnd, "GET /admin/stats", RIGHT);
+    assert!(stats.starts_with("HTTP/1.1 200") && stats.contains("no-store"), "{stats}");
+    assert!(stats.contains("{\"path\":\"/post\",\"count\":1,\"mean_ms\":"), "{stats}");
+    let cache = ask_with(&kilnd, "GET /admin/cache/stats", RIGHT);
+    assert!(cache.contains("\"misses\":1,\"revalidations\":0,\"revalidation_errors\":0}"), "{cache}");
+    let metrics = ask_with(&kilnd, "GET /admin/metrics", RIGHT);
+    assert!(metrics.contains("\nkilnd_requests_total{status=\"404\"} 1\n"), "{metrics}");
+    assert!(ask_with(&kilnd, "GET /admin", RIGHT).contains("<th scope=row>/post<td>1<td>"));
+    assert!(ask_with(&kilnd, "GET /admin/nowhere", RIGHT).starts_with("HTTP/1.1 404"));
+    assert!(ask_with(&kilnd, "PUT /admin/stats", RIGHT).contains("Allow: GET, HEAD, OPTIONS\r\n"));
+    assert!(ask_with(&kilnd, "GET /admin/cache/refresh", RIGHT).contains("Allow: POST, OPTIONS\r\n"));
+}
+
+#[test]
+fn a_refresh_loads_the_bundle_again_but_not_for_another_sites_page() {
+    let (scratch, mut kilnd) = start("refresh", &[], true);
+    let authorization = format!("Authorization: Basic {RIGHT}");
+    let foreign = ask(&kilnd, "POST /admin/cache/refresh", &[&authorization, "Origin: http://evil.example"]);
+    assert!(foreign.starts_with("HTTP/1.1 403"), "{foreign}");
+    let own = ask(&kilnd, "POST /admin/cache/refresh", &[&authorization, "Origin: http://a"]);
+    assert!(own.starts_with("HTTP/1.1 200"), "{own}");
+    kilnd.hear("now serving");
+    drop(scratch);
+}
+
+#[test]
+fn ten_wrong_passwords_lock_an_address_out() {
+    // Guessing must not be free.
+    let (_scratch, kilnd) = start("lock-out", &[], true);
+    assert!(ask(&kilnd, "GET /admin", &[]).starts_with("HTTP/1.1 401"), "none is no failure");
+    for _ in 0..9 {
+        assert!(ask_with(&kilnd, "GET /admin", WRONG).starts_with("HTTP/1.1 401"));
+    }
+    assert!(ask_with(&kilnd, "GET /admin", RIGHT).starts_with("HTTP/1.1 200"), "nine are allowed");
+    assert!(ask_with(&kilnd, "GET /admin", WRONG).starts_with("HTTP/1.1 401"), "the tenth");
+    assert!(ask_with(&kilnd, "GET /admin", WRONG).starts_with("HTTP/1.1 429"));
+    assert!(ask_with(&kilnd, "GET /admin", RIGHT).starts_with("HTTP/1.1 429"), "the right one, too");
+    assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 200"), "the site goes on");
+}
+
+#[test]
+fn half_of_the_credentials_is_a_mistake() {
+    let scratch = Scratch::new("half-admin");
+    let path = scratch.write("a.bundle", &small_site::packed(Settings::default()));
+    let output = command(&path, &[]).env("ADMIN_PASSWORD", "secret").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn each_answer_leaves_a_line_in_the_log() {
+    let (_scratch, mut kilnd) = start("log", &["--access-log", "combined"], false);
+    let answer = ask(&kilnd, "GET /post", &["X-Request-Id: my-id", "User-Agent: test"]);
+    assert!(answer.contains("X-Request-Id: my-id\r\n"), "{answer}");
+    let line = kilnd.read_line();
+    assert!(
+        line.starts_with("127.0.0.1 - - [")
+            && line.ends_with("] \"GET /post HTTP/1.1\" 200 7 \"-\" \"test\" \"my-id\"\n"),
+        "{line}"
+    );
+    assert!(ask(&kilnd, "nonsense", &[]).starts_with("HTTP/1.1 400"));
+    assert!(kilnd.read_line().contains("] \"-\" 400 16 "));
+}
+
+#[test]
+fn the_log_names_the_client_behind_a_proxy_that_is_trusted() {
+    let words = ["--access-log", "common", "--trust-proxy", "127.0.0.0/8"];
+    let (_scratch, mut kilnd) = start("trust-proxy", &words, false);
+    assert!(ask(&kilnd, "GET /post", &["X-Forwarded-For: 6.6.6.6, 192.0.2.7"]).starts_with("HTTP/1.1 200"));
+    assert!(kilnd.read_line().starts_with("192.0.2.7 - - ["));
+    let (_scratch, mut kilnd) = start("proxy-protocol", &["--access-log", "common", "--proxy-protocol"], false);
+    let answer = request(&mut kilnd.connect(), &format!("PROXY TCP4 192.0.2.8 10.0.0.1 1 2\r\n{GET_POST}"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(kilnd.read_line().starts_with("192.0.2.8 - - ["));
+    assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 400"), "nobody may leave it out");
+}

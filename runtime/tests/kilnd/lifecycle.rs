@@ -1,0 +1,181 @@
+//! A running server and its bundle's file: replaced, damaged, written over, cut short.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use bundle::Settings;
+
+use crate::process::{GET_POST, Kilnd, Scratch, command, request};
+use crate::small_site;
+
+const GET_HEALTH: &str = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn generation(number: u8) -> Vec<u8> {
+    let digest = format!("{number:016x}");
+    small_site::packed_generation(Settings::default(), &format!("post {number}\n"), &digest)
+}
+
+fn get_asset(stream: &mut TcpStream, number: u8) -> String {
+    request(stream, &format!("GET /static/app.{number:016x}.css HTTP/1.1\r\nHost: a\r\n\r\n"))
+}
+
+/// Puts bytes in the place of a file at once, as a deployment does.
+fn rename_over(scratch: &Scratch, path: &Path, bytes: &[u8]) {
+    fs::rename(scratch.write("beside", bytes), path).unwrap();
+}
+
+#[test]
+fn a_new_bundle_is_swapped_in_and_the_assets_of_the_two_before_it_still_answer() {
+    // A visitor who loaded a page before a deployment must find its style sheet after it, on the same connection too.
+    let scratch = Scratch::new("swap");
+    let path = scratch.write("a.bundle", &generation(1));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let mut client = kilnd.connect();
+    assert!(request(&mut client, GET_POST).ends_with("post 1\n"));
+    for number in 2..=4 {
+        rename_over(&scratch, &path, &generation(number));
+        kilnd.signal("-HUP");
+        kilnd.hear("now serving");
+        assert!(request(&mut client, GET_POST).ends_with(&format!("post {number}\n")));
+    }
+    for (number, status) in [(4, 200), (3, 200), (2, 200), (1, 404)] {
+        let answer = get_asset(&mut client, number);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "asset {number}: {answer}");
+    }
+}
+
+#[test]
+fn a_replaced_file_is_seen_without_a_signal() {
+    let scratch = Scratch::new("replace");
+    let path = scratch.write("a.bundle", &generation(1));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    rename_over(&scratch, &path, &generation(2));
+    kilnd.hear("now serving");
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 2\n"));
+}
+
+#[test]
+fn a_bad_bundle_is_refused_and_the_old_one_goes_on() {
+    let scratch = Scratch::new("refuse");
+    let path = scratch.write("a.bundle", &generation(1));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let mut bad = generation(2);
+    *bad.last_mut().unwrap() ^= 1;
+    rename_over(&scratch, &path, &bad);
+    kilnd.hear("damaged");
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 1\n"));
+    rename_over(&scratch, &path, &generation(3));
+    kilnd.hear("now serving");
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 3\n"));
+}
+
+#[test]
+fn a_file_written_over_in_place_is_not_served_until_it_is_whole() {
+    // The map shows the new bytes under the old index: a mixture that nobody checked.
+    let scratch = Scratch::new("overwrite");
+    let path = scratch.write("a.bundle", &generation(1));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    fs::write(&path, &generation(2)[..500]).unwrap();
+    kilnd.hear("in place");
+    let mut client = kilnd.connect();
+    assert!(request(&mut client, GET_POST).starts_with("HTTP/1.1 503"));
+    assert!(request(&mut client, GET_HEALTH).starts_with("HTTP/1.1 503"));
+    fs::write(&path, generation(2)).unwrap();
+    kilnd.hear("now serving");
+    assert!(request(&mut client, GET_POST).ends_with("post 2\n"));
+    assert!(request(&mut client, GET_HEALTH).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_file_cut_short_costs_a_connection_and_not_the_process() {
+    // Touching a map beyond the end of its file is SIGBUS; the kernel's own touch is an error.
+    let scratch = Scratch::new("cut");
+    let path = scratch.write("a.bundle", &generation(1));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let mut client = kilnd.connect();
+    fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    client.write_all(GET_POST.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end, too.
+    client.read_to_end(&mut answer).ok();
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 503"), "{}", answer.escape_ascii());
+    assert_eq!(kilnd.process.try_wait().unwrap(), None, "it lives");
+    rename_over(&scratch, &path, &generation(2));
+    kilnd.hear("now serving");
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 2\n"));
+}
+
+#[test]
+fn install_puts_a_checked_bundle_in_place_and_nothing_else() {
+    let scratch = Scratch::new("install");
+    let (good, bad) = (scratch.write("good", &generation(1)), scratch.write("bad", &generation(1)[1..]));
+    let path = scratch.0.join("site.bundle");
+    let install = |new: &Path| {
+        let mut command = command(Path::new("install"), &[]);
+        command.arg(new).arg(&path).output().unwrap()
+    };
+    assert_eq!(install(&bad).status.code(), Some(1));
+    assert!(!path.exists());
+    assert_eq!(install(&scratch.0.join("missing")).status.code(), Some(4));
+    assert_eq!(install(&good).status.code(), Some(0));
+    assert_eq!(fs::read(&path).unwrap(), generation(1));
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 3, "nothing is left beside it");
+}
+
+#[test]
+fn a_probe_tells_health_by_its_exit_status() {
+    let scratch = Scratch::new("probe");
+    let path = scratch.write("a.bundle", &generation(1));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let probe = |url: &str| command(Path::new("probe"), &[url]).output().unwrap().status.code();
+    let url = format!("http://{}", kilnd.address);
+    assert_eq!(probe(&url), Some(0));
+    assert_eq!(probe(&format!("{url}/nowhere")), Some(1));
+    assert_eq!(probe("http://example.com"), Some(2));
+    kilnd.signal("-TERM");
+    kilnd.wait();
+    assert_eq!(probe(&url), Some(1));
+}
+
+#[test]
+fn it_listens_at_several_addresses_and_takes_over_a_dead_socket() {
+    let scratch = Scratch::new("unix");
+    let path = scratch.write("a.bundle", &generation(1));
+    let socket = scratch.0.join("kilnd.sock");
+    let listen = format!("unix:{}", socket.display());
+    for _ in 0..2 {
+        let mut kilnd = Kilnd::start(&path, &["--listen", &listen]);
+        kilnd.hear("127.0.0.1");
+        let mut client = UnixStream::connect(&socket).unwrap();
+        client.write_all(GET_POST.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("post 1\n"));
+        // Killed, it leaves the socket's file behind.
+        kilnd.signal("-KILL");
+        kilnd.wait();
+        assert!(socket.exists());
+    }
+}
+
+#[test]
+fn several_sites_are_told_apart_by_host() {
+    let scratch = Scratch::new("sites");
+    let (one, two) = (scratch.write("1", &generation(1)), scratch.write("2", &generation(2)));
+    let sites = [format!("one.example={}", one.display()), format!("two.example={}", two.display())];
+    let words = ["--site", &sites[0], "--site", &sites[1], "--listen", "127.0.0.1:0"];
+    let ask = |kilnd: &Kilnd, host: &str| {
+        request(&mut kilnd.connect(), &GET_POST.replace("Host: a", &format!("Host: {host}")))
+    };
+    let kilnd = Kilnd::spawn(&mut command(Path::new("--reuse-port"), &words));
+    for (host, post) in [("one.example", 1), ("TWO.example:80", 2), ("three.example", 1)] {
+        assert!(ask(&kilnd, host).ends_with(&format!("post {post}\n")), "{host}");
+    }
+    let kilnd = Kilnd::spawn(&mut command(Path::new("--strict-host"), &words));
+    assert!(ask(&kilnd, "one.example").ends_with("post 1\n"));
+    assert!(ask(&kilnd, "three.example").starts_with("HTTP/1.1 421"));
+    assert!(request(&mut kilnd.connect(), GET_HEALTH).starts_with("HTTP/1.1 200"));
+}

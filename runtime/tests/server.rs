@@ -1,0 +1,152 @@
+//! The server as a library: a handler of one's own, streams, and panics that cost one connection.
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use runtime::clock::Clock;
+use runtime::connection::Context;
+use runtime::http::request::Request;
+use runtime::http::response::{Answer, BodyStream};
+use runtime::limits::Limits;
+use runtime::listener::{Address, Listener, PortUse};
+use runtime::metrics::Event;
+use runtime::server::{Remote, Server};
+use runtime::site::Handler;
+
+struct Odd;
+
+static STREAMS_ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+impl Handler for Odd {
+    type View = ();
+
+    fn view(&self) -> Self::View {}
+
+    fn renew(&self, _view: &mut Self::View) {}
+
+    fn answer<'v>(&self, request: &Request<'_>, _view: &'v Self::View, _added: &mut Vec<u8>) -> Answer<'v> {
+        match &*request.path {
+            b"/panic" => panic!("as asked"),
+            b"/short" => Answer::streamed("", Stream::new(3)),
+            b"/endless" => Answer::streamed("", Stream::new(usize::MAX)),
+            _ => Answer::made(200, "", "well"),
+        }
+    }
+}
+
+struct Stream {
+    left: usize,
+}
+
+impl Stream {
+    fn new(left: usize) -> Self {
+        STREAMS_ALIVE.fetch_add(1, Ordering::SeqCst);
+        Self { left }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        STREAMS_ALIVE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl BodyStream for Stream {
+    fn next(&mut self) -> Option<Vec<u8>> {
+        may::coroutine::sleep(Duration::from_millis(5));
+        self.left = self.left.checked_sub(1)?;
+        Some(b"tick\n".to_vec())
+    }
+}
+
+struct Running {
+    remote: Remote,
+    address: String,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        // A panic's message is of no use here.
+        std::panic::set_hook(Box::new(|_| {}));
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), PortUse::Alone).unwrap();
+        let Address::Tcp(address) = listener.address().clone() else { panic!("it is a TCP address") };
+        let server = Server::new(Odd, Context::new(Limits::default(), Clock::started_now())).unwrap();
+        let remote = server.remote();
+        let thread = std::thread::spawn(move || server.run(vec![listener]).unwrap());
+        Self { remote, address: address.to_string(), thread: Some(thread) }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+
+    /// Asks on a connection of its own, and reads until the server closes.
+    fn ask(&self, path: &str, version: &str) -> String {
+        let mut stream = self.connect();
+        write!(stream, "GET {path} HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.remote.stop();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn descriptor_count() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn a_handler_of_ones_own_streams_and_panics_without_harm() {
+    let running = Running::start();
+
+    // RFC 9112 section 7.1: a body of unknown length comes in chunks, and to a 1.0 client until the end.
+    let answer = running.ask("/short", "1.1");
+    assert!(answer.contains("Transfer-Encoding: chunked\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n5\r\ntick\n\r\n5\r\ntick\n\r\n5\r\ntick\n\r\n0\r\n\r\n"), "{answer}");
+    let answer = running.ask("/short", "1.0");
+    assert!(answer.ends_with("\r\n\r\ntick\ntick\ntick\n") && !answer.contains("chunked"), "{answer}");
+
+    // A client that goes away ends its stream: otherwise every closed tab would leave a coroutine behind.
+    let mut stream = running.connect();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 200]).unwrap();
+    drop(stream);
+    while STREAMS_ALIVE.load(Ordering::SeqCst) > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    // A panic costs its connection only; descriptors don't pile up.
+    let mut good = running.connect();
+    let mut is_well = || {
+        good.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"well") {
+            answer.push(0);
+            let last = answer.len() - 1;
+            good.read_exact(&mut answer[last..]).unwrap();
+        }
+    };
+    is_well();
+    let before = descriptor_count();
+    for _ in 0..10_000 {
+        assert!(running.ask("/panic", "1.1").starts_with("HTTP/1.1 500"));
+    }
+    is_well();
+    assert_eq!(running.remote.metrics().event_count(Event::Panic), 10_000);
+    while descriptor_count() > before {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
