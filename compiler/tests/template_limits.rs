@@ -345,3 +345,55 @@ proptest! {
         prop_assert!(!rendered.text.contains(['<', '>', '\'']));
     }
 }
+
+/// Markdown with tags in all kinds of places.
+fn markdown_soup() -> impl Strategy<Value = String> {
+    let pieces = [
+        "<% t.html %/>",
+        "<% t.html %/>",
+        "`",
+        "`",
+        "``",
+        "```\n",
+        "~~~\n",
+        "\n",
+        "\n",
+        "\n\n",
+        "  ",
+        "    ",
+        "\t",
+        "- ",
+        "1. ",
+        "> ",
+        "# ",
+        "text",
+        "word ",
+        "***\n",
+        "---\n",
+        "===\n",
+        "*",
+        "<div>",
+        "</div>",
+        "<b>",
+        "|",
+        "\\",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..25).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_tag_is_read_unless_markdown_takes_it_for_code(text in markdown_soup()) {
+        // The lexer and the Markdown parser must agree on what is code, or a tag is shown to visitors.
+        prop_assume!(!text.starts_with("---"));
+        let html = render("index.md", &text, &[("t.html", "T")]).text;
+        let mut rest = html.as_str();
+        while let Some(start) = rest.find("<code") {
+            prop_assert!(!rest[..start].contains("&lt;% t"), "{html}");
+            rest = rest[start..].split_once("</code>").map_or("", |(_, rest)| rest);
+        }
+        prop_assert!(!rest.contains("&lt;% t") && !rest.contains("<% t"), "{html}");
+    }
+}

@@ -2,6 +2,8 @@
 //! and knows no inline markup but code spans. Where it and the Markdown parser disagree, the parser is right: a tag
 //! that turns out to stand in code is put back as it was written.
 
+use std::collections::BTreeMap;
+
 /// Follows the blocks of a Markdown text, and of the texts nested in it.
 #[derive(Debug)]
 pub(super) struct Code<'a> {
@@ -18,6 +20,8 @@ pub(super) struct Code<'a> {
 struct Blocks {
     containers: Vec<Container>,
     in_paragraph: bool,
+    /// The line is a heading, which ends with it.
+    is_heading: bool,
     html: Option<Html>,
     html_ends_with_line: bool,
     /// Columns that each line is moved to the left: a nested text may be indented as a whole.
@@ -75,7 +79,8 @@ impl<'a> Code<'a> {
         }
         let matched = blocks.match_containers(&mut line);
         if matched < blocks.containers.len() {
-            if blocks.in_paragraph && !line.is_blank() && !begins_block(line.rest()) {
+            let begins_html = line.indent() < 4 && Html::begin(line.rest(), false).is_some();
+            if blocks.in_paragraph && !line.begins_block() && !begins_html && !line.is_blank() {
                 return None;
             }
             blocks.containers.truncate(matched);
@@ -86,7 +91,12 @@ impl<'a> Code<'a> {
             blocks.continue_html(&line);
             return None;
         }
-        blocks.begin_blocks(line)
+        let next_line = line.next_line();
+        let code_end = blocks.begin_blocks(line);
+        if std::mem::take(&mut blocks.is_heading) {
+            self.paragraph_end = next_line;
+        }
+        code_end
     }
 
     /// Backticks begin at `at`: where the code span ends that begins with them, or where the backticks end.
@@ -94,10 +104,13 @@ impl<'a> Code<'a> {
         let length = self.text[at..].bytes().take_while(|byte| *byte == b'`').count();
         let after = at + length;
         let escaped = self.text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
-        if self.blocks().html.is_some() || escaped {
+        if escaped {
+            return at + 1;
+        }
+        if self.blocks().html.is_some() {
             return after;
         }
-        match self.runs.next_alike(at) {
+        match self.runs.find(length, after) {
             Some(close) if self.is_one_paragraph(after, close) => close + length,
             _ => after,
         }
@@ -108,11 +121,15 @@ impl<'a> Code<'a> {
         if start < self.paragraph_end && self.paragraph_end <= end {
             return false;
         }
+        let text = self.text;
         let mut at = start;
-        while let Some(newline) = self.text[at..end].find('\n') {
+        while let Some(newline) = text[at..end].find('\n') {
             at += newline + 1;
-            let line = &self.text[at..line_end(self.text, at)];
-            if line.trim_ascii().is_empty() || begins_block(line) {
+            let blocks = self.blocks();
+            let mut line = Line::new(text, at);
+            line.skip_columns(blocks.margin);
+            blocks.match_containers(&mut line);
+            if line.is_blank() || line.begins_block() {
                 self.paragraph_end = at;
                 return false;
             }
@@ -171,7 +188,10 @@ impl Blocks {
                 self.in_paragraph = false;
                 return None;
             }
-            let is_rule = rule_broken_at <= line.at && is_rule(line.rest(), &mut rule_broken_at, line.end);
+            let is_underline = line.rest().starts_with('=');
+            let is_rule = rule_broken_at <= line.at
+                && is_rule(line.rest(), &mut rule_broken_at, line.end)
+                && (self.in_paragraph || !is_underline);
             if line.indent() >= 4 {
                 return if self.in_paragraph { None } else { Some(line.next_line()) };
             }
@@ -180,6 +200,7 @@ impl Blocks {
                 self.in_paragraph = false;
             } else if is_rule || is_heading(line.rest()) {
                 self.in_paragraph = false;
+                self.is_heading = true;
                 return None;
             } else if let Some(width) = line.skip_list_mark(self.in_paragraph) {
                 self.containers.push(Container::Item(width));
@@ -234,6 +255,11 @@ impl<'a> Line<'a> {
 
     fn is_blank(&self) -> bool {
         self.text[self.at..self.end].trim_ascii().is_empty()
+    }
+
+    /// Whether it would end a paragraph before it.
+    fn begins_block(&self) -> bool {
+        self.indent() < 4 && begins_block(self.rest())
     }
 
     fn next_line(&self) -> usize {
@@ -483,29 +509,26 @@ fn list_mark(line: &str) -> Option<usize> {
     (is_mark && (after.is_empty() || after.starts_with([' ', '\t']))).then_some(digits + 1)
 }
 
-/// All runs of backticks, each with the next of its length.
+/// Where the runs of backticks of each length begin, ascending.
 #[derive(Debug)]
-struct BacktickRuns(Vec<(usize, Option<usize>)>);
+struct BacktickRuns(BTreeMap<usize, Vec<usize>>);
 
 impl BacktickRuns {
     fn new(text: &str, start: usize) -> Self {
-        let mut runs = Vec::new();
+        let mut runs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut at = start;
         while let Some(found) = text[at..].find('`') {
             let run_start = at + found;
             let length = text[run_start..].bytes().take_while(|byte| *byte == b'`').count();
-            runs.push((run_start, length));
+            runs.entry(length).or_default().push(run_start);
             at = run_start + length;
         }
-        let mut next_of_length = std::collections::BTreeMap::new();
-        let mut linked: Vec<_> =
-            runs.into_iter().rev().map(|(at, length)| (at, next_of_length.insert(length, at))).collect();
-        linked.reverse();
-        Self(linked)
+        Self(runs)
     }
 
-    fn next_alike(&self, at: usize) -> Option<usize> {
-        let index = self.0.binary_search_by_key(&at, |(start, _)| *start).ok()?;
-        self.0[index].1
+    /// The first of a length from a place on.
+    fn find(&self, length: usize, from: usize) -> Option<usize> {
+        let starts = self.0.get(&length)?;
+        starts.get(starts.partition_point(|start| *start < from)).copied()
     }
 }
