@@ -9,6 +9,7 @@ use compiler::site::{Selection, Site};
 use compiler::source::SourceFile;
 use compiler::template::TemplateSet;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// A site of one page.
 fn render(name: &str, page: &str, partials: &[(&str, &str)]) -> Rendered {
@@ -353,9 +354,8 @@ fn markdown_soup() -> impl Strategy<Value = String> {
         "<% t.html %/>",
         "`",
         "`",
-        "``",
-        "```\n",
-        "~~~\n",
+        "\n```\n",
+        "\n~~~\n",
         "\n",
         "\n",
         "\n\n",
@@ -382,7 +382,7 @@ fn markdown_soup() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20_000, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_tag_is_read_unless_markdown_takes_it_for_code(text in markdown_soup()) {

@@ -20,8 +20,11 @@ pub(super) struct Code<'a> {
 struct Blocks {
     containers: Vec<Container>,
     in_paragraph: bool,
-    /// The line is a heading, which ends with it.
-    is_heading: bool,
+    /// The line is a heading or a row of a table, and no code span leaves it.
+    is_one_line: bool,
+    in_table: bool,
+    /// The last line began an item and nothing in it.
+    in_empty_item: bool,
     html: Option<Html>,
     html_ends_with_line: bool,
     /// Columns that each line is moved to the left: a nested text may be indented as a whole.
@@ -77,10 +80,12 @@ impl<'a> Code<'a> {
         if std::mem::take(&mut blocks.html_ends_with_line) {
             blocks.html = None;
         }
+        if std::mem::take(&mut blocks.in_empty_item) && line.is_blank() {
+            blocks.containers.pop();
+        }
         let matched = blocks.match_containers(&mut line);
         if matched < blocks.containers.len() {
-            let begins_html = line.indent() < 4 && Html::begin(line.rest(), false).is_some();
-            if blocks.in_paragraph && !line.begins_block() && !begins_html && !line.is_blank() {
+            if blocks.in_paragraph && !line.ends_lazy_paragraph() && !line.is_blank() {
                 return None;
             }
             blocks.containers.truncate(matched);
@@ -93,7 +98,7 @@ impl<'a> Code<'a> {
         }
         let next_line = line.next_line();
         let code_end = blocks.begin_blocks(line);
-        if std::mem::take(&mut blocks.is_heading) {
+        if std::mem::take(&mut blocks.is_one_line) {
             self.paragraph_end = next_line;
         }
         code_end
@@ -128,8 +133,11 @@ impl<'a> Code<'a> {
             let blocks = self.blocks();
             let mut line = Line::new(text, at);
             line.skip_columns(blocks.margin);
-            blocks.match_containers(&mut line);
-            if line.is_blank() || line.begins_block() {
+            let is_lazy = blocks.match_containers(&mut line) < blocks.containers.len();
+            let begins_block = if is_lazy { line.ends_lazy_paragraph() } else { line.begins_block() };
+            let next = &text[line.next_line()..line_end(text, line.next_line())];
+            let begins_table = is_table_rule(line.rest()) || is_table_rule(next);
+            if line.is_blank() || begins_block || begins_table {
                 self.paragraph_end = at;
                 return false;
             }
@@ -200,11 +208,12 @@ impl Blocks {
                 self.in_paragraph = false;
             } else if is_rule || is_heading(line.rest()) {
                 self.in_paragraph = false;
-                self.is_heading = true;
+                self.is_one_line = true;
                 return None;
             } else if let Some(width) = line.skip_list_mark(self.in_paragraph) {
                 self.containers.push(Container::Item(width));
                 self.in_paragraph = false;
+                self.in_empty_item = line.is_blank();
             } else if let Some(fence) = Fence::begin(line.rest()) {
                 self.in_paragraph = false;
                 return Some(self.find_fence_end(fence, &line));
@@ -212,6 +221,9 @@ impl Blocks {
                 self.html = Html::begin(line.rest(), self.in_paragraph);
                 self.html_ends_with_line =
                     self.html.is_some_and(|end| end != Html::BlankLine && end.is_in(line.rest()));
+                self.in_table =
+                    self.html.is_none() && self.in_paragraph && (self.in_table || is_table_rule(line.rest()));
+                self.is_one_line = self.in_table;
                 self.in_paragraph = self.html.is_none();
                 return None;
             }
@@ -260,6 +272,12 @@ impl<'a> Line<'a> {
     /// Whether it would end a paragraph before it.
     fn begins_block(&self) -> bool {
         self.indent() < 4 && begins_block(self.rest())
+    }
+
+    /// The same where the line doesn't continue the containers of that paragraph.
+    fn ends_lazy_paragraph(&self) -> bool {
+        let begins_html = self.indent() < 4 && Html::begin(self.rest(), false).is_some();
+        begins_html || self.begins_block() && !self.rest().starts_with('=')
     }
 
     fn next_line(&self) -> usize {
@@ -378,7 +396,8 @@ impl Html {
         if name_start == 0 && RAW_ELEMENTS.contains(&&*lower) {
             return Some(Self::RawElement);
         }
-        let is_alone = after.trim_ascii_end().ends_with('>') && !after.contains('<');
+        let tag = after.trim_ascii_end();
+        let is_alone = tag.find(['>', '<']).is_some_and(|at| tag[at..] == *">");
         let begins = BLOCK_ELEMENTS.binary_search(&&*lower).is_ok() || is_alone && !in_paragraph;
         begins.then_some(Self::BlankLine)
     }
@@ -494,6 +513,13 @@ fn is_rule(line: &str, broken_at: &mut usize, end: usize) -> bool {
         }
         None => mark == b'=' || line.bytes().filter(|byte| *byte == mark).count() >= 3,
     }
+}
+
+/// The line between a table's head and its body, give or take: what is none breaks a code span over lines at most.
+fn is_table_rule(line: &str) -> bool {
+    let rest = line.trim_ascii();
+    let is_made_so = rest.bytes().all(|byte| matches!(byte, b'|' | b'-' | b':' | b' ' | b'\t' | b'>'));
+    is_made_so && rest.contains('-') && rest.contains(['|', ':'])
 }
 
 /// The length of `-`, `*`, `+`, `1.` or `1)` if a blank or the line's end follows.
