@@ -19,16 +19,26 @@ pub(super) struct Code<'a> {
 #[derive(Default, Debug)]
 struct Blocks {
     containers: Vec<Container>,
-    in_paragraph: bool,
+    leaf: Leaf,
     /// The line is a heading or a row of a table, and no code span leaves it.
     is_one_line: bool,
-    in_table: bool,
-    /// The last line began an item and nothing in it.
-    in_empty_item: bool,
-    html: Option<Html>,
-    html_ends_with_line: bool,
     /// Columns that each line is moved to the left: a nested text may be indented as a whole.
     margin: usize,
+}
+
+/// What the innermost container ended with.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Leaf {
+    /// Nothing that the next line could continue.
+    #[default]
+    Nothing,
+    /// An item with nothing in it yet.
+    EmptyItem,
+    Paragraph,
+    Table,
+    Html(Html),
+    /// A block of HTML that its last line has ended.
+    HtmlEnd,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +66,7 @@ impl<'a> Code<'a> {
     /// A nested text begins here, in the middle of a line.
     pub(super) fn enter(&mut self, at: usize) {
         let margin = margin(&self.text[at..]);
-        self.texts.push(Blocks { in_paragraph: true, margin, ..Blocks::default() });
+        self.texts.push(Blocks { leaf: Leaf::Paragraph, margin, ..Blocks::default() });
     }
 
     /// The nested text ends, in the middle of a line.
@@ -64,7 +74,7 @@ impl<'a> Code<'a> {
         if self.texts.len() > 1 {
             self.texts.pop();
         }
-        self.blocks().in_paragraph = true;
+        self.blocks().leaf = Leaf::Paragraph;
     }
 
     fn blocks(&mut self) -> &mut Blocks {
@@ -77,23 +87,25 @@ impl<'a> Code<'a> {
         let blocks = self.blocks();
         let mut line = Line::new(text, at);
         line.skip_columns(blocks.margin);
-        if std::mem::take(&mut blocks.html_ends_with_line) {
-            blocks.html = None;
-        }
-        if std::mem::take(&mut blocks.in_empty_item) && line.is_blank() {
-            blocks.containers.pop();
+        match blocks.leaf {
+            Leaf::HtmlEnd => blocks.leaf = Leaf::Nothing,
+            Leaf::EmptyItem => {
+                blocks.leaf = Leaf::Nothing;
+                let last = blocks.containers.len() - usize::from(line.is_blank());
+                blocks.containers.truncate(last);
+            }
+            _ => {}
         }
         let matched = blocks.match_containers(&mut line);
         if matched < blocks.containers.len() {
-            if blocks.in_paragraph && !line.ends_lazy_paragraph() && !line.is_blank() {
+            if blocks.in_paragraph() && !line.ends_lazy_paragraph() && !line.is_blank() {
                 return None;
             }
             blocks.containers.truncate(matched);
-            blocks.in_paragraph = false;
-            blocks.html = None;
+            blocks.leaf = Leaf::Nothing;
         }
-        if blocks.html.is_some() {
-            blocks.continue_html(&line);
+        if let Leaf::Html(end) = blocks.leaf {
+            blocks.continue_html(end, &line);
             return None;
         }
         let next_line = line.next_line();
@@ -112,7 +124,7 @@ impl<'a> Code<'a> {
         if escaped {
             return at + 1;
         }
-        if self.blocks().html.is_some() {
+        if matches!(self.blocks().leaf, Leaf::Html(_) | Leaf::HtmlEnd) {
             return after;
         }
         match self.runs.find(length, after) {
@@ -176,14 +188,13 @@ impl Blocks {
         self.containers.len()
     }
 
-    fn continue_html(&mut self, line: &Line<'_>) {
-        match self.html {
-            Some(Html::BlankLine) if line.is_blank() => {
-                self.html = None;
-                self.in_paragraph = false;
-            }
-            Some(end) => self.html_ends_with_line = end.is_in(line.rest()),
-            None => {}
+    fn in_paragraph(&self) -> bool {
+        matches!(self.leaf, Leaf::Paragraph | Leaf::Table)
+    }
+
+    fn continue_html(&mut self, end: Html, line: &Line<'_>) {
+        if end.is_in(line.rest()) {
+            self.leaf = if end == Html::BlankLine { Leaf::Nothing } else { Leaf::HtmlEnd };
         }
     }
 
@@ -193,41 +204,46 @@ impl Blocks {
         let mut rule_broken_at = line.at;
         loop {
             if line.is_blank() {
-                self.in_paragraph = false;
+                self.leaf = if self.leaf == Leaf::EmptyItem { Leaf::EmptyItem } else { Leaf::Nothing };
                 return None;
             }
             let is_underline = line.rest().starts_with('=');
             let is_rule = rule_broken_at <= line.at
                 && is_rule(line.rest(), &mut rule_broken_at, line.end)
-                && (self.in_paragraph || !is_underline);
+                && (self.in_paragraph() || !is_underline);
             if line.indent() >= 4 {
-                return if self.in_paragraph { None } else { Some(line.next_line()) };
+                return if self.in_paragraph() { None } else { Some(line.next_line()) };
             }
             if line.skip_quote_mark() {
                 self.containers.push(Container::Quote);
-                self.in_paragraph = false;
+                self.leaf = Leaf::Nothing;
             } else if is_rule || is_heading(line.rest()) {
-                self.in_paragraph = false;
+                self.leaf = Leaf::Nothing;
                 self.is_one_line = true;
                 return None;
-            } else if let Some(width) = line.skip_list_mark(self.in_paragraph) {
+            } else if let Some(width) = line.skip_list_mark(self.in_paragraph()) {
                 self.containers.push(Container::Item(width));
-                self.in_paragraph = false;
-                self.in_empty_item = line.is_blank();
+                self.leaf = if line.is_blank() { Leaf::EmptyItem } else { Leaf::Nothing };
             } else if let Some(fence) = Fence::begin(line.rest()) {
-                self.in_paragraph = false;
+                self.leaf = Leaf::Nothing;
                 return Some(self.find_fence_end(fence, &line));
             } else {
-                self.html = Html::begin(line.rest(), self.in_paragraph);
-                self.html_ends_with_line =
-                    self.html.is_some_and(|end| end != Html::BlankLine && end.is_in(line.rest()));
-                self.in_table =
-                    self.html.is_none() && self.in_paragraph && (self.in_table || is_table_rule(line.rest()));
-                self.is_one_line = self.in_table;
-                self.in_paragraph = self.html.is_none();
+                self.begin_leaf(&line);
                 return None;
             }
         }
+    }
+
+    /// A line of a paragraph, of a table or of HTML.
+    fn begin_leaf(&mut self, line: &Line<'_>) {
+        let rest = line.rest();
+        self.leaf = match Html::begin(rest, self.in_paragraph()) {
+            Some(end) if end != Html::BlankLine && end.is_in(rest) => Leaf::HtmlEnd,
+            Some(end) => Leaf::Html(end),
+            None if self.leaf == Leaf::Table || self.leaf == Leaf::Paragraph && is_table_rule(rest) => Leaf::Table,
+            None => Leaf::Paragraph,
+        };
+        self.is_one_line = self.leaf == Leaf::Table;
     }
 
     fn find_fence_end(&self, fence: Fence, first: &Line<'_>) -> usize {
