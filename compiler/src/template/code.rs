@@ -91,7 +91,7 @@ impl<'a> Code<'a> {
             Leaf::HtmlEnd => blocks.leaf = Leaf::Nothing,
             Leaf::EmptyItem => {
                 blocks.leaf = Leaf::Nothing;
-                let last = blocks.containers.len() - usize::from(line.is_blank());
+                let last = blocks.containers.len().saturating_sub(usize::from(line.is_blank()));
                 blocks.containers.truncate(last);
             }
             _ => {}
