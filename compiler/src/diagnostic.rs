@@ -164,6 +164,8 @@ codes! {
     PageTooLarge "page-too-large" Error " A page renders to more than 256 MB.",
     DuplicateUrl "duplicate-url" Error " Two pages, redirects or files have one URL.",
     BrokenLink "broken-link" Error " A link leads to no page or file of the site.",
+    BrokenFragment "broken-fragment" Error " A link names a part of a page that isn't there.",
+    RedirectLoop "redirect-loop" Error " A redirect leads to another one, or in a circle.",
     UnusedAttribute "unused-attribute" Warning " A tag gives an attribute that its partial never uses.",
     UnusedPartial "unused-partial" Warning " No page uses a partial.",
     EmptyAlt "empty-alt" Warning " A Markdown image has no alternative text.",

@@ -4,7 +4,7 @@ mod links;
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
 
-pub use links::{HtmlUrl, find_urls};
+pub use links::{HtmlUrl, find_ids, find_urls};
 
 /// A heading that can be linked to.
 #[derive(Clone, PartialEq, Eq, Debug)]

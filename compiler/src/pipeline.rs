@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
 use crate::output::{Output, Published, media_type};
-use crate::render::{Links, Rendered, render_page, report_broken_links};
-use crate::site::{self, LinkTargets, Page, RoutePath, Selection, Site};
+use crate::render::{Links, RenderedPage, render_page, report_broken_links};
+use crate::site::{self, LeftOut, LinkTargets, Page, RoutePath, Selection, Site};
 use crate::source::{SourceFile, Sources};
 use crate::template::TemplateSet;
 
@@ -70,22 +70,21 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
     let other_paths = asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
     let targets = LinkTargets::new(&site, &sources.content, config, other_paths);
     let links = Links { targets: &targets, templates: &templates, is_checked: config.check_internal_links };
-    let rendered: Vec<Rendered> = site
-        .all_pages()
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|page| links.resolve(page, render_page(page, &site, &templates, &manifest)))
-        .collect();
+    let pages: Vec<_> = site.all_pages().collect();
+    let render = |page: &&Page| links.resolve(page, render_page(page, &site, &templates, &manifest));
+    let rendered: Vec<RenderedPage> = pages.par_iter().map(render).collect();
     diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
     diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), &targets));
+    diagnostics.extend(links.check_fragments(&pages, &rendered));
+    diagnostics.extend(site::check_redirects(config, &targets));
     diagnostics
         .extend(templates.find_unused(rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str))));
     diagnostic::sort(&mut diagnostics);
     let counts = Counts {
         pages: site.all_pages().count(),
         posts: site.posts.len(),
-        drafts_left_out: site.draft_count,
-        future_left_out: site.future_count,
+        drafts_left_out: left_out_count(&site, LeftOut::Draft),
+        future_left_out: left_out_count(&site, LeftOut::Future),
         files: sources.static_files.len() + other_files(sources).count(),
     };
     let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.code.severity() == Severity::Error);
@@ -98,6 +97,10 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
         build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
     });
     Built { output, manifest, diagnostics, counts }
+}
+
+fn left_out_count(site: &Site, reason: LeftOut) -> usize {
+    site.left_out.iter().filter(|(_, found)| *found == reason).count()
 }
 
 /// Files among the pages that are published where they stand.
@@ -116,7 +119,7 @@ fn publish(
     sources: &Sources,
     config: &Config,
     site: &Site,
-    rendered: Vec<Rendered>,
+    rendered: Vec<RenderedPage>,
     manifest: &AssetManifest,
 ) -> Vec<Published> {
     let mut published = Vec::new();

@@ -19,7 +19,7 @@ use crate::template::{
     Asset, Block, Body, Each, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
 };
 
-pub use links::{BrokenLink, Links, report_broken_links};
+pub use links::{BrokenLink, Fragment, Links, report_broken_links};
 
 use escape::push_escaped;
 use markup::{Markup, ValueId};
@@ -37,11 +37,13 @@ const DEFAULT_LAYOUT: &str = "base.html";
 
 /// What a page became.
 #[derive(Clone, Default, Debug)]
-pub struct Rendered {
+pub struct RenderedPage {
     /// The page's text, complete unless there are errors.
     pub text: String,
     /// What is wrong with the page, and with the partials as far as it uses them.
     pub diagnostics: Vec<Diagnostic>,
+    /// Links to parts of pages.
+    pub fragments: Vec<Fragment>,
     /// Links that lead nowhere, once they are resolved.
     pub broken_links: Vec<BrokenLink>,
     /// The partials that the page itself names, its layout included.
@@ -49,8 +51,8 @@ pub struct Rendered {
 }
 
 /// Renders one page.
-pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: &AssetManifest) -> Rendered {
-    let mut result = Rendered { diagnostics: templates.check(&page.template), ..Rendered::default() };
+pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: &AssetManifest) -> RenderedPage {
+    let mut result = RenderedPage { diagnostics: templates.check(&page.template), ..RenderedPage::default() };
     result.partials = page.template.references().map(|(name, _)| name.to_owned()).collect();
     let mut renderer = Renderer {
         page,

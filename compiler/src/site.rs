@@ -18,7 +18,7 @@ pub use links::{LinkTargets, Target};
 pub use page::Page;
 pub use route::{RoutePath, percent_decode, percent_encode};
 pub use taxonomy::{Taxonomy, Term};
-pub use urls::check_unique;
+pub use urls::{check_redirects, check_unique};
 
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
@@ -37,6 +37,15 @@ pub struct Selection {
     pub today: Date,
 }
 
+/// Why a page is not published.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeftOut {
+    /// `draft: true`
+    Draft,
+    /// Its date is after the day of the build.
+    Future,
+}
+
 /// All pages of a site.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
@@ -48,10 +57,8 @@ pub struct Site {
     pub made_pages: Vec<Page>,
     /// Taxonomies with their terms.
     pub taxonomies: Vec<Taxonomy>,
-    /// Drafts that were left out.
-    pub draft_count: usize,
-    /// Pages of the future that were left out.
-    pub future_count: usize,
+    /// Pages that are not published, and why.
+    pub left_out: Vec<(Page, LeftOut)>,
     /// Numbers of all pages by weight, then title.
     order: Vec<usize>,
     by_route: HashMap<RoutePath, usize>,
@@ -74,9 +81,9 @@ impl Site {
             };
             diagnostics.extend(mistakes);
             if page.has_flag("draft") && !selection.drafts {
-                site.draft_count += 1;
+                site.left_out.push((page, LeftOut::Draft));
             } else if page.is_after(selection.today) && !selection.future {
-                site.future_count += 1;
+                site.left_out.push((page, LeftOut::Future));
             } else {
                 site.pages.push(page);
             }

@@ -4,7 +4,7 @@
 use compiler::assets::{AssetManifest, AssetNames};
 use compiler::config::Config;
 use compiler::diagnostic::{Code, Diagnostic};
-use compiler::render::{Rendered, render_page};
+use compiler::render::{RenderedPage, render_page};
 use compiler::site::{Selection, Site};
 use compiler::source::SourceFile;
 use compiler::template::TemplateSet;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 /// A site of one page.
-fn render(name: &str, page: &str, partials: &[(&str, &str)]) -> Rendered {
+fn render(name: &str, page: &str, partials: &[(&str, &str)]) -> RenderedPage {
     let file = |folder: &str, name: &str, text: &str| SourceFile {
         path: format!("{folder}/{name}").into(),
         name: name.into(),
@@ -27,7 +27,7 @@ fn render(name: &str, page: &str, partials: &[(&str, &str)]) -> Rendered {
     let (manifest, _) = AssetManifest::build(&[], &content, AssetNames::Plain);
     let mut rendered = match site.pages.first() {
         Some(page) => render_page(page, &site, &templates, &manifest),
-        None => Rendered::default(),
+        None => RenderedPage::default(),
     };
     rendered.diagnostics.append(&mut diagnostics);
     rendered

@@ -1,5 +1,6 @@
 //! Where finished HTML names URLs: the values of the attributes that hold them.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
@@ -44,6 +45,25 @@ pub fn find_urls(html: &str) -> Vec<HtmlUrl> {
     }
     urls.sort_by_key(|url| url.range.start);
     urls
+}
+
+/// Everything in a page that a fragment can name: ids, and the names of old anchors.
+pub fn find_ids(html: &str) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    let mut emitter = DefaultEmitter::<usize>::new_with_span();
+    emitter.naively_switch_states(true);
+    for token in Tokenizer::new_with_emitter(html, emitter).map_while(Result::ok) {
+        if let Token::StartTag(tag) = token {
+            let is_anchor = tag.name.as_slice() == b"a";
+            let names = tag.attributes.iter().filter(|(name, _)| match name.as_slice() {
+                b"id" => true,
+                b"name" => is_anchor,
+                _ => false,
+            });
+            ids.extend(names.map(|(_, value)| String::from_utf8_lossy(&value.value).into_owned()));
+        }
+    }
+    ids
 }
 
 fn add_urls(html: &str, tag: &StartTag<usize>, urls: &mut Vec<HtmlUrl>) {

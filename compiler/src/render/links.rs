@@ -1,16 +1,16 @@
 //! The links of a finished page: relative ones become absolute, and those that lead nowhere are reported at the place in
 //! the sources where they were written.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use rayon::prelude::*;
 
-use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
-use crate::html::find_urls;
-use crate::site::{LinkTargets, Page, Target};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
+use crate::html::{find_ids, find_urls};
+use crate::site::{LeftOut, LinkTargets, Page, Target, percent_decode};
 use crate::template::TemplateSet;
 
-use super::Rendered;
+use super::RenderedPage;
 
 /// What links are resolved with.
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +25,12 @@ pub struct Links<'a> {
 
 impl Links<'_> {
     /// Resolves all links of a rendered page.
-    pub fn resolve(&self, page: &Page, mut rendered: Rendered) -> Rendered {
+    pub fn resolve(&self, page: &Page, mut rendered: RenderedPage) -> RenderedPage {
         let text = std::mem::take(&mut rendered.text);
         let mut resolved = String::new();
         let mut copied_to = 0;
         for found in find_urls(&text) {
+            rendered.fragments.extend(Fragment::of(&found.url, &text[found.range.clone()]));
             match self.targets.resolve(&page.content_path, &found.url) {
                 Target::Url(url) => {
                     resolved.push_str(&text[copied_to..found.range.start]);
@@ -38,13 +39,53 @@ impl Links<'_> {
                 }
                 Target::Broken(path) if self.is_checked => {
                     let place = self.find_place(page, &rendered.partials, &text[found.range.clone()], &found.url);
-                    rendered.broken_links.push(BrokenLink { url: found.url, path, place });
+                    let page = page.source.place(Span::default());
+                    rendered.broken_links.push(BrokenLink { url: found.url, path, place, page });
                 }
                 Target::Broken(_) | Target::Unchanged => {}
             }
         }
         resolved.push_str(&text[copied_to..]);
-        Rendered { text: resolved, ..rendered }
+        RenderedPage { text: resolved, ..rendered }
+    }
+
+    /// Reports links to parts of pages that aren't there.
+    pub fn check_fragments(&self, pages: &[&Page], rendered: &[RenderedPage]) -> Vec<Diagnostic> {
+        if !self.is_checked {
+            return Vec::new();
+        }
+        let number_of: HashMap<&str, usize> =
+            pages.iter().enumerate().map(|(number, page)| (page.url.as_str(), number)).collect();
+        let find_target = |number: usize, fragment: &Fragment| {
+            let page = pages[number];
+            if fragment.path.is_empty() {
+                return Some(number);
+            }
+            let url = match self.targets.resolve(&page.content_path, &fragment.path) {
+                Target::Url(url) => url,
+                Target::Unchanged => self.targets.find(&percent_decode(&fragment.path)?)?.to_owned(),
+                Target::Broken(_) => return None,
+            };
+            number_of.get(url.as_str()).copied()
+        };
+        let all =
+            rendered.iter().enumerate().flat_map(|(number, page)| page.fragments.iter().map(move |f| (number, f)));
+        let found: Vec<_> =
+            all.filter_map(|(number, fragment)| Some((number, fragment, find_target(number, fragment)?))).collect();
+        let targets: BTreeSet<usize> = found.iter().map(|(_, _, target)| *target).collect();
+        let ids: HashMap<usize, HashSet<String>> =
+            targets.into_par_iter().map(|target| (target, find_ids(&rendered[target].text))).collect();
+        let broken = found.iter().filter(|(_, fragment, target)| !ids[target].contains(&fragment.name));
+        let report = |(number, fragment, target): &(usize, &Fragment, usize)| {
+            let place = self.find_place(pages[*number], &rendered[*number].partials, &fragment.written, &fragment.url);
+            let message = format!("`{}` leads to no part of `{}`", fragment.url, pages[*target].source.path);
+            let diagnostic = Diagnostic::new(Code::BrokenFragment, place, message);
+            match nearest(&fragment.name, ids[target].iter().map(String::as_str).collect::<BTreeSet<_>>()) {
+                Some(near) => diagnostic.with_help(format!("did you mean `#{near}`?")),
+                None => diagnostic.with_help("nothing in that page has this id"),
+            }
+        };
+        broken.map(report).collect()
     }
 
     /// Where a link was written: in the page, else in the nearest of its partials that has it, else unknown.
@@ -77,6 +118,34 @@ pub struct BrokenLink {
     pub path: String,
     /// Where it was written.
     pub place: Place,
+    /// The page that it ended up in.
+    pub page: Place,
+}
+
+/// A link that names a part of a page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fragment {
+    /// The URL, as it is meant and as it was written.
+    url: String,
+    written: String,
+    /// What stands before `#` and `?`; empty for the page itself.
+    path: String,
+    /// The id, percent-decoded.
+    name: String,
+}
+
+impl Fragment {
+    /// The fragment of a URL, if it has one that names an id: `#` and `#top` are the top of any page (HTML, “Scrolling to
+    /// a fragment”), and `:~:` begins a directive for the browser.
+    fn of(url: &str, written: &str) -> Option<Self> {
+        let (before, fragment) = url.trim_ascii().split_once('#')?;
+        let name = percent_decode(fragment)?;
+        if name.is_empty() || name.eq_ignore_ascii_case("top") || name.contains(":~:") {
+            return None;
+        }
+        let path = before.split('?').next().unwrap_or_default().to_owned();
+        Some(Self { url: url.to_owned(), written: written.to_owned(), path, name })
+    }
 }
 
 /// Suggestions are made for this many different paths: each is compared with all of the site's. Guessed.
@@ -92,11 +161,19 @@ pub fn report_broken_links<'a>(
     let near: BTreeMap<&str, String> =
         paths.into_par_iter().filter_map(|path| Some((path, targets.nearest(path)?))).collect();
     let report = |link: &BrokenLink| {
-        let message = format!("`{}` leads nowhere: the site has no such page or file", link.url);
-        let diagnostic = Diagnostic::new(Code::BrokenLink, link.place.clone(), message);
+        let reason = match targets.find_left_out(&link.path) {
+            Some(LeftOut::Draft) => "the page is a draft, which this build leaves out",
+            Some(LeftOut::Future) => "the page is dated after today, and this build leaves it out",
+            None => "the site has no such page or file",
+        };
+        let message = format!("`{}` leads nowhere: {reason}", link.url);
+        let mut diagnostic = Diagnostic::new(Code::BrokenLink, link.place.clone(), message);
+        if link.place.path != link.page.path {
+            diagnostic = diagnostic.with_note(link.page.clone(), "in this page");
+        }
         match near.get(link.path.as_str()) {
-            Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
-            None => diagnostic,
+            Some(near) if !reason.starts_with("the page") => diagnostic.with_help(format!("did you mean `{near}`?")),
+            _ => diagnostic,
         }
     };
     links.map(report).collect()

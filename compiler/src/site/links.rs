@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{RoutePath, Site, is_page, percent_decode, percent_encode};
+use super::{LeftOut, RoutePath, Site, is_page, percent_decode, percent_encode};
 use crate::config::Config;
 use crate::diagnostic::nearest;
 use crate::source::SourceFile;
@@ -14,6 +14,8 @@ pub struct LinkTargets {
     paths: BTreeMap<String, String>,
     /// From a file's path below the folder of pages to its URL.
     by_content_path: HashMap<String, String>,
+    /// Files and paths of pages that this build leaves out, and why.
+    left_out: HashMap<String, LeftOut>,
 }
 
 /// What a link turned out to be.
@@ -41,6 +43,10 @@ impl LinkTargets {
             targets.add_paths(page.aliases.iter().map(|(alias, _)| alias.as_str()));
             targets.by_content_path.insert(page.content_path.clone(), page.url.clone());
         }
+        for (page, reason) in &site.left_out {
+            targets.left_out.insert(page.content_path.clone(), *reason);
+            targets.left_out.insert(page.route.as_str().to_owned(), *reason);
+        }
         for file in content.iter().filter(|file| !is_page(file)) {
             let path = format!("/{}", file.name);
             targets.by_content_path.insert(file.name.to_string(), percent_encode(&path));
@@ -66,28 +72,34 @@ impl LinkTargets {
         let (path, suffix) = link.split_at(link.find(['?', '#']).unwrap_or(link.len()));
         let Some(decoded) = percent_decode(path) else { return Target::Broken(path.to_owned()) };
         if decoded.starts_with('/') {
-            return if self.answers(&decoded) { Target::Unchanged } else { Target::Broken(decoded) };
+            return if self.find(&decoded).is_some() { Target::Unchanged } else { Target::Broken(decoded) };
         }
         let Some(joined) = join(content_path, &decoded) else { return Target::Broken(decoded) };
         if let Some(url) = self.by_content_path.get(&joined) {
             return Target::Url(format!("{url}{suffix}"));
         }
         let path = format!("/{joined}");
-        match self.paths.get(&path) {
+        match self.find(&path) {
             Some(url) => Target::Url(format!("{url}{suffix}")),
             None => Target::Broken(path),
         }
     }
 
-    /// Whether the server has an answer at a path: a page, also by its other names, or a file.
-    fn answers(&self, path: &str) -> bool {
-        const ITS_OWN: [&str; 2] = ["/health", "/admin"];
+    /// The URL of what answers at a percent-decoded path: a page, also by its other names, a file, or the server itself.
+    pub fn find(&self, path: &str) -> Option<&str> {
+        const SERVERS_OWN: [&str; 2] = ["/health", "/admin"];
         let trimmed = path.trim_end_matches('/');
         let names = [Some(trimmed), trimmed.strip_suffix("/index.html"), trimmed.strip_suffix(".html")];
-        names.into_iter().flatten().any(|name| {
+        names.into_iter().flatten().find_map(|name| {
             let name = if name.is_empty() { "/" } else { name };
-            self.paths.contains_key(name) || ITS_OWN.contains(&name)
+            let own = || SERVERS_OWN.into_iter().find(|own| *own == name);
+            self.paths.get(name).map(String::as_str).or_else(own)
         })
+    }
+
+    /// Why the page that a path of the site means is not in this build.
+    pub fn find_left_out(&self, path: &str) -> Option<LeftOut> {
+        self.left_out.get(path).or_else(|| self.left_out.get(path.trim_start_matches('/'))).copied()
     }
 
     /// The URL whose path is closest to one that isn't there.
@@ -128,7 +140,7 @@ mod tests {
         let by_content_path =
             [("blog/a b.md", "/blog/a%20b"), ("about.md", "/about"), ("blog/cat.jpg", "/blog/cat.jpg")];
         let by_content_path = by_content_path.map(|(path, url)| (path.to_owned(), url.to_owned()));
-        LinkTargets { paths: paths.into(), by_content_path: by_content_path.into() }
+        LinkTargets { paths: paths.into(), by_content_path: by_content_path.into(), ..LinkTargets::default() }
     }
 
     #[test]
@@ -138,6 +150,8 @@ mod tests {
         let url = |text: &str| Target::Url(text.to_owned());
         assert_eq!(resolve("a%20b.md#top"), url("/blog/a%20b#top"));
         assert_eq!(resolve("../about.md?x=1"), url("/about?x=1"));
+        assert_eq!(resolve("../about.html"), url("/about"));
+        assert_eq!(resolve("a b/"), url("/blog/a%20b"));
         assert_eq!(resolve("cat.jpg"), url("/blog/cat.jpg"));
         assert_eq!(resolve("../about"), url("/about"));
         assert_eq!(resolve(".."), url("/"));
