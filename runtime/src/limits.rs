@@ -54,7 +54,7 @@ pub const CHUNK_OVERHEAD_BYTES_MAX: u64 = 16 * 1024;
 
 /// Bytes of the first read buffer of a connection. Measured: browsers' heads are 400 to 2,000 bytes, so that one
 /// read takes a head, or sixteen small pipelined ones.
-pub(crate) const INPUT_BYTES_FIRST: usize = 4 * 1024;
+pub(crate) const INPUT_BYTES_FIRST: usize = 2 * 1024;
 /// Pipelined answers that leave in one write. Guessed: what it holds on the stack is 2 KiB, and beyond eight the
 /// gain can't be measured.
 pub(crate) const BATCH_ANSWER_COUNT_MAX: usize = 16;
@@ -80,8 +80,8 @@ pub(crate) const STACKS_KEPT_MAX: usize = 256;
 /// How long an idle connection keeps its coroutine, in milliseconds. Guessed: longer than a browser pauses between
 /// the requests of one page.
 pub(crate) const IDLE_GRACE_MS: u64 = 1_000;
-/// While more coroutines than this are alive, an idle connection gives its own back at once. Guessed: 40 MB of stacks.
-pub(crate) const COROUTINE_COUNT_CALM: usize = 2_048;
+/// While more coroutines than this are alive, an idle connection gives its own back at once. Guessed: 20 MB of stacks.
+pub(crate) const COROUTINE_COUNT_CALM: usize = 1_280;
 /// How often deadlines are looked at, in milliseconds: they are met with this precision.
 pub(crate) const TICK_MS: u64 = 250;
 /// Connections that wait in the kernel to be accepted. What Linux caps it at by default.

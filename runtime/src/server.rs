@@ -176,7 +176,7 @@ fn start_conversation<H: Handler>(
         let mut farewell = Farewell { inbox: &shared.inbox, number, paused: None };
         let mut visit = visit;
         let ending = catch_unwind(AssertUnwindSafe(|| {
-            let mut stream = Stream::new(Weak::clone(&held), &shared.context)?;
+            let mut stream = Stream::new(Weak::clone(&held), &shared.context, &visit)?;
             Ok::<_, io::Error>(converse(&mut stream, &shared.handler, &shared.context, &mut visit))
         }));
         if let Ok(Ok(Ending::Paused)) = ending {

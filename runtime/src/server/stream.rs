@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use may::io::{CoIo, WaitIo, WaitIoWaker};
 use socket2::Socket;
 
-use crate::connection::{Awaiting, Context, Transport};
+use crate::connection::{Awaiting, Context, Transport, Visit};
 use crate::limits::{LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
 use crate::metrics::Event;
 
@@ -156,6 +156,8 @@ pub(super) struct Stream<'c> {
     context: &'c Context,
     /// What it waits for; `None` while it answers.
     awaiting: Option<Awaiting>,
+    /// When the first head must be whole; `None` once there was an answer.
+    first_head_deadline_ms: Option<u64>,
     /// Nothing has come since its coroutine began.
     is_fresh: bool,
     /// Nothing is there to read until the next event.
@@ -178,7 +180,7 @@ struct Delay {
 }
 
 impl<'c> Stream<'c> {
-    pub(super) fn new(weak: Weak<Held>, context: &'c Context) -> io::Result<Self> {
+    pub(super) fn new(weak: Weak<Held>, context: &'c Context, visit: &Visit) -> io::Result<Self> {
         let held = weak.upgrade().ok_or(io::ErrorKind::NotConnected)?;
         let io = CoIo::new(Descriptor(held.socket.as_raw_fd()))?;
         held.wants_pause.store(false, Ordering::Relaxed);
@@ -188,6 +190,8 @@ impl<'c> Stream<'c> {
             held: weak,
             context,
             awaiting: None,
+            // The time for the first head runs from the accept.
+            first_head_deadline_ms: (visit.request_count == 0).then(|| held.deadline_ms.load(Ordering::Relaxed)),
             is_fresh: true,
             is_drained: false,
             has_hung_up: false,
@@ -216,7 +220,8 @@ impl<'c> Stream<'c> {
             Awaiting::Head | Awaiting::Body => (Phase::Reading, limits.header_timeout_ms),
             Awaiting::End => (Phase::Ending, LINGER_MS),
         };
-        held.enter(phase, now_ms, now_ms + timeout_ms);
+        let latest_ms = self.first_head_deadline_ms.filter(|_| awaiting == Awaiting::Head).unwrap_or(u64::MAX);
+        held.enter(phase, now_ms, latest_ms.min(now_ms + timeout_ms));
     }
 
     /// Yields until something happens to the socket.
@@ -250,6 +255,7 @@ impl<'c> Stream<'c> {
         if self.awaiting.is_some() || self.delay.is_some() {
             self.answering(held);
         }
+        self.first_head_deadline_ms = None;
         self.sent_len += len as u64;
         if let Some(delay) = &mut self.delay {
             delay.progress_ms = self.context.clock.running_ms();
