@@ -1,4 +1,4 @@
-//! The server: a thread at the [`door`] that admits connections and watches their deadlines, and a coroutine for each
+//! The server: a thread at the door that admits connections and watches their deadlines, and a coroutine for each
 //! connection that has something to say.
 
 mod door;

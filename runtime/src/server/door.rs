@@ -15,8 +15,11 @@ use socket2::Socket;
 use super::stream::Held;
 use super::{Coroutine, Message, Shared, start_conversation};
 use crate::connection::Visit;
-use crate::limits::{ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, IDLE_GRACE_MS, TICK_MS};
+use crate::limits::{
+    ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, CROWD_CONNECTION_COUNT, IDLE_GRACE_MS, TICK_MS,
+};
 use crate::listener::Listener;
+use crate::mapped::give_back_freed_memory;
 use crate::metrics::Event;
 use crate::site::Handler;
 
@@ -34,6 +37,8 @@ pub(super) struct Door<H> {
     /// From which the ids of the next connection's requests are made.
     next_request_number: u64,
     swept_ms: u64,
+    /// The most connections since memory was last given back.
+    crowd_count: usize,
     /// Set while the system refuses to accept.
     accepts_again_ms: Option<u64>,
     /// Set once the server stops: when it won't wait any longer.
@@ -89,6 +94,7 @@ impl<H: Handler> Door<H> {
             paused_count: 0,
             next_request_number: random_number(),
             swept_ms: 0,
+            crowd_count: 0,
             accepts_again_ms: None,
             stops_at_ms: None,
         };
@@ -319,6 +325,20 @@ impl<H: Handler> Door<H> {
         }
     }
 
+    /// Gives back what a crowd needed, once it has gone.
+    fn give_back(&mut self) {
+        let count = self.connection_count();
+        self.crowd_count = self.crowd_count.max(count);
+        if self.crowd_count < CROWD_CONNECTION_COUNT || count > self.crowd_count / 8 {
+            return;
+        }
+        self.crowd_count = count;
+        if count == 0 {
+            (self.seats, self.free_seats, self.address_counts) = (Vec::new(), Vec::new(), HashMap::new());
+        }
+        give_back_freed_memory();
+    }
+
     /// Looks at every connection's deadline, now and then.
     fn sweep(&mut self) -> io::Result<()> {
         let now_ms = self.now_ms();
@@ -330,6 +350,7 @@ impl<H: Handler> Door<H> {
             return Ok(());
         }
         self.swept_ms = now_ms;
+        self.give_back();
         let coroutine_count = self.connection_count() - self.paused_count;
         let grace_ms = if coroutine_count > COROUTINE_COUNT_CALM { 0 } else { IDLE_GRACE_MS };
         for number in 0..self.seats.len() {
