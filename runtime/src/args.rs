@@ -106,7 +106,8 @@ usage: kilnd BUNDLE [OPTIONS]
   --help, --version
 
 The bundle is looked at every second and replaced without a failed request when a new one is put in its place;
-SIGHUP has it loaded again at once. With ADMIN_USERNAME and ADMIN_PASSWORD in the environment, /admin is there. SIGTERM and SIGINT end the server when the requests under way are answered.
+SIGHUP has it loaded again at once. SIGTERM and SIGINT end the server when the requests under way are answered.
+With ADMIN_USERNAME and ADMIN_PASSWORD in the environment, /admin is there, behind them.
 ";
 
 /// Reads the words after the program's name. `port` is the environment's `PORT`.

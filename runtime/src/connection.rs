@@ -1,6 +1,9 @@
 //! One conversation: requests read from a client, answers written back, in order, over anything that reads and writes.
 //! It knows neither sockets nor threads; how long a wait may take is the [`Transport`]'s business.
 
+mod delivery;
+mod input;
+
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::IpAddr;
@@ -16,13 +19,13 @@ use crate::clock::Clock;
 use crate::http::date::DateField;
 use crate::http::framing::{BodySkip, Framing};
 use crate::http::proxy::{AddressRange, ProxyHeader, client_of};
-use crate::http::request::{HeadScan, Method, Refusal, Request, Version, field_slots, lower_minor_version};
-use crate::http::response::{Answer, Body, BodyStream};
-use crate::limits::{
-    ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, INPUT_BYTES_FIRST, LINGER_BYTES_MAX, Limits, REQUEST_ID_BYTES_MAX,
-};
+use crate::http::request::{Method, Refusal, Request, Version, field_slots};
+use crate::http::response::{Answer, Body};
+use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, Limits, REQUEST_ID_BYTES_MAX};
 use crate::metrics::{Counted, Event, Metrics};
 use crate::site::Handler;
+use delivery::{linger, send_file, send_stream, write_all};
+use input::Input;
 
 /// What every connection of a server shares.
 #[derive(Debug)]
@@ -188,60 +191,6 @@ enum Next {
     Close,
     /// All is said, but the client may still be sending.
     Linger,
-}
-
-/// Bytes read and not yet taken.
-#[derive(Debug, Default)]
-struct Input {
-    bytes: Vec<u8>,
-    start: usize,
-    end: usize,
-    scan: HeadScan,
-    /// Set when a wait ended in a way that deserves an answer.
-    refused: Option<Refusal>,
-}
-
-impl Input {
-    fn waiting(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
-    }
-
-    fn take(&mut self, len: usize) {
-        self.start += len;
-        self.scan = HeadScan::default();
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-    }
-
-    /// Finds the next whole head, as a range of `bytes`.
-    fn find_head(&mut self, head_bytes_max: usize) -> Result<Option<std::ops::Range<usize>>, Refusal> {
-        if let Some(refusal) = self.refused {
-            return Err(refusal);
-        }
-        let end = self.scan.find_end(&self.bytes[self.start..self.end], head_bytes_max)?;
-        let Some(end) = end else { return Ok(None) };
-        let head = self.start + self.scan.head_start..self.start + end;
-        lower_minor_version(&mut self.bytes[head.clone()]);
-        Ok(Some(head))
-    }
-
-    /// Reads once, making room first. The buffer never grows beyond what a head may be.
-    fn fill(&mut self, transport: &mut impl Transport, awaiting: Awaiting, head_bytes_max: usize) -> io::Result<usize> {
-        if self.end == self.bytes.len() {
-            if self.start > 0 {
-                self.bytes.copy_within(self.start..self.end, 0);
-                (self.start, self.end) = (0, self.end - self.start);
-            } else {
-                // An empty line may come before a head.
-                let wanted = (self.bytes.len() * 2).max(INPUT_BYTES_FIRST).min(head_bytes_max + 2);
-                self.bytes.resize(wanted.max(self.bytes.len() + 1), 0);
-            }
-        }
-        let len = transport.receive(awaiting, &mut self.bytes[self.end..])?;
-        self.end += len;
-        Ok(len)
-    }
 }
 
 /// What a connection keeps to write with.
@@ -542,63 +491,6 @@ impl From<Refusal> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::World(error)
-    }
-}
-
-fn write_all(transport: &mut impl Transport, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-    let mut rest = pieces;
-    while !rest.is_empty() {
-        match transport.send(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => IoSlice::advance_slices(&mut rest, len),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn send_file(transport: &mut impl Transport, bytes: &[u8], file: &File, offset: usize) -> io::Result<()> {
-    let mut sent_len = 0;
-    while sent_len < bytes.len() {
-        match transport.send_file(file, offset + sent_len, bytes.len() - sent_len)? {
-            None => return write_all(transport, &mut [IoSlice::new(&bytes[sent_len..])]),
-            // The file is shorter than it was.
-            Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(len) => sent_len += len,
-        }
-    }
-    Ok(())
-}
-
-fn send_stream(transport: &mut impl Transport, stream: &mut dyn BodyStream, is_chunked: bool) -> io::Result<()> {
-    while let Some(piece) = stream.next() {
-        // An empty chunk would end the body.
-        if piece.is_empty() {
-            continue;
-        }
-        if is_chunked {
-            let size = format!("{:x}\r\n", piece.len());
-            let mut pieces = [size.as_bytes(), &piece, b"\r\n"].map(IoSlice::new);
-            write_all(transport, &mut pieces)?;
-        } else {
-            write_all(transport, &mut [IoSlice::new(&piece)])?;
-        }
-    }
-    if is_chunked { write_all(transport, &mut [IoSlice::new(b"0\r\n\r\n")]) } else { Ok(()) }
-}
-
-/// Lets a client that was refused finish, within bounds: closing on unread bytes would reset the connection, and the
-/// client might never see the answer (RFC 9112 section 9.6).
-fn linger(transport: &mut impl Transport) {
-    transport.finish();
-    let mut thrown_away = [0; 1024];
-    let mut left = LINGER_BYTES_MAX;
-    while let Ok(len @ 1..) = transport.receive(Awaiting::End, &mut thrown_away) {
-        match left.checked_sub(len as u64) {
-            Some(rest) => left = rest,
-            None => return,
-        }
     }
 }
 

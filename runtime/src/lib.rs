@@ -1,5 +1,10 @@
 //! Serves a Kiln bundle over HTTP/1.1. The `kilnd` command is a thin front to it; a development server stands on
 //! [`site::Handler`] and the same connections.
+//!
+//! A module uses only modules before it in this list: [`limits`], [`clock`], [`http`], [`metrics`], [`access_log`],
+//! [`mapped`], [`site`], [`connection`], [`listener`], [`server`], [`reload`], [`admin`], [`shutdown`], [`install`],
+//! [`probe`], [`sandbox`], [`systemd`], [`args`]. Sockets are read and written in [`server`] only, opened there, in
+//! [`listener`], [`probe`] and [`systemd`]; everything up to [`connection`] knows none.
 
 pub mod access_log;
 pub mod admin;

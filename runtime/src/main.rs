@@ -70,8 +70,7 @@ fn run() -> Result<ExitCode, Failure> {
 }
 
 fn serve(mut options: ServeOptions) -> Result<(), Failure> {
-    // One line, whatever the environment says: a backtrace doesn't fit on the stack of a coroutine.
-    std::panic::set_hook(Box::new(|panic| eprintln!("kilnd: {panic}")));
+    std::panic::set_hook(Box::new(report_panic));
     let credentials = read_credentials()?;
     let sites = options.sites.iter().map(|(host, path)| {
         let site = load(path).map_err(|error| unloadable(path, &error))?;
@@ -165,6 +164,15 @@ fn unloadable(path: &Path, error: &LoadError) -> Failure {
     match error {
         LoadError::Bad(_) => Failure::Bundle(message),
         LoadError::Unreadable(_) => Failure::System(message),
+    }
+}
+
+/// Tells of a panic, without a backtrace: that doesn't fit on the stack of a coroutine. In a coroutine a panic costs one
+/// connection; a thread that ends would leave the server deaf, so then the process ends.
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    eprintln!("kilnd: {panic}");
+    if !may::coroutine::is_coroutine() {
+        std::process::abort();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files as memory: the only `unsafe` of the server.
+//! Raw memory: files mapped into it, and giving back what was freed. The only `unsafe` of the server.
 
 use std::fs::File;
 use std::io;
@@ -42,5 +42,16 @@ impl MappedFile {
 impl AsRef<[u8]> for MappedFile {
     fn as_ref(&self) -> &[u8] {
         &self.map
+    }
+}
+
+/// Has the allocator give memory that was freed back to the system. It may take some milliseconds.
+pub fn give_back_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "the standard library has no word for it")]
+    // SAFETY: it takes no pointer and may be called by any thread at any time (malloc_trim(3)); what it returns is only
+    // whether there was anything to give back.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }

@@ -1,4 +1,4 @@
-//! The server: a thread at the [`door`] that admits connections and watches their deadlines, and a coroutine for each
+//! The server: a thread at the door that admits connections and watches their deadlines, and a coroutine for each
 //! connection that has something to say.
 
 mod door;
@@ -7,7 +7,7 @@ mod stream;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -159,31 +159,37 @@ impl Drop for Farewell<'_> {
     }
 }
 
-/// Starts the coroutine that holds a connection's conversation.
-fn start_conversation<H: Handler>(shared: &Arc<Shared<H>>, held: &Arc<Held>, number: usize, visit: Visit) {
-    let inbox = Arc::clone(&shared.inbox);
-    let (shared, held) = (Arc::clone(shared), Arc::clone(held));
-    let descriptor = held.descriptor_number();
+/// The end of a coroutine, to be asked whether it has come.
+type Coroutine = may::coroutine::JoinHandle<()>;
+
+/// Starts the coroutine that holds a connection's conversation; `None` if the system has no room for it.
+fn start_conversation<H: Handler>(
+    shared: &Arc<Shared<H>>,
+    held: &Arc<Held>,
+    number: usize,
+    visit: Visit,
+) -> Option<Coroutine> {
     // A coroutine runs where its descriptor is watched.
-    let builder = may::coroutine::Builder::new().id(descriptor);
+    let builder = may::coroutine::Builder::new().id(held.descriptor_number());
+    let (shared, held) = (Arc::clone(shared), Arc::downgrade(held));
     let spawned = may::go!(builder, move || {
         let mut farewell = Farewell { inbox: &shared.inbox, number, paused: None };
         let mut visit = visit;
         let ending = catch_unwind(AssertUnwindSafe(|| {
-            let mut stream = Stream::new(&held, &shared.context)?;
+            let mut stream = Stream::new(Weak::clone(&held), &shared.context, &visit)?;
             Ok::<_, io::Error>(converse(&mut stream, &shared.handler, &shared.context, &mut visit))
         }));
-        match ending {
-            Ok(Ok(Ending::Paused)) => farewell.paused = Some(visit),
-            Ok(Ok(Ending::Closed) | Err(_)) => held.close(),
+        if let Ok(Ok(Ending::Paused)) = ending {
+            farewell.paused = Some(visit);
+            return;
+        }
+        if ending.is_err() {
             // A panic costs this connection and no other.
-            Err(_) => {
-                shared.context.metrics.count(Event::Panic);
-                held.close();
-            }
+            shared.context.metrics.count(Event::Panic);
+        }
+        if let Some(held) = held.upgrade() {
+            held.close();
         }
     });
-    if spawned.is_err() {
-        inbox.put(Message::Left(number));
-    }
+    spawned.ok()
 }

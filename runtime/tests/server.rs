@@ -31,11 +31,18 @@ impl Handler for Odd {
     fn answer<'v>(&self, request: &Request<'_>, _view: &'v Self::View, _added: &mut Vec<u8>) -> Answer<'v> {
         match &*request.path {
             b"/panic" => panic!("as asked"),
+            b"/overflow" => Answer::made(200, "", deep(1).to_string()),
             b"/short" => Answer::streamed("", Stream::new(3)),
             b"/endless" => Answer::streamed("", Stream::new(usize::MAX)),
             _ => Answer::made(200, "", "well"),
         }
     }
+}
+
+/// Recurses until there is no more stack.
+fn deep(level: u64) -> u64 {
+    let here = std::hint::black_box([level; 32]);
+    if here[31] == 0 { 0 } else { deep(here[7] + 1) + here[3] }
 }
 
 struct Stream {
@@ -146,6 +153,18 @@ fn a_handler_of_ones_own_streams_and_panics_without_harm() {
     }
     is_well();
     assert_eq!(running.remote.metrics().event_count(Event::Panic), 10_000);
+
+    // So does a stack that was too small: the coroutine is gone, and its connection is closed.
+    let overflowing = (0..100).map(|_| {
+        let mut stream = running.connect();
+        stream.write_all(b"GET /overflow HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        stream
+    });
+    for mut stream in overflowing.collect::<Vec<_>>() {
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "no answer");
+    }
+    assert_eq!(running.remote.metrics().event_count(Event::Panic), 10_100);
+    is_well();
     while descriptor_count() > before {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -372,7 +372,7 @@ impl HeadScan {
     /// # Errors
     /// 400 for a line that doesn't end in CR LF, 414 and 431 for what is too long.
     pub fn find_end(&mut self, bytes: &[u8], head_bytes_max: usize) -> Result<Option<usize>, Refusal> {
-        while let Some(offset) = bytes[self.seen_len..].iter().position(|byte| *byte == b'\n') {
+        while let Some(offset) = memchr::memchr(b'\n', &bytes[self.seen_len..]) {
             let line_feed = self.seen_len + offset;
             let line = &bytes[self.line_start..line_feed];
             let is_request_line = self.line_start == self.head_start;

@@ -13,10 +13,13 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use socket2::Socket;
 
 use super::stream::Held;
-use super::{Message, Shared, start_conversation};
+use super::{Coroutine, Message, Shared, start_conversation};
 use crate::connection::Visit;
-use crate::limits::{ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, IDLE_GRACE_MS, TICK_MS};
+use crate::limits::{
+    ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, CROWD_CONNECTION_COUNT, IDLE_GRACE_MS, TICK_MS,
+};
 use crate::listener::Listener;
+use crate::mapped::give_back_freed_memory;
 use crate::metrics::Event;
 use crate::site::Handler;
 
@@ -34,6 +37,8 @@ pub(super) struct Door<H> {
     /// From which the ids of the next connection's requests are made.
     next_request_number: u64,
     swept_ms: u64,
+    /// The most connections since memory was last given back.
+    crowd_count: usize,
     /// Set while the system refuses to accept.
     accepts_again_ms: Option<u64>,
     /// Set once the server stops: when it won't wait any longer.
@@ -46,6 +51,18 @@ struct Seat {
     address: Option<AddressKey>,
     /// Set while it has no coroutine.
     paused: Option<Visit>,
+    coroutine: Option<Coroutine>,
+    /// The coroutine had ended when it was last looked at, and hadn't said so.
+    was_silent: bool,
+}
+
+impl Seat {
+    /// Whether its coroutine has ended without a farewell: of a stack that was too small. A farewell may still be on its
+    /// way when this is asked for the first time.
+    fn has_died(&mut self) -> bool {
+        let is_silent = self.paused.is_none() && self.coroutine.as_ref().is_none_or(Coroutine::is_done);
+        std::mem::replace(&mut self.was_silent, is_silent) && is_silent
+    }
 }
 
 /// What counts as one address: an IPv6 client has a whole /64 to choose from.
@@ -77,6 +94,7 @@ impl<H: Handler> Door<H> {
             paused_count: 0,
             next_request_number: random_number(),
             swept_ms: 0,
+            crowd_count: 0,
             accepts_again_ms: None,
             stops_at_ms: None,
         };
@@ -201,8 +219,8 @@ impl<H: Handler> Door<H> {
             self.seats.push(None);
             self.seats.len() - 1
         });
-        start_conversation(&self.shared, &held, number, visit);
-        self.seats[number] = Some(Seat { held, address, paused: None });
+        let coroutine = start_conversation(&self.shared, &held, number, visit);
+        self.seats[number] = Some(Seat { held, address, paused: None, coroutine, was_silent: false });
     }
 
     /// Ends the connection that has been idle for longest, among all or those of an address; `false` if none is idle.
@@ -249,7 +267,7 @@ impl<H: Handler> Door<H> {
         self.paused_count -= 1;
         // It was watched, so it can be unwatched; at worst an event comes for a seat that isn't paused.
         self.epoll.delete(seat.held.socket()).ok();
-        start_conversation(&self.shared, &seat.held, number, visit);
+        seat.coroutine = start_conversation(&self.shared, &seat.held, number, visit);
     }
 
     fn hear(&mut self, message: Message) {
@@ -260,7 +278,7 @@ impl<H: Handler> Door<H> {
                 let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
                 let is_watched =
                     self.epoll.add(seat.held.socket(), EpollEvent::new(events, SEATS + number as u64)).is_ok();
-                seat.paused = Some(visit);
+                (seat.paused, seat.coroutine, seat.was_silent) = (Some(visit), None, false);
                 self.paused_count += 1;
                 if !is_watched || self.stops_at_ms.is_some() {
                     self.end_idle(number);
@@ -307,6 +325,20 @@ impl<H: Handler> Door<H> {
         }
     }
 
+    /// Gives back what a crowd needed, once it has gone.
+    fn give_back(&mut self) {
+        let count = self.connection_count();
+        self.crowd_count = self.crowd_count.max(count);
+        if self.crowd_count < CROWD_CONNECTION_COUNT || count > self.crowd_count / 8 {
+            return;
+        }
+        self.crowd_count = count;
+        if count == 0 {
+            (self.seats, self.free_seats, self.address_counts) = (Vec::new(), Vec::new(), HashMap::new());
+        }
+        give_back_freed_memory();
+    }
+
     /// Looks at every connection's deadline, now and then.
     fn sweep(&mut self) -> io::Result<()> {
         let now_ms = self.now_ms();
@@ -318,15 +350,23 @@ impl<H: Handler> Door<H> {
             return Ok(());
         }
         self.swept_ms = now_ms;
+        self.give_back();
         let coroutine_count = self.connection_count() - self.paused_count;
         let grace_ms = if coroutine_count > COROUTINE_COUNT_CALM { 0 } else { IDLE_GRACE_MS };
         for number in 0..self.seats.len() {
-            let Some(Seat { held, paused, .. }) = &self.seats[number] else { continue };
+            let Some(seat) = &mut self.seats[number] else { continue };
+            if seat.has_died() {
+                self.count(Event::Panic);
+                self.forget(number);
+                continue;
+            }
+            let Seat { held, paused, .. } = seat;
             if held.is_overdue(now_ms) {
-                if let Some(event) = held.expire() {
+                let (event, is_paused) = (held.expire(), paused.is_some());
+                if let Some(event) = event {
                     self.count(event);
                 }
-                if paused.is_some() {
+                if is_paused {
                     self.forget(number);
                 }
             } else if paused.is_none() && held.idle_ms(now_ms).is_some_and(|idle_ms| idle_ms >= grace_ms) {

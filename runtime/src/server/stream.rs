@@ -6,12 +6,12 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use may::io::{CoIo, WaitIo, WaitIoWaker};
 use socket2::Socket;
 
-use crate::connection::{Awaiting, Context, Transport};
+use crate::connection::{Awaiting, Context, Transport, Visit};
 use crate::limits::{LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
 use crate::metrics::Event;
 
@@ -138,19 +138,26 @@ impl Held {
     }
 }
 
-impl AsRawFd for Held {
+/// The number of a socket that somebody else owns.
+struct Descriptor(RawFd);
+
+impl AsRawFd for Descriptor {
     fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.0
     }
 }
 
 /// The coroutine's side of a connection. Waits by yielding, and reads only when there is something: after a read that
 /// didn't fill the buffer it waits for the next event first, which saves a system call for each request.
 pub(super) struct Stream<'c> {
-    io: CoIo<Arc<Held>>,
+    io: CoIo<Descriptor>,
+    /// Not an owner: a coroutine that dies for want of stack never gives back what it owns.
+    held: Weak<Held>,
     context: &'c Context,
     /// What it waits for; `None` while it answers.
     awaiting: Option<Awaiting>,
+    /// When the first head must be whole; `None` once there was an answer.
+    first_head_deadline_ms: Option<u64>,
     /// Nothing has come since its coroutine began.
     is_fresh: bool,
     /// Nothing is there to read until the next event.
@@ -173,14 +180,18 @@ struct Delay {
 }
 
 impl<'c> Stream<'c> {
-    pub(super) fn new(held: &Arc<Held>, context: &'c Context) -> io::Result<Self> {
-        let io = CoIo::new(Arc::clone(held))?;
+    pub(super) fn new(weak: Weak<Held>, context: &'c Context, visit: &Visit) -> io::Result<Self> {
+        let held = weak.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        let io = CoIo::new(Descriptor(held.socket.as_raw_fd()))?;
         held.wants_pause.store(false, Ordering::Relaxed);
         *held.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(io.waker());
         Ok(Self {
             io,
+            held: weak,
             context,
             awaiting: None,
+            // The time for the first head runs from the accept.
+            first_head_deadline_ms: (visit.request_count == 0).then(|| held.deadline_ms.load(Ordering::Relaxed)),
             is_fresh: true,
             is_drained: false,
             has_hung_up: false,
@@ -189,12 +200,12 @@ impl<'c> Stream<'c> {
         })
     }
 
-    fn held(&self) -> &Held {
-        self.io.inner()
+    fn held(&self) -> io::Result<Arc<Held>> {
+        self.held.upgrade().ok_or(io::ErrorKind::NotConnected.into())
     }
 
     /// Starts the clock of a wait, unless it is one that goes on.
-    fn begin(&mut self, awaiting: Awaiting) {
+    fn begin(&mut self, held: &Held, awaiting: Awaiting) {
         (self.sent_len, self.delay) = (0, None);
         if self.awaiting == Some(awaiting) && awaiting != Awaiting::Request {
             return;
@@ -209,7 +220,8 @@ impl<'c> Stream<'c> {
             Awaiting::Head | Awaiting::Body => (Phase::Reading, limits.header_timeout_ms),
             Awaiting::End => (Phase::Ending, LINGER_MS),
         };
-        self.held().enter(phase, now_ms, now_ms + timeout_ms);
+        let latest_ms = self.first_head_deadline_ms.filter(|_| awaiting == Awaiting::Head).unwrap_or(u64::MAX);
+        held.enter(phase, now_ms, latest_ms.min(now_ms + timeout_ms));
     }
 
     /// Yields until something happens to the socket.
@@ -221,28 +233,29 @@ impl<'c> Stream<'c> {
     }
 
     /// Waits until the client takes more; its time runs from the last byte that it took.
-    fn wait_for_room(&mut self) -> io::Result<()> {
+    fn wait_for_room(&mut self, held: &Held) -> io::Result<()> {
         let now_ms = self.context.clock.running_ms();
         let delay = *self.delay.get_or_insert(Delay { since_ms: now_ms, progress_ms: now_ms });
         let timeout_ms = self.context.limits.write_timeout_ms;
         let total_ms = timeout_ms + self.sent_len * 1000 / WRITE_BYTES_PER_SECOND_MIN;
         let deadline_ms = (delay.progress_ms + timeout_ms).min(delay.since_ms + total_ms);
-        self.held().enter(Phase::Writing, now_ms, deadline_ms);
+        held.enter(Phase::Writing, now_ms, deadline_ms);
         self.awaiting = None;
         self.wait();
-        if self.held().is_expired() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+        if held.is_expired() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
     /// Ends a wait: what the client sent is being answered, or it has taken a part of the answer.
-    fn answering(&mut self) {
+    fn answering(&mut self, held: &Held) {
         self.awaiting = None;
-        self.held().enter(Phase::Answering, self.context.clock.running_ms(), u64::MAX);
+        held.enter(Phase::Answering, self.context.clock.running_ms(), u64::MAX);
     }
 
-    fn sent(&mut self, len: usize) -> usize {
+    fn sent(&mut self, held: &Held, len: usize) -> usize {
         if self.awaiting.is_some() || self.delay.is_some() {
-            self.answering();
+            self.answering(held);
         }
+        self.first_head_deadline_ms = None;
         self.sent_len += len as u64;
         if let Some(delay) = &mut self.delay {
             delay.progress_ms = self.context.clock.running_ms();
@@ -253,28 +266,29 @@ impl<'c> Stream<'c> {
 
 impl Transport for Stream<'_> {
     fn receive(&mut self, awaiting: Awaiting, buffer: &mut [u8]) -> io::Result<usize> {
-        self.begin(awaiting);
+        let held = self.held()?;
+        self.begin(&held, awaiting);
         loop {
             if self.is_drained {
                 self.wait();
             }
-            match self.held().socket().read(buffer) {
-                Ok(0) if self.held().is_expired() && awaiting != Awaiting::Request => {
+            match held.socket().read(buffer) {
+                Ok(0) if held.is_expired() && awaiting != Awaiting::Request => {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
                 Ok(len) => {
                     self.is_fresh = false;
                     if awaiting == Awaiting::Request {
-                        self.answering();
+                        self.answering(&held);
                         let epoch = self.context.epoch.load(Ordering::Acquire);
-                        self.held().epoch.store(epoch, Ordering::Relaxed);
+                        held.epoch.store(epoch, Ordering::Relaxed);
                     }
                     self.is_drained = len < buffer.len() && !self.has_hung_up;
                     return Ok(len);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_drained = true;
-                    if awaiting == Awaiting::Request && self.held().wants_pause.load(Ordering::Relaxed) {
+                    if awaiting == Awaiting::Request && held.wants_pause.load(Ordering::Relaxed) {
                         return Err(error);
                     }
                 }
@@ -285,21 +299,23 @@ impl Transport for Stream<'_> {
     }
 
     fn send(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let held = self.held()?;
         loop {
-            match self.held().socket().write_vectored(pieces) {
-                Ok(len) => return Ok(self.sent(len)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room()?,
+            match held.socket().write_vectored(pieces) {
+                Ok(len) => return Ok(self.sent(&held, len)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(&held)?,
                 Err(error) => return Err(error),
             }
         }
     }
 
     fn send_file(&mut self, file: &File, offset: usize, len: usize) -> io::Result<Option<usize>> {
+        let held = self.held()?;
         loop {
             let Ok(mut position) = i64::try_from(offset) else { return Ok(None) };
-            match nix::sys::sendfile::sendfile64(self.held().socket(), file, Some(&mut position), len) {
-                Ok(len) => return Ok(Some(self.sent(len))),
-                Err(nix::errno::Errno::EAGAIN) => self.wait_for_room()?,
+            match nix::sys::sendfile::sendfile64(held.socket(), file, Some(&mut position), len) {
+                Ok(len) => return Ok(Some(self.sent(&held, len))),
+                Err(nix::errno::Errno::EAGAIN) => self.wait_for_room(&held)?,
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -308,12 +324,14 @@ impl Transport for Stream<'_> {
 
     fn finish(&mut self) {
         // A connection that is gone needs no ending.
-        self.held().socket().shutdown(Shutdown::Write).ok();
+        self.held().and_then(|held| held.socket().shutdown(Shutdown::Write)).ok();
     }
 }
 
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
-        *self.held().waker.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Ok(held) = self.held() {
+            *held.waker.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 }

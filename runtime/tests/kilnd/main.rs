@@ -3,6 +3,7 @@
 
 mod admin;
 mod confinement;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod process;

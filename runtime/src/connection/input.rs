@@ -1,0 +1,67 @@
+//! What was read of a conversation and not yet answered: a buffer that never grows beyond what a head may be.
+
+use std::io;
+use std::ops::Range;
+
+use super::{Awaiting, Transport};
+use crate::http::request::{HeadScan, Refusal, lower_minor_version};
+use crate::limits::INPUT_BYTES_FIRST;
+
+/// Bytes read and not yet taken.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    pub(super) bytes: Vec<u8>,
+    pub(super) start: usize,
+    end: usize,
+    scan: HeadScan,
+    /// Set when a wait ended in a way that deserves an answer.
+    pub(super) refused: Option<Refusal>,
+}
+
+impl Input {
+    pub(super) fn waiting(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub(super) fn take(&mut self, len: usize) {
+        self.start += len;
+        self.scan = HeadScan::default();
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Finds the next whole head, as a range of `bytes`.
+    pub(super) fn find_head(&mut self, head_bytes_max: usize) -> Result<Option<Range<usize>>, Refusal> {
+        if let Some(refusal) = self.refused {
+            return Err(refusal);
+        }
+        let end = self.scan.find_end(&self.bytes[self.start..self.end], head_bytes_max)?;
+        let Some(end) = end else { return Ok(None) };
+        let head = self.start + self.scan.head_start..self.start + end;
+        lower_minor_version(&mut self.bytes[head.clone()]);
+        Ok(Some(head))
+    }
+
+    /// Reads once, making room first. The buffer never grows beyond what a head may be.
+    pub(super) fn fill(
+        &mut self,
+        transport: &mut impl Transport,
+        awaiting: Awaiting,
+        head_bytes_max: usize,
+    ) -> io::Result<usize> {
+        if self.end == self.bytes.len() {
+            if self.start > 0 {
+                self.bytes.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+            } else {
+                // An empty line may come before a head.
+                let wanted = (self.bytes.len() * 2).max(INPUT_BYTES_FIRST).min(head_bytes_max + 2);
+                self.bytes.resize(wanted.max(self.bytes.len() + 1), 0);
+            }
+        }
+        let len = transport.receive(awaiting, &mut self.bytes[self.end..])?;
+        self.end += len;
+        Ok(len)
+    }
+}
