@@ -23,14 +23,14 @@ pub use links::{BrokenLink, Links, report_broken_links};
 
 use escape::push_escaped;
 use markup::{Markup, ValueId};
-use scope::{Caller, Found, Scope};
+use scope::{Caller, CallerKind, Found, Scope};
 
 /// The most that a page may have. A guess, well above any page that a browser shows.
 const PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// The most nodes that a page may render. Partials that name others twice, 40 deep, would never end. A guess: a page
-/// within `PAGE_BYTES_MAX` has fewer, and this many take a few seconds.
-const PAGE_NODES_MAX: usize = 50_000_000;
+/// The most nodes that a page may render. Partials that name others twice, 40 deep, would never end. A guess: a hundred
+/// for each of 100,000 items, which takes a second or two.
+const PAGE_NODES_MAX: usize = 10_000_000;
 
 /// The partial that wraps Markdown pages which name no layout.
 const DEFAULT_LAYOUT: &str = "base.html";
@@ -200,14 +200,7 @@ impl<'a> Renderer<'a> {
             let diagnostic = Diagnostic::new(Code::UnexpectedSlot, page.place(span), message);
             self.report(diagnostic.with_help("write `{{body}}` in it where the page's text belongs"));
         }
-        let caller = Caller { name, template: page, span, is_broken: false };
-        let missing: Vec<_> = partial.asks.required.iter().filter(|name| name.target == Target::Attribute).collect();
-        if let Some(first) = missing.first() {
-            let message =
-                format!("the layout `{name}` needs the attribute `{}`, and a layout is given none", first.text);
-            let help = format!("use front matter in it: `{{{{{}}}}}`", first.text);
-            self.report(Diagnostic::new(Code::MissingAttributes, page.place(span), message).with_help(help));
-        }
+        let caller = Caller { name, template: page, span, kind: CallerKind::Layout };
         self.markup.open_value();
         let slots = BTreeMap::from([("body", body)]);
         self.push_partial(partial, Scope::of_partial(caller, Rc::default(), slots));
@@ -370,7 +363,8 @@ impl<'a> Renderer<'a> {
             Some(Body::Whole { block, .. }) => vec![("default", *block)],
             Some(Body::Blank) | None => Vec::new(),
         };
-        let caller = Caller { name: &tag.name, template, span: tag.name_span, is_broken: tag.is_broken };
+        let kind = if tag.is_broken { CallerKind::BrokenTag } else { CallerKind::Tag };
+        let caller = Caller { name: &tag.name, template, span: tag.name_span, kind };
         self.tasks.push(Task::Call(Box::new(Call {
             partial,
             caller,
@@ -430,13 +424,14 @@ impl<'a> Renderer<'a> {
         };
         match self.site.select(&query, self.page) {
             Ok(items) => {
-                let caller = Caller { name: &each.partial, template, span: each.partial_span, is_broken: false };
+                let caller = Caller { name: &each.partial, template, span: each.partial_span, kind: CallerKind::Each };
                 let attributes = Rc::new(attributes);
                 let items = Items { partial, caller, attributes, left: items.into_iter(), is_first: true };
                 self.tasks.push(Task::Items(Box::new(items)));
             }
             Err(message) => {
-                let place = template.place(each.collection_span);
+                let of = each.of.as_ref().map(|of| of.span);
+                let place = template.place(of.unwrap_or(each.collection_span));
                 self.report(Diagnostic::new(Code::UnknownCollection, place, message));
             }
         }
@@ -458,7 +453,7 @@ impl<'a> Renderer<'a> {
 
     /// Reports what a partial asked for and nothing gave.
     fn report_missing(&mut self, scope: &Scope<'a>) {
-        let Some(caller) = scope.caller.filter(|caller| !caller.is_broken) else { return };
+        let Some(caller) = scope.caller.filter(|caller| caller.kind != CallerKind::BrokenTag) else { return };
         for target in [Target::Slot, Target::Attribute] {
             let names = scope.missing(target);
             if !names.is_empty() {

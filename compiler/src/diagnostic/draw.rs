@@ -186,7 +186,8 @@ fn draw_one(diagnostic: &Diagnostic, indexes: &Indexes<'_>, paint: Paint) -> Str
     let drawn = renderer.term_width(DEFAULT_TERM_WIDTH + LINE_BYTES_MAX).render(&[group]);
     // A file without an excerpt has no column of line numbers, and its arrow would stand further left.
     let drawn = drawn.replace("\n--> ", "\n --> ");
-    drawn.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    // A cut line comes without its file's name, and the drawing would say that something is left out.
+    drawn.lines().map(str::trim_end).filter(|line| line.trim_start() != ":::").collect::<Vec<_>>().join("\n")
 }
 
 /// The place and the notes in one excerpt, if they stand near one another in one file.

@@ -1,7 +1,7 @@
 //! The fields that have a meaning, and what they may hold.
 
 use super::Mistakes;
-use super::value::{Field, Fields, Value};
+use super::value::{Field, Fields, Value, parse_date};
 use crate::diagnostic::Code;
 
 #[derive(Clone, Copy)]
@@ -51,13 +51,19 @@ pub(super) fn check(fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
     });
 }
 
-fn check_type(name: &str, known: Type, field: &Field, mistakes: &mut Mistakes<'_>) -> bool {
+fn check_type(name: &str, known: Type, field: &mut Field, mistakes: &mut Mistakes<'_>) -> bool {
+    if let (Type::Date, Value::Text(text)) = (known, &field.value)
+        && parse_date(text).is_some()
+    {
+        // In quotes it is a text to YAML and TOML, and a date to its author.
+        field.value = Value::Date(text.clone());
+    }
     let value = &field.value;
     let (is_right, needs, help) = match known {
         Type::Text => (value.as_text().is_some(), "a text", "write one text, in quotes if need be"),
         Type::Texts => (is_texts(value), "a list of texts", "write `[one, two]`"),
-        Type::Flag => (matches!(value, Value::Bool(_)), "`true` or `false`", "write it without quotes"),
-        Type::Number => (matches!(value, Value::Number(_)), "a number", "write it without quotes"),
+        Type::Flag => (matches!(value, Value::Bool(_)), "`true` or `false`", "write one of these, without quotes"),
+        Type::Number => (matches!(value, Value::Number(_)), "a number", "write digits, without quotes"),
         Type::Date => (matches!(value, Value::Date(_)), "", ""),
     };
     if is_right {

@@ -65,8 +65,8 @@ impl Fields {
     }
 
     /// Leaves only the fields that are wanted.
-    pub fn retain(&mut self, mut is_wanted: impl FnMut(&str, &Field) -> bool) {
-        self.fields.retain(|(name, field)| is_wanted(name, field));
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(&str, &mut Field) -> bool) {
+        self.fields.retain_mut(|(name, field)| is_wanted(name, field));
         self.by_name = self.fields.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
     }
 }
@@ -94,6 +94,14 @@ impl Value {
     pub fn as_date_time(&self) -> Option<DateTime> {
         match self {
             Self::Date(text) => parse_date(text),
+            _ => None,
+        }
+    }
+
+    /// A date's day and time as its author wrote them, wherever on earth that was.
+    pub fn as_local_date_time(&self) -> Option<DateTime> {
+        match self {
+            Self::Date(text) => parse_local_date(text),
             _ => None,
         }
     }
@@ -131,13 +139,22 @@ fn parse_number(text: &str) -> Option<f64> {
 
 /// `2026-02-05`, `2026-02-05T10:30:00`, `2026-02-05 10:30:00+01:00` and the like.
 pub(crate) fn parse_date(text: &str) -> Option<DateTime> {
-    let bytes = text.as_bytes();
-    let is_date_like = bytes.len() >= 10 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-';
-    if !is_date_like || !(bytes.len() == 10 || matches!(bytes[10], b'T' | b't' | b' ')) {
+    if !is_date_like(text) {
         return None;
     }
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {
         return Some(jiff::tz::Offset::UTC.to_datetime(instant));
     }
     text.parse().ok()
+}
+
+fn parse_local_date(text: &str) -> Option<DateTime> {
+    let without_zulu = text.strip_suffix(['Z', 'z']).unwrap_or(text);
+    if is_date_like(text) { without_zulu.parse().ok() } else { None }
+}
+
+fn is_date_like(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_date_like = bytes.len() >= 10 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-';
+    is_date_like && (bytes.len() == 10 || matches!(bytes[10], b'T' | b't' | b' '))
 }

@@ -43,11 +43,13 @@ fn split(span: Span, mistakes: &mut Mistakes<'_>) -> Vec<Chunk> {
     let text: &str = &mistakes.source.text[..span.end];
     let mut chunks: Vec<Chunk> = Vec::new();
     let mut at = span.start;
+    let mut is_after_mistake = false;
     while at < span.end {
         let line = first_line(&text[at..]);
         let next = (at + line.len() + 1).min(span.end);
         if is_continuation(line) {
             match chunks.last_mut() {
+                _ if is_after_mistake => {}
                 Some(chunk) => chunk.value.end = next,
                 None if is_blank_or_comment(line) => {}
                 None => report_no_field(line, at, mistakes),
@@ -55,8 +57,10 @@ fn split(span: Span, mistakes: &mut Mistakes<'_>) -> Vec<Chunk> {
         } else if let Some((name, name_length, colon)) = split_name(line) {
             let name_span = Span::new(at, at + name_length);
             chunks.push(Chunk { name, name_span, value: Span::new(at + colon + 1, next) });
+            is_after_mistake = false;
         } else {
             report_no_field(line, at, mistakes);
+            is_after_mistake = true;
         }
         at = next;
     }

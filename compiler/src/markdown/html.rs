@@ -96,7 +96,7 @@ fn format_node(
     entering: bool,
 ) -> Result<ChildRendering, fmt::Error> {
     match &node.data().value {
-        NodeValue::Paragraph if is_bare(node, context.user.text) => {
+        NodeValue::Paragraph if !is_tight(node) && is_bare(node, context.user.text) => {
             if context.user.text.shape == Shape::Document {
                 context.cr()?;
             }
@@ -107,6 +107,12 @@ fn format_node(
         NodeValue::Image(link) => format_image(context, node, link, entering),
         _ => format_node_default(context, node, entering),
     }
+}
+
+/// Whether a paragraph has no `<p>` anyway, since its list has no blank lines.
+fn is_tight(paragraph: MarkdownNode<'_>) -> bool {
+    let list = paragraph.parent().and_then(comrak::arena_tree::Node::parent);
+    list.is_some_and(|list| matches!(&list.data().value, NodeValue::List(list) if list.tight))
 }
 
 /// Whether a paragraph has no `<p>`: it is a piece of a line, or nothing but tags.

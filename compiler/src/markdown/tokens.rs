@@ -112,8 +112,9 @@ impl<'a> Text<'a> {
             match part {
                 Part::Text(text) => restored.push_str(text),
                 Part::Token(number) => match self.tokens.get(number) {
-                    Some(Some(node)) => restored.push_str(written(self.template, node)),
-                    Some(None) => restored.push(MARK),
+                    Some(Some(node)) => restored.push_str(&written(self.template, node).replace(MARK, "")),
+                    // It stands for itself, and becomes itself with all others.
+                    Some(None) => restored.push_str(&token(number)),
                     None => {}
                 },
                 Part::Nothing => {}

@@ -93,9 +93,12 @@ impl<'a> Markup<'a> {
         if bytes == 0 || self.is_too_large {
             return;
         }
+        if open.bytes + bytes > self.bytes_max || self.made.len() > self.bytes_max {
+            self.is_too_large = true;
+            return;
+        }
         open.bytes += bytes;
         open.is_something |= is_something;
-        self.is_too_large = open.bytes > self.bytes_max || self.made.len() > self.bytes_max;
         open.pieces.push(piece);
     }
 
@@ -118,5 +121,38 @@ impl<'a> Markup<'a> {
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_may_have_as_much_as_the_bound_and_no_more() {
+        // A partial that doubles what it gets would fill the memory.
+        for (count, is_too_large) in [(5, false), (6, true)] {
+            let mut markup = Markup::new(10);
+            for _ in 0..count {
+                markup.push_text("ab");
+            }
+            assert_eq!(markup.is_too_large(), is_too_large);
+        }
+    }
+
+    #[test]
+    fn a_value_counts_wherever_it_is_shown() {
+        // A value is kept once, and takes its room as often as it is shown.
+        let mut markup = Markup::new(10);
+        markup.open_value();
+        markup.push_made(|text| text.push_str("1234"));
+        let value = markup.close_value();
+        markup.push_value(value);
+        markup.push_value(value);
+        assert!(!markup.is_too_large());
+        markup.push_value(value);
+        assert!(markup.is_too_large());
+        let page = markup.close_value();
+        assert_eq!(markup.text(page, ""), "12341234");
     }
 }

@@ -41,8 +41,19 @@ pub(super) struct Caller<'a> {
     pub(super) template: &'a Template,
     /// Where in it.
     pub(super) span: Span,
+    /// What calls it.
+    pub(super) kind: CallerKind,
+}
+
+/// What calls a partial.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallerKind {
+    Tag,
     /// A mistake in the tag has been reported, so that what it lacks isn't worth a word.
-    pub(super) is_broken: bool,
+    BrokenTag,
+    Each,
+    /// A page's `layout`.
+    Layout,
 }
 
 /// What names mean in a page or in one use of a partial.
@@ -145,11 +156,8 @@ pub(super) fn missing_diagnostic(
     let place = caller.template.place(caller.span);
     let needs = format!("`{}` needs the {noun} {}", caller.name, list_names(names));
     let first = &names[0];
-    if target == Target::Attribute {
-        let help = format!("write `<% {} {first}=\"…\" … %/>`, or give `{{{{@{first}}}}}` a default", caller.name);
-        return Diagnostic::new(Code::MissingAttributes, place, needs).with_help(help);
-    }
-    if let Some(item) = item {
+    let code = if target == Target::Slot { Code::MissingSlots } else { Code::MissingAttributes };
+    if let (Some(item), Target::Slot) = (item, target) {
         let of = match item {
             Item::Page(item) => format!("the page `{}`", item.source.path),
             Item::Term(term) => format!("the term `{}`", term.slug),
@@ -157,16 +165,28 @@ pub(super) fn missing_diagnostic(
         };
         let message = format!("{needs}, which {of} doesn't have");
         let help = format!("add `{first}` to it, or write `{{{{{first} ?? …}}}}` in `{}`", caller.name);
-        return Diagnostic::new(Code::MissingSlots, place, message).with_help(help);
+        return Diagnostic::new(code, place, message).with_help(help);
     }
-    if first == "default" {
-        let help = format!("write `<% {0} %> … <%/ {0} %>`, or give `{{{{default}}}}` a default", caller.name);
-        return Diagnostic::new(Code::MissingSlots, place, needs).with_help(help);
-    }
-    let help = format!(
-        "write `<slot:{first}> … </slot:{first}>` in the tag's body, or `{first}: …` in the front matter of `{}`, or \
-         give `{{{{{first}}}}}` a default",
-        page.source.path
-    );
-    Diagnostic::new(Code::MissingSlots, place, needs).with_help(help)
+    let path = &page.source.path;
+    let help = match (target, caller.kind) {
+        (Target::Attribute, CallerKind::Layout) => {
+            return Diagnostic::new(code, place, format!("{needs}, and a layout is given none"))
+                .with_help(format!("ask for front matter in it: `{{{{{first}}}}}`"));
+        }
+        (Target::Attribute, CallerKind::Each) => {
+            format!("write `{first}=\"…\"` in this `each`, or give `{{{{@{first}}}}}`")
+        }
+        (Target::Attribute, _) => format!("write `<% {} {first}=\"…\" … %/>`, or give `{{{{@{first}}}}}`", caller.name),
+        (Target::Slot, CallerKind::Layout) => {
+            format!("write `{first}: …` in the front matter of `{path}`, or give `{{{{{first}}}}}`")
+        }
+        (Target::Slot, _) if first == "default" => {
+            format!("write `<% {0} %> … <%/ {0} %>`, or give `{{{{default}}}}`", caller.name)
+        }
+        (Target::Slot, _) => format!(
+            "write `<slot:{first}> … </slot:{first}>` in the tag's body, or `{first}: …` in the front matter of `{path}`, \
+             or give `{{{{{first}}}}}`"
+        ),
+    };
+    Diagnostic::new(code, place, needs).with_help(format!("{help} a default"))
 }

@@ -160,20 +160,21 @@ impl Page {
         let mut computed = BTreeMap::from([
             ("url", text(self.url.clone())),
             ("source_path", text(self.source.path.to_string())),
-            ("word_count", text(word_count.to_string())),
-            ("reading_time", text(word_count.div_ceil(WORDS_PER_MINUTE).max(1).to_string())),
+            ("word_count", Value::Number(word_count.to_string())),
+            ("reading_time", Value::Number(word_count.div_ceil(WORDS_PER_MINUTE).max(1).to_string())),
         ]);
         if !config.base_url.is_empty() {
             computed.insert("permalink", text(format!("{}{}", config.base_url, self.url)));
         }
         if let Some(date) = self.date {
-            computed.insert("date", text(format_date(date, &config.date_format)));
+            let local = self.front_matter.get("date").and_then(|field| field.value.as_local_date_time());
+            computed.insert("date", text(format_date(local.unwrap_or(date), &config.date_format)));
             computed.insert("date_rfc2822", text(format_date(date, "%a, %d %b %Y %H:%M:%S +0000")));
             if let Some(written) = self.front_matter.get("date").and_then(|field| field.value.as_text()) {
                 computed.insert("date_iso", text(written.into_owned()));
             }
         }
-        if let Some(updated) = self.front_matter.get("updated").and_then(|field| field.value.as_date_time()) {
+        if let Some(updated) = self.front_matter.get("updated").and_then(|field| field.value.as_local_date_time()) {
             computed.insert("updated", text(format_date(updated, &config.date_format)));
         }
         computed

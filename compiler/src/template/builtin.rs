@@ -1,7 +1,7 @@
 //! The tags of the language itself, and what each accepts.
 
 use super::lexer::RawTag;
-use super::syntax::{Attribute, Each, If, Image, ImageOrigin, Kind, Name, Node, Target, Value, find_attribute};
+use super::syntax::{Attribute, Each, If, Image, ImageOrigin, Kind, Name, Node, Part, Target, Value, find_attribute};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 
 const LIVE_RELOAD: &str = "generated_livereload_script.html";
@@ -123,7 +123,10 @@ impl<'a> Reader<'a> {
             self.report(Code::MalformedAttribute, word, message, format!("write `{text}=\"…\"`"));
         }
         let mut attributes = Vec::new();
-        for attribute in raw.attributes {
+        for mut attribute in raw.attributes {
+            if attribute.name == "src" {
+                take_paths(&mut attribute.value);
+            }
             if self.check_image_attribute(&attribute) {
                 attributes.push(attribute);
             }
@@ -207,11 +210,25 @@ impl<'a> Reader<'a> {
         let partial = partial?;
         self.check_number(limit.as_ref());
         self.check_number(paginate.as_ref());
+        if !self.check_order(sort.as_ref(), filter.as_ref()) {
+            return None;
+        }
         if let Some(paginate) = &paginate
             && self.kind == Kind::Partial
         {
             let help = "put this `each` into the page";
             self.report(Code::MalformedAttribute, paginate.name_span, "only a page's own `each` can be split", help);
+        }
+        if let Some(paginate) = &paginate
+            && self.kind != Kind::Partial
+        {
+            let message = "`paginate` has no effect yet";
+            self.report(
+                Code::NoEffectYet,
+                paginate.name_span,
+                message,
+                "the page shows all items; use `limit` to show fewer",
+            );
         }
         let Some(partial_name) = partial.value.as_text() else {
             let help = "name the partial as it is";
@@ -233,6 +250,25 @@ impl<'a> Reader<'a> {
         })))
     }
 
+    /// Whether `sort` and `where` can be understood, as far as they are known before rendering.
+    fn check_order(&mut self, sort: Option<&Attribute>, filter: Option<&Attribute>) -> bool {
+        let sort_words =
+            |text: &str| matches!(text.split_ascii_whitespace().collect::<Vec<_>>()[..], [_] | [_, "asc" | "desc"]);
+        let filter_field = |text: &str| text.split_once('=').is_some_and(|(field, _)| !field.trim_ascii().is_empty());
+        let is_sort_right = sort.and_then(|sort| sort.value.as_text()).is_none_or(sort_words);
+        let is_filter_right = filter.and_then(|filter| filter.value.as_text()).is_none_or(filter_field);
+        if let Some(sort) = sort.filter(|_| !is_sort_right) {
+            let message = format!("`sort` can't be `{}`", self.text(sort.value.span));
+            let help = "it is a field, and `desc` for the other direction";
+            self.report(Code::MalformedAttribute, sort.value.span, message, help);
+        }
+        if let Some(filter) = filter.filter(|_| !is_filter_right) {
+            let message = format!("`where` can't be `{}`", self.text(filter.value.span));
+            self.report(Code::MalformedAttribute, filter.value.span, message, "it is a field, `=` and a text");
+        }
+        is_sort_right && is_filter_right
+    }
+
     fn check_number(&mut self, attribute: Option<&Attribute>) {
         if let Some(attribute) = attribute
             && let Some(text) = attribute.value.as_text()
@@ -242,6 +278,18 @@ impl<'a> Reader<'a> {
             self.report(Code::MalformedAttribute, attribute.value.span, message, "it is a number from 1 on");
         }
     }
+}
+
+/// An image is named by its path, so `{{+ path}}` in its place is that path.
+fn take_paths(value: &mut Value) {
+    let parts = std::mem::take(&mut value.parts);
+    value.parts = parts
+        .into_iter()
+        .flat_map(|part| match part {
+            Part::Asset(asset) => asset.path.parts,
+            part => vec![part],
+        })
+        .collect();
 }
 
 impl Each {

@@ -35,11 +35,11 @@ struct Found {
 }
 
 impl Found {
-    fn find(&mut self, text: &str, needle: &str, from: usize) -> Option<usize> {
+    fn find(&mut self, text: &str, from: usize, search: impl Fn(&str) -> Option<usize>) -> Option<usize> {
         let from = from.min(text.len());
         let is_answered = self.is_known && self.from <= from && self.at.is_none_or(|at| from <= at);
         if !is_answered {
-            *self = Self { from, at: text[from..].find(needle).map(|length| from + length), is_known: true };
+            *self = Self { from, at: search(&text[from..]).map(|length| from + length), is_known: true };
         }
         self.at
     }
@@ -53,32 +53,28 @@ impl<'a> Finder<'a> {
 
     /// The next `<%`.
     pub(super) fn find_tag_start(&mut self, from: usize) -> Option<usize> {
-        self.tag_start.find(self.text, "<%", from)
+        self.tag_start.find(self.text, from, |rest| rest.find("<%"))
     }
 
     /// The next `%>` or `%/>`.
     pub(super) fn find_tag_end(&mut self, from: usize) -> Option<Span> {
-        let mut at = from;
-        loop {
-            let percent = self.tag_end.find(self.text, "%", at)?;
-            let rest = &self.text[percent..];
-            if rest.starts_with("%>") || rest.starts_with("%/>") {
-                return Some(Span::new(percent, percent + if rest.starts_with("%>") { 2 } else { 3 }));
-            }
-            at = percent + 1;
-        }
+        let is_end = |rest: &str| rest.starts_with("%>") || rest.starts_with("%/>");
+        let search = |rest: &str| rest.match_indices('%').map(|(at, _)| at).find(|at| is_end(&rest[*at..]));
+        let start = self.tag_end.find(self.text, from, search)?;
+        let length = if self.text[start..].starts_with("%>") { 2 } else { 3 };
+        Some(Span::new(start, start + length))
     }
 
     pub(super) fn find_char(&mut self, quote: char, from: usize) -> Option<usize> {
         match quote {
-            '"' => self.double_quote.find(self.text, "\"", from),
-            _ => self.single_quote.find(self.text, "'", from),
+            '"' => self.double_quote.find(self.text, from, |rest| rest.find('"')),
+            _ => self.single_quote.find(self.text, from, |rest| rest.find('\'')),
         }
     }
 
     /// The next `}}` before `end`.
     fn find_braces(&mut self, from: usize, end: usize) -> Option<usize> {
-        self.braces.find(self.text, "}}", from).filter(|at| at + 2 <= end)
+        self.braces.find(self.text, from, |rest| rest.find("}}")).filter(|at| at + 2 <= end)
     }
 }
 

@@ -203,7 +203,8 @@ impl Check<'_> {
     fn check_tag(&mut self, tag: &Tag) {
         let Some(partial) = self.find(&tag.name, tag.name_span) else { return };
         if !tag.is_broken {
-            self.check_attributes(&tag.name, tag.name_span, &tag.attributes, &partial);
+            let help = |missing: &str| format!("write `<% {} {missing}=\"…\" … %/>`", tag.name);
+            self.check_attributes(tag.name_span, &tag.attributes, &partial, &help);
         }
         match &tag.body {
             Some(Body::Slots(slots)) => {
@@ -235,7 +236,8 @@ impl Check<'_> {
 
     fn check_each(&mut self, each: &Each) {
         if let Some(partial) = self.find(&each.partial, each.partial_span) {
-            self.check_attributes(&each.partial, each.partial_span, &each.attributes, &partial);
+            let help = |missing: &str| format!("write `{missing}=\"…\"` in this `each`");
+            self.check_attributes(each.partial_span, &each.attributes, &partial, &help);
         }
     }
 
@@ -244,14 +246,15 @@ impl Check<'_> {
         self.set.find(name).cloned()
     }
 
-    fn check_attributes(&mut self, name: &str, span: Span, given: &[Attribute], partial: &Template) {
+    fn check_attributes(&mut self, span: Span, given: &[Attribute], partial: &Template, help: &dyn Fn(&str) -> String) {
+        let name = self.template.text(span);
         let required = partial.asks.required.iter().filter(|asked| asked.target == Target::Attribute);
         let missing: Vec<_> =
             required.map(|asked| asked.text.as_str()).filter(|asked| find_attribute(given, asked).is_none()).collect();
         if !missing.is_empty() {
             let noun = if missing.len() == 1 { "attribute" } else { "attributes" };
             let message = format!("`{name}` needs the {noun} {}", list_names(&missing));
-            let help = format!("write `<% {name} {}=\"…\" … %/>`, or give `{{{{@{0}}}}}` a default", missing[0]);
+            let help = format!("{}, or give `{{{{@{}}}}}` a default", help(missing[0]), missing[0]);
             self.report(Code::MissingAttributes, span, message, Some(help));
         }
         for attribute in given {

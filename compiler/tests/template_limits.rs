@@ -1,0 +1,318 @@
+//! The language at the sizes that it promises to bear, and on text that nobody would write. Results are asserted, and no
+//! times: what grows faster than its input doesn't come to an end here.
+
+use compiler::assets::{AssetManifest, AssetNames};
+use compiler::config::Config;
+use compiler::diagnostic::{Code, Diagnostic};
+use compiler::render::{Rendered, render_page};
+use compiler::site::{Selection, Site};
+use compiler::source::SourceFile;
+use compiler::template::TemplateSet;
+use proptest::prelude::*;
+
+/// A site of one page.
+fn render(name: &str, page: &str, partials: &[(&str, &str)]) -> Rendered {
+    let file = |folder: &str, name: &str, text: &str| SourceFile {
+        path: format!("{folder}/{name}").into(),
+        name: name.into(),
+        bytes: text.as_bytes().into(),
+    };
+    let templates: Vec<_> = partials.iter().map(|(name, text)| file("templates", name, text)).collect();
+    let content = [file("content", name, page)];
+    let selection = Selection { drafts: true, future: true, today: jiff::civil::date(2026, 1, 1) };
+    let (templates, mut diagnostics) = TemplateSet::parse(&templates);
+    let (site, mistakes) = Site::read(&content, &Config::default(), selection);
+    diagnostics.extend(mistakes);
+    let (manifest, _) = AssetManifest::build(&[], &content, AssetNames::Plain);
+    let mut rendered = match site.pages.first() {
+        Some(page) => render_page(page, &site, &templates, &manifest),
+        None => Rendered::default(),
+    };
+    rendered.diagnostics.append(&mut diagnostics);
+    rendered
+}
+
+fn codes(diagnostics: &[Diagnostic]) -> Vec<Code> {
+    let mut codes: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+    codes.sort();
+    codes.dedup();
+    codes
+}
+
+#[test]
+fn a_page_of_50_megabytes_is_rendered() {
+    // A generated page of data must not be the end of the build.
+    let line = "<p>Fifty bytes of text and nothing to be read ..</p>\n";
+    let page = line.repeat(50_000_000 / line.len());
+    let rendered = render("index.html", &page, &[]);
+    assert_eq!(rendered.diagnostics, []);
+    assert_eq!(rendered.text, page);
+}
+
+#[test]
+fn a_page_of_one_line_of_10_megabytes_shows_its_mistakes() {
+    // Each mistake's column must not be counted from the line's beginning.
+    let page = "äöü <% nope.html %/> <b>".repeat(10_000_000 / 40);
+    let file_text: std::sync::Arc<str> = page.as_str().into();
+    let mut rendered = render("index.html", &page, &[]);
+    assert_eq!(rendered.diagnostics.len(), 250_000);
+    compiler::diagnostic::sort(&mut rendered.diagnostics);
+    rendered.diagnostics.truncate(100_000);
+    let find_text = |_: &str| Some(std::sync::Arc::clone(&file_text));
+    let json = compiler::diagnostic::draw_json(&rendered.diagnostics, &find_text);
+    assert_eq!(json.lines().count(), 100_000);
+    assert!(
+        json.lines().last().unwrap().contains("\"line\":1,\"column\":2399984,"),
+        "{}",
+        json.lines().last().unwrap()
+    );
+    let drawn =
+        compiler::diagnostic::draw_human(&rendered.diagnostics, &find_text, 50, compiler::diagnostic::Paint::Plain);
+    assert!(drawn.ends_with("100000 errors; 50 are shown, `--error-limit 0` shows all\n"));
+}
+
+#[test]
+fn a_hundred_thousand_tags_in_one_page() {
+    // Looking tags up, one by one, must not look at all of them.
+    let page = "<% card.html title=\"T\" %><slot:body>b</slot:body><%/ card.html %>".repeat(100_000);
+    let rendered = render("index.html", &page, &[("card.html", "<i>{{@title}}{{body}}</i>")]);
+    assert_eq!(rendered.diagnostics, []);
+    assert_eq!(rendered.text, "<i>Tb</i>".repeat(100_000));
+}
+
+#[test]
+fn a_hundred_thousand_tags_in_one_markdown_page() {
+    // The same for those whose slots are Markdown.
+    let page = "<% card.html title=\"T\" %><slot:body>*b*</slot:body><%/ card.html %> `c`\n\n".repeat(100_000);
+    let rendered = render("index.md", &page, &[("card.html", "<i>{{@title}}{{body}}</i>")]);
+    assert_eq!(rendered.diagnostics, []);
+    assert_eq!(rendered.text, "<p><i>T<em>b</em></i> <code>c</code></p>\n".repeat(100_000));
+}
+
+#[test]
+fn tags_nested_ten_thousand_deep() {
+    // A stack that grows with the input overflows, and takes the whole build with it.
+    for (name, inner) in [("index.html", "x"), ("index.md", "*x*")] {
+        let page = "<% b.html %>".repeat(10_000) + inner + &"<%/ b.html %>".repeat(10_000);
+        let rendered = render(name, &page, &[("b.html", "<b>{{default}}</b>")]);
+        assert_eq!(rendered.diagnostics, []);
+        let inner = if name == "index.md" { "<em>x</em>" } else { "x" };
+        assert!(rendered.text.trim_end() == "<b>".repeat(10_000) + inner + &"</b>".repeat(10_000));
+    }
+}
+
+#[test]
+fn slots_and_branches_nested_ten_thousand_deep() {
+    // The same for slots, whose text is looked at by an `if` at each level.
+    let page = "<% b.html %><slot:body>".repeat(10_000) + "x" + &"</slot:body><%/ b.html %>".repeat(10_000);
+    let rendered = render("index.html", &page, &[("b.html", "<% if body %>-{{body}}<%/ if %>")]);
+    assert_eq!(rendered.diagnostics, []);
+    assert_eq!(rendered.text, "-".repeat(10_000) + "x");
+    let page = "<% if title %>a<% else %>".repeat(10_000) + "x" + &"<%/ if %>".repeat(10_000);
+    assert_eq!(render("index.html", &page, &[]).text, "x");
+}
+
+#[test]
+fn mistakes_at_depth_and_in_number() {
+    // Error paths are where a scan of everything hides.
+    let unclosed = render("index.html", &"<% b.html %>".repeat(10_000), &[("b.html", "{{default}}")]);
+    assert_eq!(unclosed.diagnostics.iter().filter(|one| one.code == Code::UnclosedTag).count(), 10_000);
+    let closing = render("index.html", &"<%/ b.html %>".repeat(100_000), &[]);
+    assert_eq!(codes(&closing.diagnostics), [Code::UnexpectedClosingTag]);
+    let crossed = "<% a.html %>".repeat(10_000) + &"<%/ b.html %>".repeat(10_000);
+    assert_eq!(render("index.html", &crossed, &[("a.html", "{{default ??}}")]).diagnostics.len(), 20_000);
+    for text in
+        ["<% a x=\"", "<% a x='", "<%", "<% raw %>", "<%# ", "{{+ ", "{{a ?? ", "<slot:a", "`", "<% a x=\"{{a ??\" %/>"]
+    {
+        for name in ["index.html", "index.md"] {
+            render(name, &text.repeat(100_000), &[]);
+        }
+        render("index.html", "<% p.html %/>", &[("p.html", &text.repeat(100_000))]);
+    }
+}
+
+#[test]
+fn backticks_of_every_length() {
+    // Each run of backticks looks for one of its length.
+    let page: String = (1..2_000).map(|length| "`".repeat(length) + "\n").collect();
+    assert_eq!(render("index.md", &page, &[]).diagnostics, []);
+}
+
+#[test]
+fn partials_two_hundred_deep_and_ten_thousand() {
+    // A long chain of partials is no cycle, and needs no stack.
+    for count in [200, 10_000] {
+        let names: Vec<_> = (0..=count).map(|number| format!("p{number}.html")).collect();
+        let texts: Vec<_> = (0..count).map(|number| format!("<% p{}.html a=\"{{{{@a}}}}\" %/>", number + 1)).collect();
+        let mut partials: Vec<_> = names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+        partials.push((&names[count], "{{@a}}"));
+        let rendered = render("index.html", "<% p0.html a=\"deep\" %/>", &partials);
+        assert_eq!((rendered.text.as_str(), codes(&rendered.diagnostics)), ("deep\n".trim_end(), vec![]));
+    }
+}
+
+#[test]
+fn a_cycle_of_ten_thousand_partials_is_shown_in_short() {
+    // The message must not be longer than the screen.
+    let names: Vec<_> = (0..10_000).map(|number| format!("p{number}.html")).collect();
+    let texts: Vec<_> = (0..10_000).map(|number| format!("<% p{}.html %/>", (number + 1) % 10_000)).collect();
+    let partials: Vec<_> = names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+    let rendered = render("index.html", "<% p0.html %/>", &partials);
+    assert_eq!(codes(&rendered.diagnostics), [Code::RecursivePartial]);
+    assert!(rendered.diagnostics[0].help.as_ref().unwrap().len() < 300);
+}
+
+#[test]
+fn partials_that_double_what_they_get_are_an_error() {
+    // 2^40 of anything ends no build.
+    let chain = |body: &str| -> Vec<(String, String)> {
+        let text = |number: usize| body.replace("NEXT", &format!("p{}.html", number + 1));
+        (0..40).map(|number| (format!("p{number}.html"), text(number))).collect()
+    };
+    for (body, last) in [
+        ("<% NEXT %/><% NEXT %/>", ""),
+        ("<% NEXT a=\"{{@a ?? x}}{{@a ?? x}}\" %/>", "{{@a}}"),
+        ("<% NEXT %><slot:b>{{b ?? x}}{{b ?? x}}</slot:b><%/ NEXT %>", "{{b}}"),
+    ] {
+        let mut partials = chain(body);
+        partials.push(("p40.html".to_owned(), last.to_owned()));
+        let partials: Vec<_> = partials.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let rendered = render("index.html", "<% p0.html %/>", &partials);
+        assert_eq!(codes(&rendered.diagnostics), [Code::PageTooLarge], "{body} {last}");
+        assert_eq!(rendered.text, "");
+    }
+}
+
+#[test]
+fn an_empty_value_can_be_handed_on_for_ever() {
+    // What is empty takes no room, however often it is doubled.
+    let text =
+        |number: usize| format!("<% p{0}.html %><slot:b>{{{{b ??}}}}{{{{b ??}}}}</slot:b><%/ p{0}.html %>", number + 1);
+    let mut partials: Vec<_> = (0..60).map(|number| (format!("p{number}.html"), text(number))).collect();
+    partials.push(("p60.html".to_owned(), "[{{b}}]".to_owned()));
+    let partials: Vec<_> = partials.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let rendered = render("index.html", "<% p0.html %/>", &partials);
+    assert_eq!((rendered.text.as_str(), codes(&rendered.diagnostics)), ("[]", vec![]));
+}
+
+const PARTIALS: [(&str, &str); 3] = [
+    ("a.html", "<i>{{body ?? none}}{{@x ?? no}}{{default ??}}</i>"),
+    ("b.html", "<% a.html x=\"{{@y ??}}\" %><slot:body>{{title ?? T}}</slot:body><%/ a.html %>"),
+    ("base.html", "{{body}}"),
+];
+
+/// What templates are made of, in any order.
+fn soup() -> impl Strategy<Value = String> {
+    let pieces = [
+        "<% a.html %>",
+        "<%/ a.html %>",
+        "<% a.html x=\"1\" %/>",
+        "<% b.html y='{{' %/>",
+        "<slot:body>",
+        "</slot:body>",
+        "<% if title %>",
+        "<% else %>",
+        "<%/ if %>",
+        "{{body}}",
+        "{{@x ?? d}}",
+        "{{+ /static/x}}",
+        "{{",
+        "}}",
+        "{{{{",
+        "<%# c %>",
+        "<%%",
+        "<% raw %>",
+        "<%/ raw %>",
+        "<%",
+        "%>",
+        "%/>",
+        "\"",
+        "'",
+        "=",
+        "`",
+        "```\n",
+        "\n",
+        "\n\n",
+        "  ",
+        "    ",
+        "- ",
+        "> ",
+        "# ",
+        "é",
+        "日",
+        "🎉",
+        "\u{fdd0}1;",
+        "<!--",
+        "-->",
+        "<div>",
+        "|",
+        "---\n",
+        "title: x\n",
+        "+++\n",
+        "![",
+        "](",
+        ")",
+        "[^1]",
+        "[^1]: ",
+        "*",
+        "_",
+        "<script>",
+        "\t",
+        "&amp;",
+        "&",
+        "<",
+        "<% toc %/>",
+        "<% each posts as=\"a.html\" %/>",
+        "<% img src=\"x\" alt=\"\" %/>",
+        "text ",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn soup_never_panics_and_every_span_lies_in_its_file(text in soup()) {
+        // A span outside of the file, or within a character, stops the drawing.
+        for name in ["index.html", "index.md"] {
+            let rendered = render(name, &text, &PARTIALS);
+            let source: std::sync::Arc<str> = text.as_str().into();
+            for diagnostic in &rendered.diagnostics {
+                if diagnostic.place.path.starts_with("content/") {
+                    let span = diagnostic.place.span;
+                    prop_assert!(text.get(span.start..span.end).is_some(), "{diagnostic:?}");
+                }
+            }
+            let find_text = |path: &str| path.starts_with("content/").then(|| std::sync::Arc::clone(&source));
+            compiler::diagnostic::draw_human(&rendered.diagnostics, &find_text, 0, compiler::diagnostic::Paint::Color);
+        }
+        render("index.html", "<% soup.html %/>", &[("soup.html", &text), PARTIALS[0], PARTIALS[1]]);
+    }
+
+    #[test]
+    fn any_text_never_panics(text in "\\PC*") {
+        // Nor does anything that is no template at all.
+        render("index.html", &text, &PARTIALS);
+        render("index.md", &text, &PARTIALS);
+        render("index.html", "<% any.html %/>", &[("any.html", &text)]);
+    }
+
+    #[test]
+    fn text_without_tags_renders_to_itself(text in "[^<{\r\u{feff}]*(<[a-z/!][^<{%\r]*|\\{[^{<\r])*") {
+        // Whatever isn't the language's is the author's.
+        prop_assume!(!text.starts_with("---") && !text.starts_with("+++"));
+        prop_assume!(!text.contains("slot:"));
+        let rendered = render("index.html", &text, &[]);
+        prop_assert_eq!(rendered.text, text);
+    }
+
+    #[test]
+    fn values_are_escaped_and_come_back(text in "[^\"{&\r\u{feff}]*") {
+        // What a browser reads must be what the author wrote.
+        let rendered = render("index.html", &format!("<% v.html t=\"{text}\" %/>"), &[("v.html", "{{@t}}")]);
+        let shown = rendered.text.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace("&amp;", "&");
+        prop_assert_eq!(shown, text);
+        prop_assert!(!rendered.text.contains(['<', '>', '\'']));
+    }
+}
