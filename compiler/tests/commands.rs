@@ -68,7 +68,7 @@ fn a_build_leaves_the_bundle_and_two_lists() {
     let site = small_site("build");
     let outcome = build(&site);
     assert_eq!((outcome.status, outcome.stdout.as_str()), (0, ""), "{}", outcome.stderr);
-    assert!(outcome.stderr.starts_with("1 pages (0 posts), 1 files → "), "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with("1 page (0 posts), 1 file → "), "{}", outcome.stderr);
     assert_eq!(names(&site.join("dist")), ["assets_meta.json", "manifest.json", "site.bundle"]);
     let manifest = fs::read_to_string(site.join("dist/manifest.json")).unwrap();
     assert!(manifest.starts_with("{\n  \"a.css\": \"a."), "{manifest}");
@@ -117,7 +117,7 @@ fn a_check_writes_nothing_and_can_speak_json() {
     let site = small_site("check");
     let site_text = site.to_str().unwrap();
     let outcome = kiln(&["check", "--site", site_text]);
-    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, "no mistakes in 1 pages\n"));
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, "no mistakes in 1 page\n"));
     write(site.join("content/index.html"), "\n  <% nowhere.html %/>");
     let outcome = kiln(&["check", "--site", site_text, "--format", "json"]);
     assert_eq!((outcome.status, outcome.stderr.as_str()), (1, ""));
@@ -245,11 +245,10 @@ fn pages_of_the_future_and_drafts_are_built_when_asked_for() {
     };
     let before = "1760000000";
     assert!(
-        summary(&[], before)
-            .starts_with("1 pages (0 posts), 1 files, 1 drafts left out, 1 pages of the future left out")
+        summary(&[], before).starts_with("1 page (0 posts), 1 file, 1 draft left out, 1 page of the future left out")
     );
-    assert!(summary(&["--drafts", "--future"], before).starts_with("3 pages (0 posts), 1 files →"));
-    assert!(summary(&[], "1893456000").starts_with("2 pages (0 posts), 1 files, 1 drafts left out →"), "2030-01-01");
+    assert!(summary(&["--drafts", "--future"], before).starts_with("3 pages (0 posts), 1 file →"));
+    assert!(summary(&[], "1893456000").starts_with("2 pages (0 posts), 1 file, 1 draft left out →"), "2030-01-01");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use compiler::site::{Selection, Site};
 use compiler::source::SourceFile;
 use compiler::template::TemplateSet;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// A site of one page.
 fn render(name: &str, page: &str, partials: &[(&str, &str)]) -> Rendered {
@@ -129,6 +130,35 @@ fn mistakes_at_depth_and_in_number() {
         }
         render("index.html", "<% p.html %/>", &[("p.html", &text.repeat(100_000))]);
     }
+}
+
+#[test]
+fn a_partial_that_asks_for_a_hundred_thousand_names() {
+    // Names are looked up, never searched for.
+    let asks = (0..100_000).map(|number| format!("{{{{s{number}}}}}{{{{@a{number}}}}}")).collect::<Vec<_>>().concat();
+    let missing = render("index.html", "<% p.html %/>", &[("p.html", &asks)]);
+    assert_eq!(codes(&missing.diagnostics), [Code::MissingSlots, Code::MissingAttributes]);
+    assert!(missing.diagnostics.iter().all(|diagnostic| diagnostic.message.len() < 300));
+    let attributes = (0..100_000).map(|number| format!(" a{number}=\"{}\"", number % 10)).collect::<Vec<_>>().concat();
+    let slots = (0..100_000).map(|number| format!("<slot:s{number}>-</slot:s{number}>")).collect::<Vec<_>>().concat();
+    let page = format!("<% p.html{attributes} %>{slots}<%/ p.html %>");
+    let rendered = render("index.html", &page, &[("p.html", &asks)]);
+    assert_eq!(rendered.diagnostics, []);
+    assert_eq!(rendered.text, "-0-1-2-3-4-5-6-7-8-9".repeat(10_000));
+}
+
+#[test]
+fn markdown_nested_ten_thousand_deep() {
+    // The Markdown parser has limits of its own, and must not meet them with an overflow.
+    for (text, end) in
+        [("> ", "x"), ("- ", "x"), ("[", ""), ("![", "](a)"), ("*a **b ", ""), ("<b>", ""), ("|", "\n|-|")]
+    {
+        let page = format!("{}{end} <% t.html %/>", text.repeat(10_000));
+        let rendered = render("index.md", &page, &[("t.html", "T")]);
+        assert!(rendered.text.is_empty() || rendered.text.contains('T'), "{text}");
+    }
+    let lists: String = (0..2_000).map(|depth| " ".repeat(2 * depth) + "- a\n").collect();
+    assert!(render("index.md", &lists, &[]).text.contains("<li>"));
 }
 
 #[test]
@@ -314,5 +344,56 @@ proptest! {
         let shown = rendered.text.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace("&amp;", "&");
         prop_assert_eq!(shown, text);
         prop_assert!(!rendered.text.contains(['<', '>', '\'']));
+    }
+}
+
+/// Markdown with tags in all kinds of places.
+fn markdown_soup() -> impl Strategy<Value = String> {
+    let pieces = [
+        "<% t.html %/>",
+        "<% t.html %/>",
+        "`",
+        "`",
+        "\n```\n",
+        "\n~~~\n",
+        "\n",
+        "\n",
+        "\n\n",
+        "  ",
+        "    ",
+        "\t",
+        "- ",
+        "1. ",
+        "> ",
+        "# ",
+        "text",
+        "word ",
+        "***\n",
+        "---\n",
+        "===\n",
+        "*",
+        "<div>",
+        "</div>",
+        "<b>",
+        "|",
+        "\\",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..25).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_tag_is_read_unless_markdown_takes_it_for_code(text in markdown_soup()) {
+        // The lexer and the Markdown parser must agree on what is code, or a tag is shown to visitors.
+        prop_assume!(!text.starts_with("---"));
+        let html = render("index.md", &text, &[("t.html", "T")]).text;
+        let mut rest = html.as_str();
+        while let Some(start) = rest.find("<code") {
+            prop_assert!(!rest[..start].contains("&lt;% t"), "{html}");
+            rest = rest[start..].split_once("</code>").map_or("", |(_, rest)| rest);
+        }
+        prop_assert!(!rest.contains("&lt;% t") && !rest.contains("<% t"), "{html}");
     }
 }

@@ -129,7 +129,7 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     let built = loaded.build(arguments)?;
     let mut report = loaded.report(&built.diagnostics, arguments);
     if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {
-        report.messages = format!("no mistakes in {} pages\n", built.counts.pages);
+        report.messages = format!("no mistakes in {}\n", plural(built.counts.pages, "page"));
     }
     Ok(report)
 }
@@ -257,18 +257,18 @@ struct Summary<'a> {
 impl Summary<'_> {
     fn to_text(&self) -> String {
         let counts = self.built.counts;
-        let mut left_out = Vec::new();
-        for (count, what) in [(counts.drafts_left_out, "drafts"), (counts.future_left_out, "pages of the future")] {
-            if count > 0 {
-                left_out.push(format!(", {count} {what} left out"));
-            }
-        }
+        let left_out = [
+            (counts.drafts_left_out, plural(counts.drafts_left_out, "draft")),
+            (counts.future_left_out, plural(counts.future_left_out, "page") + " of the future"),
+        ];
+        let left_out =
+            left_out.into_iter().filter(|(count, _)| *count > 0).map(|(_, what)| format!(", {what} left out"));
         format!(
-            "{} pages ({} posts), {} files{} → {}, {} KiB, in {} ms\n",
-            counts.pages,
-            counts.posts,
-            counts.files,
-            left_out.concat(),
+            "{} ({}), {}{} → {}, {} KiB, in {} ms\n",
+            plural(counts.pages, "page"),
+            plural(counts.posts, "post"),
+            plural(counts.files, "file"),
+            left_out.collect::<String>(),
             self.bundle.display(),
             self.bytes.div_ceil(1024),
             self.start.elapsed().as_millis(),
@@ -286,4 +286,9 @@ impl Summary<'_> {
         });
         format!("{summary}\n")
     }
+}
+
+/// A number with its noun.
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -9,12 +9,16 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if name.len() > NAME_CHARS_MAX {
         return None;
     }
+    let name_letters = count_letters(&name);
     let mut best = None;
     let mut best_distance = usize::MAX;
     for candidate in candidates {
         let letters: Vec<char> = candidate.chars().take(NAME_CHARS_MAX + 1).collect();
         let bound = name.len().max(letters.len()).div_ceil(3);
         if letters.len() > NAME_CHARS_MAX || name.len().abs_diff(letters.len()) > bound {
+            continue;
+        }
+        if letters_apart(&name_letters, &count_letters(&letters)) > 2 * bound {
             continue;
         }
         let distance = edit_distance(&name, &letters);
@@ -24,6 +28,20 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         }
     }
     best
+}
+
+/// How often each letter occurs, those apart by 64 taken together.
+fn count_letters(word: &[char]) -> [u8; 64] {
+    let mut counts = [0; 64];
+    for letter in word {
+        counts[*letter as usize % 64] += 1;
+    }
+    counts
+}
+
+/// How many letters only one of two words has. Each edit changes at most two, which spares most words the closer look.
+fn letters_apart(a: &[u8; 64], b: &[u8; 64]) -> usize {
+    a.iter().zip(b).map(|(a, b)| usize::from(a.abs_diff(*b))).sum()
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.

@@ -152,8 +152,8 @@ fn format_heading(
     context.cr()?;
     if context.user.shared.settings.heading_anchors {
         let text = plain_text(node);
-        let anchor =
-            context.user.shared.anchors.anchorize(if text.trim().is_empty() { "section" } else { text.trim() });
+        let name = if text.contains(char::is_alphanumeric) { text.trim() } else { "section" };
+        let anchor = context.user.shared.anchors.anchorize(name);
         write!(context, "<h{} id=\"{anchor}\">", heading.level)?;
     } else {
         write!(context, "<h{}>", heading.level)?;

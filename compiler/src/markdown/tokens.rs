@@ -32,6 +32,8 @@ pub(super) struct Text<'a> {
     pub(super) markdown: String,
     /// What the tokens stand for, by number.
     pub(super) tokens: Vec<Option<&'a Node>>,
+    /// What was written in their place.
+    written: Vec<Span>,
     /// Where pieces of `markdown` come from: from the first offset on, the second one of the source.
     origins: Vec<(usize, usize)>,
     line_starts: Vec<usize>,
@@ -49,30 +51,32 @@ impl<'a> Text<'a> {
             shape,
             markdown: String::with_capacity(block.span.end - block.span.start),
             tokens: Vec::new(),
+            written: Vec::new(),
             origins: Vec::new(),
             line_starts: Vec::new(),
         };
         if shape == Shape::Inline {
             text.markdown.push_str(NOTHING);
         }
-        for node in template.nodes(block) {
-            match node {
-                Node::Text(span) => text.push_text(*span, margin),
-                node => {
-                    if let Some(span) = node.span() {
-                        text.origins.push((text.markdown.len(), span.start));
-                    }
-                    text.push_token(Some(node));
-                }
+        let nodes = template.nodes(block);
+        for (index, node) in nodes.iter().enumerate() {
+            if let Node::Text(span) = node {
+                text.push_text(*span, margin);
+            } else {
+                let start = start_of(template, node);
+                let end = nodes.get(index + 1).map_or(block.span.end, |next| start_of(template, next));
+                text.origins.push((text.markdown.len(), node.span().map_or(start, |span| span.start)));
+                text.push_token(Some(node), Span::new(start, end.max(start)));
             }
         }
         text.line_starts = std::iter::once(0).chain(text.markdown.match_indices('\n').map(|(at, _)| at + 1)).collect();
         text
     }
 
-    fn push_token(&mut self, node: Option<&'a Node>) {
+    fn push_token(&mut self, node: Option<&'a Node>, written: Span) {
         self.markdown.push_str(&token(self.tokens.len()));
         self.tokens.push(node);
+        self.written.push(written);
     }
 
     fn push_text(&mut self, span: Span, margin: usize) {
@@ -84,7 +88,7 @@ impl<'a> Text<'a> {
             let mut rest = &line[skipped..];
             while let Some(found) = rest.find(MARK) {
                 self.markdown.push_str(&rest[..found]);
-                self.push_token(None);
+                self.push_token(None, Span::default());
                 rest = &rest[found + MARK.len_utf8()..];
                 self.origins.push((self.markdown.len(), span.start + at + line.len() - rest.len()));
             }
@@ -112,7 +116,9 @@ impl<'a> Text<'a> {
             match part {
                 Part::Text(text) => restored.push_str(text),
                 Part::Token(number) => match self.tokens.get(number) {
-                    Some(Some(node)) => restored.push_str(&written(self.template, node).replace(MARK, "")),
+                    Some(Some(_)) => {
+                        restored.push_str(&self.template.text(self.written[number]).replace(MARK, ""));
+                    }
                     // It stands for itself, and becomes itself with all others.
                     Some(None) => restored.push_str(&token(number)),
                     None => {}
@@ -124,17 +130,12 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The tag from its beginning, as far as the source tells.
-fn written<'a>(template: &'a Template, node: &Node) -> &'a str {
-    let Some(span) = node.span() else { return "" };
-    let text: &str = &template.source.text;
+/// Where a node begins in the source: a tag before its name.
+fn start_of(template: &Template, node: &Node) -> usize {
+    let start = node.span().map_or(0, |span| span.start);
     match node {
-        Node::Placeholder(_) | Node::Asset(_) => template.text(span),
-        _ => {
-            let start = text[..span.start].rfind("<%").unwrap_or(span.start);
-            let end = text[span.end..].find("%>").map_or(span.end, |length| span.end + length + 2);
-            &text[start..end]
-        }
+        Node::Text(_) | Node::Made(_) | Node::Placeholder(_) | Node::Asset(_) => start,
+        _ => template.source.text[..start].rfind("<%").unwrap_or(start),
     }
 }
 

@@ -64,8 +64,8 @@ pub(super) struct Scope<'a> {
     attributes: Rc<BTreeMap<&'a str, Rc<str>>>,
     slots: BTreeMap<&'a str, ValueId>,
     item: Option<Item<'a>>,
-    /// What was asked for and not found, in order.
-    missing: RefCell<Vec<Name>>,
+    /// What was asked for and not found, by when it was first asked for.
+    missing: RefCell<BTreeMap<Name, usize>>,
 }
 
 /// What a name stands for.
@@ -120,8 +120,9 @@ impl<'a> Scope<'a> {
     /// Notes that a name wasn't given.
     pub(super) fn miss(&self, name: &Name) {
         let mut missing = self.missing.borrow_mut();
-        if !missing.contains(name) {
-            missing.push(name.clone());
+        if !missing.contains_key(name) {
+            let order = missing.len();
+            missing.insert(name.clone(), order);
         }
     }
 
@@ -131,7 +132,9 @@ impl<'a> Scope<'a> {
 
     pub(super) fn missing(&self, target: Target) -> Vec<String> {
         let missing = self.missing.borrow();
-        missing.iter().filter(|name| name.target == target).map(|name| name.text.clone()).collect()
+        let mut names: Vec<_> = missing.iter().filter(|(name, _)| name.target == target).collect();
+        names.sort_by_key(|(_, order)| **order);
+        names.into_iter().map(|(name, _)| name.text.clone()).collect()
     }
 
     pub(super) fn item(&self) -> Option<Item<'a>> {

@@ -42,7 +42,7 @@ pub(super) fn read(
 ) -> Option<Node> {
     let mut reader = Reader { source, kind, is_broken: raw.is_broken, diagnostics };
     match name {
-        "img" => reader.read_image(raw),
+        "img" => Some(reader.read_image(raw)),
         "each" => reader.read_each(raw),
         "raw" => {
             reader.report(Code::MalformedTag, raw.name, "`raw` stands alone", "write `<% raw %> … <%/ raw %>`");
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_image(&mut self, raw: RawTag) -> Option<Node> {
+    fn read_image(&mut self, raw: RawTag) -> Node {
         for word in raw.words {
             let text = self.text(word);
             let message = format!("the attribute `{text}` has no value");
@@ -133,11 +133,7 @@ impl<'a> Reader<'a> {
         }
         let missing: Vec<_> =
             ["src", "alt"].into_iter().filter(|name| find_attribute(&attributes, name).is_none()).collect();
-        if missing.is_empty() {
-            let image = Image { attributes, origin: ImageOrigin::Tag, span: raw.name };
-            return Some(Node::Image(Box::new(image)));
-        }
-        if !self.is_broken {
+        if !missing.is_empty() && !self.is_broken {
             let help = if missing.contains(&"alt") {
                 "`alt` says what is to be seen; `alt=\"\"` marks a decoration"
             } else {
@@ -146,7 +142,9 @@ impl<'a> Reader<'a> {
             let message = format!("`img` lacks {}", list_names(&missing));
             self.report(Code::MissingAttributes, raw.name, message, help);
         }
-        None
+        // What its `src` leads to is looked at even so.
+        let image = Image { attributes, origin: ImageOrigin::Tag, span: raw.name };
+        Node::Image(Box::new(image))
     }
 
     fn check_image_attribute(&mut self, attribute: &Attribute) -> bool {
@@ -315,7 +313,15 @@ fn is_field_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// Names in backticks, with commas between.
+/// Names in backticks, with commas between; the first of very many.
 pub(crate) fn list_names<S: AsRef<str>>(names: &[S]) -> String {
-    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+    let shown = names.iter().take(NAMES_SHOWN_COUNT).map(|name| format!("`{}`", name.as_ref()));
+    let list = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES_SHOWN_COUNT) {
+        0 => list,
+        more => format!("{list} and {more} more"),
+    }
 }
+
+/// A message with more names than this isn't read. Guessed.
+const NAMES_SHOWN_COUNT: usize = 20;

@@ -2,6 +2,8 @@
 //! and knows no inline markup but code spans. Where it and the Markdown parser disagree, the parser is right: a tag
 //! that turns out to stand in code is put back as it was written.
 
+use std::collections::BTreeMap;
+
 /// Follows the blocks of a Markdown text, and of the texts nested in it.
 #[derive(Debug)]
 pub(super) struct Code<'a> {
@@ -17,11 +19,26 @@ pub(super) struct Code<'a> {
 #[derive(Default, Debug)]
 struct Blocks {
     containers: Vec<Container>,
-    in_paragraph: bool,
-    html: Option<Html>,
-    html_ends_with_line: bool,
+    leaf: Leaf,
+    /// The line is a heading or a row of a table, and no code span leaves it.
+    is_one_line: bool,
     /// Columns that each line is moved to the left: a nested text may be indented as a whole.
     margin: usize,
+}
+
+/// What the innermost container ended with.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Leaf {
+    /// Nothing that the next line could continue.
+    #[default]
+    Nothing,
+    /// An item with nothing in it yet.
+    EmptyItem,
+    Paragraph,
+    Table,
+    Html(Html),
+    /// A block of HTML that its last line has ended.
+    HtmlEnd,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +66,7 @@ impl<'a> Code<'a> {
     /// A nested text begins here, in the middle of a line.
     pub(super) fn enter(&mut self, at: usize) {
         let margin = margin(&self.text[at..]);
-        self.texts.push(Blocks { in_paragraph: true, margin, ..Blocks::default() });
+        self.texts.push(Blocks { leaf: Leaf::Paragraph, margin, ..Blocks::default() });
     }
 
     /// The nested text ends, in the middle of a line.
@@ -57,7 +74,7 @@ impl<'a> Code<'a> {
         if self.texts.len() > 1 {
             self.texts.pop();
         }
-        self.blocks().in_paragraph = true;
+        self.blocks().leaf = Leaf::Paragraph;
     }
 
     fn blocks(&mut self) -> &mut Blocks {
@@ -70,23 +87,33 @@ impl<'a> Code<'a> {
         let blocks = self.blocks();
         let mut line = Line::new(text, at);
         line.skip_columns(blocks.margin);
-        if std::mem::take(&mut blocks.html_ends_with_line) {
-            blocks.html = None;
+        match blocks.leaf {
+            Leaf::HtmlEnd => blocks.leaf = Leaf::Nothing,
+            Leaf::EmptyItem => {
+                blocks.leaf = Leaf::Nothing;
+                let last = blocks.containers.len().saturating_sub(usize::from(line.is_blank()));
+                blocks.containers.truncate(last);
+            }
+            _ => {}
         }
         let matched = blocks.match_containers(&mut line);
         if matched < blocks.containers.len() {
-            if blocks.in_paragraph && !line.is_blank() && !begins_block(line.rest()) {
+            if blocks.in_paragraph() && !line.ends_lazy_paragraph() && !line.is_blank() {
                 return None;
             }
             blocks.containers.truncate(matched);
-            blocks.in_paragraph = false;
-            blocks.html = None;
+            blocks.leaf = Leaf::Nothing;
         }
-        if blocks.html.is_some() {
-            blocks.continue_html(&line);
+        if let Leaf::Html(end) = blocks.leaf {
+            blocks.continue_html(end, &line);
             return None;
         }
-        blocks.begin_blocks(line)
+        let next_line = line.next_line();
+        let code_end = blocks.begin_blocks(line);
+        if std::mem::take(&mut blocks.is_one_line) {
+            self.paragraph_end = next_line;
+        }
+        code_end
     }
 
     /// Backticks begin at `at`: where the code span ends that begins with them, or where the backticks end.
@@ -94,10 +121,13 @@ impl<'a> Code<'a> {
         let length = self.text[at..].bytes().take_while(|byte| *byte == b'`').count();
         let after = at + length;
         let escaped = self.text[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
-        if self.blocks().html.is_some() || escaped {
+        if escaped {
+            return at + 1;
+        }
+        if matches!(self.blocks().leaf, Leaf::Html(_) | Leaf::HtmlEnd) {
             return after;
         }
-        match self.runs.next_alike(at) {
+        match self.runs.find(length, after) {
             Some(close) if self.is_one_paragraph(after, close) => close + length,
             _ => after,
         }
@@ -108,11 +138,18 @@ impl<'a> Code<'a> {
         if start < self.paragraph_end && self.paragraph_end <= end {
             return false;
         }
+        let text = self.text;
         let mut at = start;
-        while let Some(newline) = self.text[at..end].find('\n') {
+        while let Some(newline) = text[at..end].find('\n') {
             at += newline + 1;
-            let line = &self.text[at..line_end(self.text, at)];
-            if line.trim_ascii().is_empty() || begins_block(line) {
+            let blocks = self.blocks();
+            let mut line = Line::new(text, at);
+            line.skip_columns(blocks.margin);
+            let is_lazy = blocks.match_containers(&mut line) < blocks.containers.len();
+            let begins_block = if is_lazy { line.ends_lazy_paragraph() } else { line.begins_block() };
+            let next = &text[line.next_line()..line_end(text, line.next_line())];
+            let begins_table = is_table_rule(line.rest()) || is_table_rule(next);
+            if line.is_blank() || begins_block || begins_table {
                 self.paragraph_end = at;
                 return false;
             }
@@ -135,60 +172,78 @@ pub(crate) fn margin(text: &str) -> usize {
 impl Blocks {
     /// How many of the open containers the line continues; it is moved past their marks.
     fn match_containers(&self, line: &mut Line<'_>) -> usize {
+        let mut is_blank = line.is_blank();
         for (index, container) in self.containers.iter().enumerate() {
             let continues = match container {
                 Container::Quote => line.skip_quote_mark(),
-                Container::Item(_) if line.is_blank() => true,
-                Container::Item(width) => line.indent() >= *width && line.skip_columns(*width),
+                Container::Item(width) => is_blank || line.has_columns(*width) && line.skip_columns(*width),
             };
             if !continues {
                 return index;
+            }
+            if *container == Container::Quote {
+                is_blank = line.is_blank();
             }
         }
         self.containers.len()
     }
 
-    fn continue_html(&mut self, line: &Line<'_>) {
-        match self.html {
-            Some(Html::BlankLine) if line.is_blank() => {
-                self.html = None;
-                self.in_paragraph = false;
-            }
-            Some(end) => self.html_ends_with_line = end.is_in(line.rest()),
-            None => {}
+    fn in_paragraph(&self) -> bool {
+        matches!(self.leaf, Leaf::Paragraph | Leaf::Table)
+    }
+
+    fn continue_html(&mut self, end: Html, line: &Line<'_>) {
+        if end.is_in(line.rest()) {
+            self.leaf = if end == Html::BlankLine { Leaf::Nothing } else { Leaf::HtmlEnd };
         }
     }
 
     /// Opens the containers and the block that begin on the line; where its code ends, if it begins code.
     fn begin_blocks(&mut self, mut line: Line<'_>) -> Option<usize> {
+        // No mark before this byte begins a rule: a long line of marks isn't read again for each of them.
+        let mut rule_broken_at = line.at;
         loop {
             if line.is_blank() {
-                self.in_paragraph = false;
+                self.leaf = if self.leaf == Leaf::EmptyItem { Leaf::EmptyItem } else { Leaf::Nothing };
                 return None;
             }
+            let is_underline = line.rest().starts_with('=');
+            let is_rule = rule_broken_at <= line.at
+                && is_rule(line.rest(), &mut rule_broken_at, line.end)
+                && (self.in_paragraph() || !is_underline);
             if line.indent() >= 4 {
-                return if self.in_paragraph { None } else { Some(line.next_line()) };
+                return if self.in_paragraph() { None } else { Some(line.next_line()) };
             }
             if line.skip_quote_mark() {
                 self.containers.push(Container::Quote);
-                self.in_paragraph = false;
-            } else if is_rule(line.rest()) || is_heading(line.rest()) {
-                self.in_paragraph = false;
+                self.leaf = Leaf::Nothing;
+            } else if is_rule || is_heading(line.rest()) {
+                self.leaf = Leaf::Nothing;
+                self.is_one_line = true;
                 return None;
-            } else if let Some(width) = line.skip_list_mark(self.in_paragraph) {
+            } else if let Some(width) = line.skip_list_mark(self.in_paragraph()) {
                 self.containers.push(Container::Item(width));
-                self.in_paragraph = false;
+                self.leaf = if line.is_blank() { Leaf::EmptyItem } else { Leaf::Nothing };
             } else if let Some(fence) = Fence::begin(line.rest()) {
-                self.in_paragraph = false;
+                self.leaf = Leaf::Nothing;
                 return Some(self.find_fence_end(fence, &line));
             } else {
-                self.html = Html::begin(line.rest(), self.in_paragraph);
-                self.html_ends_with_line =
-                    self.html.is_some_and(|end| end != Html::BlankLine && end.is_in(line.rest()));
-                self.in_paragraph = self.html.is_none();
+                self.begin_leaf(&line);
                 return None;
             }
         }
+    }
+
+    /// A line of a paragraph, of a table or of HTML.
+    fn begin_leaf(&mut self, line: &Line<'_>) {
+        let rest = line.rest();
+        self.leaf = match Html::begin(rest, self.in_paragraph()) {
+            Some(end) if end != Html::BlankLine && end.is_in(rest) => Leaf::HtmlEnd,
+            Some(end) => Leaf::Html(end),
+            None if self.leaf == Leaf::Table || self.leaf == Leaf::Paragraph && is_table_rule(rest) => Leaf::Table,
+            None => Leaf::Paragraph,
+        };
+        self.is_one_line = self.leaf == Leaf::Table;
     }
 
     fn find_fence_end(&self, fence: Fence, first: &Line<'_>) -> usize {
@@ -230,6 +285,17 @@ impl<'a> Line<'a> {
         self.text[self.at..self.end].trim_ascii().is_empty()
     }
 
+    /// Whether it would end a paragraph before it.
+    fn begins_block(&self) -> bool {
+        self.indent() < 4 && begins_block(self.rest())
+    }
+
+    /// The same where the line doesn't continue the containers of that paragraph.
+    fn ends_lazy_paragraph(&self) -> bool {
+        let begins_html = self.indent() < 4 && Html::begin(self.rest(), false).is_some();
+        begins_html || self.begins_block() && !self.rest().starts_with('=')
+    }
+
     fn next_line(&self) -> usize {
         (self.end + 1).min(self.text.len())
     }
@@ -245,6 +311,20 @@ impl<'a> Line<'a> {
             }
         }
         column - self.column
+    }
+
+    /// Whether so many columns of white space begin here.
+    fn has_columns(&self, count: usize) -> bool {
+        let white_space = self.text.as_bytes()[self.at..self.end].iter().take(count);
+        let mut column = self.column;
+        for byte in white_space {
+            match byte {
+                b' ' => column += 1,
+                b'\t' => column += 4 - column % 4,
+                _ => break,
+            }
+        }
+        column - self.column >= count
     }
 
     /// Skips white space of at most so many columns. A tab that reaches further stays.
@@ -332,7 +412,8 @@ impl Html {
         if name_start == 0 && RAW_ELEMENTS.contains(&&*lower) {
             return Some(Self::RawElement);
         }
-        let is_alone = after.trim_ascii_end().ends_with('>') && !after.contains('<');
+        let tag = after.trim_ascii_end();
+        let is_alone = tag.find(['>', '<']).is_some_and(|at| tag[at..] == *">");
         let begins = BLOCK_ELEMENTS.binary_search(&&*lower).is_ok() || is_alone && !in_paragraph;
         begins.then_some(Self::BlankLine)
     }
@@ -426,7 +507,7 @@ fn begins_block(line: &str) -> bool {
     let rest = line.trim_start_matches([' ', '\t']);
     rest.starts_with('>')
         || is_heading(rest)
-        || is_rule(rest)
+        || is_rule(rest, &mut 0, 0)
         || list_mark(rest).is_some()
         || Fence::begin(rest).is_some()
         || Html::begin(rest, true).is_some()
@@ -437,11 +518,24 @@ fn is_heading(line: &str) -> bool {
     (1..=6).contains(&level) && (line.len() == level || line[level..].starts_with([' ', '\t']))
 }
 
-/// `***`, `---`, `___`, or the `===` below a heading.
-fn is_rule(line: &str) -> bool {
+/// `***`, `---`, `___`, or the `===` below a heading. If it is none, `broken_at` becomes the place of the byte that
+/// broke it, given that the line ends at `end`.
+fn is_rule(line: &str, broken_at: &mut usize, end: usize) -> bool {
     let Some(mark) = line.bytes().next().filter(|byte| matches!(byte, b'*' | b'-' | b'_' | b'=')) else { return false };
-    let is_made_of_mark = line.bytes().all(|byte| byte == mark || byte == b' ' || byte == b'\t');
-    is_made_of_mark && (mark == b'=' || line.bytes().filter(|byte| *byte == mark).count() >= 3)
+    match line.bytes().position(|byte| byte != mark && byte != b' ' && byte != b'\t') {
+        Some(at) => {
+            *broken_at = end.saturating_sub(line.len() - at);
+            false
+        }
+        None => mark == b'=' || line.bytes().filter(|byte| *byte == mark).count() >= 3,
+    }
+}
+
+/// The line between a table's head and its body, give or take: what is none breaks a code span over lines at most.
+fn is_table_rule(line: &str) -> bool {
+    let rest = line.trim_ascii();
+    let is_made_so = rest.bytes().all(|byte| matches!(byte, b'|' | b'-' | b':' | b' ' | b'\t' | b'>'));
+    is_made_so && rest.contains('-') && rest.contains(['|', ':'])
 }
 
 /// The length of `-`, `*`, `+`, `1.` or `1)` if a blank or the line's end follows.
@@ -457,29 +551,26 @@ fn list_mark(line: &str) -> Option<usize> {
     (is_mark && (after.is_empty() || after.starts_with([' ', '\t']))).then_some(digits + 1)
 }
 
-/// All runs of backticks, each with the next of its length.
+/// Where the runs of backticks of each length begin, ascending.
 #[derive(Debug)]
-struct BacktickRuns(Vec<(usize, Option<usize>)>);
+struct BacktickRuns(BTreeMap<usize, Vec<usize>>);
 
 impl BacktickRuns {
     fn new(text: &str, start: usize) -> Self {
-        let mut runs = Vec::new();
+        let mut runs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut at = start;
         while let Some(found) = text[at..].find('`') {
             let run_start = at + found;
             let length = text[run_start..].bytes().take_while(|byte| *byte == b'`').count();
-            runs.push((run_start, length));
+            runs.entry(length).or_default().push(run_start);
             at = run_start + length;
         }
-        let mut next_of_length = std::collections::BTreeMap::new();
-        let mut linked: Vec<_> =
-            runs.into_iter().rev().map(|(at, length)| (at, next_of_length.insert(length, at))).collect();
-        linked.reverse();
-        Self(linked)
+        Self(runs)
     }
 
-    fn next_alike(&self, at: usize) -> Option<usize> {
-        let index = self.0.binary_search_by_key(&at, |(start, _)| *start).ok()?;
-        self.0[index].1
+    /// The first of a length from a place on.
+    fn find(&self, length: usize, from: usize) -> Option<usize> {
+        let starts = self.0.get(&length)?;
+        starts.get(starts.partition_point(|start| *start < from)).copied()
     }
 }

@@ -148,7 +148,7 @@ impl<'a> Lexer<'a> {
     /// Goes on to the next `<%`, slot or `{{` that isn't in code.
     fn skip_text(&mut self) {
         loop {
-            if std::mem::take(&mut self.line_begins)
+            while std::mem::take(&mut self.line_begins)
                 && let Some(code) = &mut self.code
                 && let Some(code_end) = code.begin_line(self.at)
             {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::builtin::{BLOG_ITEM_PARTIAL, is_reserved, list_names};
-use super::syntax::{Attribute, Body, Each, Kind, Name, Node, Tag, Target, Template, find_attribute};
+use super::syntax::{Attribute, Body, Each, Kind, Name, Node, Tag, Target, Template};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 use crate::source::SourceFile;
 
@@ -248,9 +248,10 @@ impl Check<'_> {
 
     fn check_attributes(&mut self, span: Span, given: &[Attribute], partial: &Template, help: &dyn Fn(&str) -> String) {
         let name = self.template.text(span);
+        let names: BTreeSet<_> = given.iter().map(|attribute| attribute.name.as_str()).collect();
         let required = partial.asks.required.iter().filter(|asked| asked.target == Target::Attribute);
         let missing: Vec<_> =
-            required.map(|asked| asked.text.as_str()).filter(|asked| find_attribute(given, asked).is_none()).collect();
+            required.map(|asked| asked.text.as_str()).filter(|asked| !names.contains(asked)).collect();
         if !missing.is_empty() {
             let noun = if missing.len() == 1 { "attribute" } else { "attributes" };
             let message = format!("`{name}` needs the {noun} {}", list_names(&missing));

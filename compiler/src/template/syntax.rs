@@ -234,7 +234,7 @@ pub enum ImageOrigin {
 /// An image of the site.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Known names only; `src` and `alt` are among them.
+    /// Known names only; `src` and `alt` are among them unless that has been reported.
     pub attributes: Vec<Attribute>,
     /// Where it was written.
     pub origin: ImageOrigin,
