@@ -10,16 +10,14 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LISTEN ?= 127.0.0.1:8080
 # Where the site will be published, such as https://example.com; without it pages have no absolute URLs.
 BASE_URL ?=
-KILN := $(TARGET)/release/kiln
 KILND := $(TARGET)/release/kilnd
 KILN_FLAGS := $(if $(BASE_URL),--base-url $(BASE_URL))
 
 # Timestamps in a build are those of the last commit. Without git, and without the variable, there are none.
 COMMITTED := $(shell git log -1 --format=%ct 2>/dev/null)
 SOURCE_DATE_EPOCH ?= $(COMMITTED)
-ifneq ($(strip $(SOURCE_DATE_EPOCH)),)
-export SOURCE_DATE_EPOCH
-endif
+# For kiln alone: the build scripts of C libraries look at it too, and would compile anew after each commit.
+KILN := $(if $(SOURCE_DATE_EPOCH),SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) )$(TARGET)/release/kiln
 
 .PHONY: help run build binaries dev test prepare check unit twice e2e bench image clean
 
