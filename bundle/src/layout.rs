@@ -30,7 +30,7 @@ pub(crate) const PROPERTY_HEAD_BYTES: usize = 8;
 /// Paths and locations of at most this many bytes. Guessed: a server takes request lines of 8 KiB.
 pub(crate) const STRING_BYTES_MAX: usize = 8192;
 
-/// Content fields, and shared fields, of at most this many bytes. Guessed: clients refuse heads of 256 KiB.
+/// Each part of a head has at most this many bytes. Guessed: clients refuse heads of 256 KiB.
 pub(crate) const HEAD_PART_BYTES_MAX: usize = 65_535;
 
 /// What a section holds; the numbers stand in the crate's documentation.
@@ -178,14 +178,18 @@ impl Settings {
                 ("trailing_slash", "true") => settings.trailing_slash = true,
                 ("trailing_slash", "false") => {}
                 ("trailing_slash", _) => return Err("`trailing_slash` is neither true nor false"),
-                ("canonical_host", host) => {
-                    check_visible(host.as_bytes(), "`canonical_host` is no host name")?;
-                    settings.canonical_host = value;
-                }
+                ("canonical_host", _) => settings.canonical_host = value,
                 _ => return Err("there is a key that this version doesn't know"),
             }
         }
+        settings.check()?;
         Ok(settings)
+    }
+
+    /// Whether these settings may be in a bundle: asserted by the writer, checked by the reader.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let is_visible = self.canonical_host.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_visible { Ok(()) } else { Err("`canonical_host` is no host name") }
     }
 }
 
@@ -230,6 +234,10 @@ pub(crate) struct HeadFacts<'a> {
 
 /// Whether a head may be in a bundle: the right status and length, and fields that can't end the head early.
 pub(crate) fn check_head(head: &HeadFacts<'_>, status: u16, body_len: u64) -> Result<(), &'static str> {
+    let parts = [head.status_line, head.length, head.content, head.shared];
+    if parts.iter().any(|part| part.len() > HEAD_PART_BYTES_MAX) {
+        return Err("a head is too long");
+    }
     if !head.status_line.starts_with(format!("HTTP/1.1 {status} ").as_bytes())
         || line_count(head.status_line) != Some(1)
     {
@@ -237,9 +245,6 @@ pub(crate) fn check_head(head: &HeadFacts<'_>, status: u16, body_len: u64) -> Re
     }
     if head.length != format!("Content-Length: {body_len}\r\n").as_bytes() {
         return Err("the length is not the body's");
-    }
-    if head.content.len().max(head.shared.len()) > HEAD_PART_BYTES_MAX {
-        return Err("a head is too long");
     }
     for fields in [head.content, head.shared] {
         if line_count(fields).is_none() || !fields.split_inclusive(|byte| *byte == b'\n').all(is_field_line) {

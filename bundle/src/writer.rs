@@ -60,6 +60,8 @@ pub enum WriteError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The settings are not as the format demands.
+    Settings(&'static str),
     /// More of something than the format can number.
     TooLarge(&'static str),
 }
@@ -69,6 +71,7 @@ impl fmt::Display for WriteError {
         match self {
             Self::DuplicatePath(path) => write!(out, "two routes for `{path}`"),
             Self::Route { path, reason } => write!(out, "route `{path}`: {reason}"),
+            Self::Settings(reason) => write!(out, "settings: {reason}"),
             Self::TooLarge(what) => write!(out, "{what} is more than a bundle can hold"),
         }
     }
@@ -102,6 +105,7 @@ impl BundleWriter {
     /// # Errors
     /// The first route, by path, that the format doesn't allow.
     pub fn finish(mut self) -> Result<PackedBundle, WriteError> {
+        self.settings.check().map_err(WriteError::Settings)?;
         self.routes.sort_by(|a, b| a.path.cmp(&b.path));
         for route in &mut self.routes {
             route.variants.sort_by_key(|variant| variant.encoding);

@@ -166,9 +166,6 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             };
             inspect(&bundle, &question).map(Report::result)
         }
-        Command::Export { bundle, dir } => {
-            let count = export(&bundle, &dir)?;
-            Ok(Report::result(format!("{count} files in {}\n", dir.display())))
-        }
+        Command::Export { bundle, dir } => export(&bundle, &dir),
     }
 }

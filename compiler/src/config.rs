@@ -197,10 +197,10 @@ impl Config {
             ("description", &mut self.description),
             ("author", &mut self.author),
             ("language", &mut self.language),
-            ("date_format", &mut self.date_format),
         ] {
             top.text(key, field);
         }
+        top.checked_text("date_format", &mut self.date_format, check_date_format);
         top.checked_text("base_url", &mut self.base_url, check_base_url);
         self.base_url.truncate(self.base_url.trim_end_matches('/').len());
         top.checked_text("canonical_host", &mut self.canonical_host, check_host);
@@ -312,7 +312,7 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, key: &'static str, field: &mut usize) {
         let read = |value: &DeValue<'_>| value.as_integer().and_then(|number| number.as_str().parse().ok());
-        if let Some(count) = self.typed(key, "a number", read) {
+        if let Some(count) = self.typed(key, "a whole number, 0 or more", read) {
             *field = count;
         }
     }
@@ -479,6 +479,12 @@ fn check_base_url(text: &str) -> Result<(), &'static str> {
     check_authority(host.strip_suffix('/').unwrap_or(host)).then_some(()).ok_or(HELP)
 }
 
+fn check_date_format(text: &str) -> Result<(), &'static str> {
+    let sample = jiff::civil::date(2000, 1, 1).at(0, 0, 0, 0);
+    let formatted = jiff::fmt::strtime::format(text, sample);
+    formatted.map(drop).map_err(|_| "`strftime` notation, such as `%b %-d, %Y`")
+}
+
 fn check_host(text: &str) -> Result<(), &'static str> {
     (text.is_empty() || check_authority(text)).then_some(()).ok_or("a host name, such as `example.com`")
 }
@@ -506,7 +512,12 @@ fn check_published_path(text: &str) -> Result<(), &'static str> {
     (text.is_empty() || is_path).then_some(()).ok_or("a path from the site's root, such as `/feed.xml`")
 }
 
+/// Bytes of a header's value. Guessed: clients refuse long heads.
+const FIELD_VALUE_BYTES_MAX: usize = 4_096;
+
 fn check_field_value(text: &str) -> Result<(), &'static str> {
     let is_clean = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-    is_clean.then_some(()).ok_or("visible ASCII characters only: it becomes the value of a header")
+    (is_clean && text.len() <= FIELD_VALUE_BYTES_MAX)
+        .then_some(())
+        .ok_or("visible ASCII characters only: it becomes the value of a header")
 }

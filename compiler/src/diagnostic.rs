@@ -162,6 +162,7 @@ codes! {
     UnknownCollection "unknown-collection" Error " A collection, term or data file isn't there.",
     ListInPlaceholder "list-in-placeholder" Error " A placeholder holds a list or a map.",
     PageTooLarge "page-too-large" Error " A page renders to more than 256 MB.",
+    BadPath "bad-path" Error " A file's name can't be a URL.",
     DuplicateUrl "duplicate-url" Error " Two pages, redirects or files have one URL.",
     BrokenLink "broken-link" Error " A link leads to no page or file of the site.",
     BrokenFragment "broken-fragment" Error " A link names a part of a page that isn't there.",

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use html5gum::{Token, Tokenizer};
 use jiff::civil::DateTime;
 use quick_xml::escape::escape;
 use serde_json::json;
@@ -14,6 +15,9 @@ use crate::site::{Page, Site};
 
 /// A sitemap holds at most this many URLs (specified).
 const SITEMAP_URL_COUNT_MAX: usize = 50_000;
+
+/// Stands for the time of what has none.
+const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// One made file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,7 +60,7 @@ pub fn make_files(site: &Site, config: &Config) -> Vec<MadeFile> {
 
 /// The feeds of some posts, newest first, below a folder. `home` is the page that they belong to.
 fn make_feeds(posts: &[&Page], title: &str, home: &str, folder: &str, config: &Config) -> Vec<MadeFile> {
-    let listed = posts.iter().copied().filter(|page| !page.has_flag("noindex"));
+    let listed = posts.iter().copied().filter(|page| page.is_listed());
     let listed: Vec<_> = listed.take(config.feed.limit).collect();
     let mut files = Vec::new();
     if !config.feed.path.is_empty() {
@@ -74,7 +78,8 @@ fn make_feeds(posts: &[&Page], title: &str, home: &str, folder: &str, config: &C
 
 fn atom_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Config) -> String {
     let base = &config.base_url;
-    let updated = posts.iter().filter_map(|post| changed(post)).max().unwrap_or_default();
+    let updated = posts.iter().filter_map(|post| changed(post)).max().unwrap_or(EPOCH);
+    let title = if title.is_empty() { base.as_str() } else { title };
     let author = if config.author.is_empty() { title } else { &config.author };
     let mut xml = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\" xml:lang=\"{}\">\n\
@@ -92,14 +97,14 @@ fn atom_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Conf
     }
     for post in posts {
         let url = format!("{base}{}", post.url);
-        let (published, updated) = (post.date.unwrap_or_default(), changed(post).unwrap_or_default());
+        let (published, updated) = (post.date.unwrap_or(EPOCH), changed(post).unwrap_or(EPOCH));
         let summary = text_field(post, "summary");
         push(
             &mut xml,
             format_args!(
                 "<entry>\n<title>{}</title>\n<id>{url}</id>\n<link href=\"{url}\"/>\n<published>{}</published>\n\
                  <updated>{}</updated>\n<summary>{}</summary>\n</entry>\n",
-                escape(post.title()),
+                escape(plain_text(&post.title())),
                 rfc3339(published),
                 rfc3339(updated),
                 escape(summary),
@@ -118,12 +123,12 @@ fn json_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Conf
         json!({
             "id": url,
             "url": url,
-            "title": post.title(),
+            "title": plain_text(&post.title()),
             "summary": text_field(post, "summary"),
             // The format asks for text; a summary is all of a post's text that is known to stand by itself.
             "content_text": text_field(post, "summary"),
-            "date_published": rfc3339(post.date.unwrap_or_default()),
-            "date_modified": rfc3339(changed(post).unwrap_or_default()),
+            "date_published": rfc3339(post.date.unwrap_or(EPOCH)),
+            "date_modified": rfc3339(changed(post).unwrap_or(EPOCH)),
         })
     });
     let items: Vec<_> = items.collect();
@@ -145,8 +150,7 @@ fn json_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Conf
 
 /// One sitemap, or an index and its parts above 50,000 URLs.
 fn make_sitemaps(site: &Site, config: &Config) -> Vec<MadeFile> {
-    let is_listed = |page: &&Page| page.route.as_str() != "/404" && !page.has_flag("noindex");
-    let mut pages: Vec<_> = site.all_pages().filter(is_listed).collect();
+    let mut pages: Vec<_> = site.all_pages().filter(|page| page.is_listed()).collect();
     pages.sort_by(|a, b| a.route.cmp(&b.route));
     let file = |path: String, text| MadeFile { path, media_type: "application/xml; charset=utf-8", text };
     if pages.len() <= SITEMAP_URL_COUNT_MAX {
@@ -186,8 +190,22 @@ fn changed(page: &Page) -> Option<DateTime> {
     updated.max(page.date)
 }
 
-fn text_field<'a>(page: &'a Page, name: &str) -> std::borrow::Cow<'a, str> {
-    page.field(name).and_then(Value::as_text).unwrap_or_default()
+fn text_field(page: &Page, name: &str) -> String {
+    plain_text(&page.field(name).and_then(Value::as_text).unwrap_or_default())
+}
+
+/// A field's text as a reader sees it: the character references that HTML would leave alone are resolved, and what XML
+/// can't hold (XML 1.0 section 2.2) is left out.
+fn plain_text(text: &str) -> String {
+    let markup = text.replace('<', "&lt;");
+    let mut plain = String::new();
+    for token in Tokenizer::new(&markup).map_while(Result::ok) {
+        if let Token::String(piece) = token {
+            plain.push_str(&String::from_utf8_lossy(&piece));
+        }
+    }
+    plain.retain(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'));
+    plain
 }
 
 /// RFC 3339, in UTC.

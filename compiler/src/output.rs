@@ -16,7 +16,7 @@ pub use compress::compress;
 pub use dist::{BUNDLE_NAME, WriteDistError, write_dist};
 pub use head::{Caching, HeadFields, media_type};
 
-use crate::config::{Config, Security};
+use crate::config::Security;
 
 /// One URL with its finished body.
 #[derive(Clone, Debug)]
@@ -78,11 +78,6 @@ pub struct Output {
 }
 
 impl Output {
-    /// What the server must know of a site.
-    pub fn settings(config: &Config) -> Settings {
-        Settings { trailing_slash: config.build.trailing_slash, canonical_host: config.canonical_host.clone() }
-    }
-
     /// Compresses every body and writes every head, in parallel, and lays out the bundle. Digested assets of `previous`
     /// that this build doesn't have are carried along, so that a page loaded from the old bundle finds them.
     ///

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bundle::RouteKind;
+use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
 use crate::assets::{AssetManifest, AssetNames};
@@ -65,8 +65,9 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
     site.add_term_pages(&templates, config);
     let (manifest, mistakes) = AssetManifest::build(&sources.static_files, &sources.content, options.asset_names);
     diagnostics.extend(mistakes);
-    diagnostics.extend(site::check_unique(&site, &sources.content, config, asset_paths(&manifest)));
     let made = feeds::make_files(&site, config);
+    let made_paths = made.iter().map(|file| file.path.as_str());
+    diagnostics.extend(site::check_unique(&site, &sources.content, config, asset_paths(&manifest), made_paths));
     let other_paths = asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
     let targets = LinkTargets::new(&site, &sources.content, config, other_paths);
     let links = Links { targets: &targets, templates: &templates, is_checked: config.check_internal_links };
@@ -93,7 +94,10 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
         compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
         security: config.security.clone(),
         last_modified: options.time,
-        settings: Output::settings(config),
+        settings: Settings {
+            trailing_slash: config.build.trailing_slash,
+            canonical_host: config.canonical_host.clone(),
+        },
         build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
     });
     Built { output, manifest, diagnostics, counts }

@@ -334,6 +334,67 @@ fn an_export_is_a_plain_folder() {
 }
 
 #[test]
+fn an_export_leaves_out_what_a_plain_host_can_not_do_and_says_so() {
+    // Without it a page behind a password would lie open on the static host.
+    let site = small_site("export-private");
+    write(site.join("content/admin/secret.md"), "---\ntitle: x\ndate: 2025-01-01\nsummary: secret\n---\nsecret");
+    write(site.join("site.toml"), "base_url = \"https://example.com\"\n[redirects]\n\"/gone\" = { status = 410 }\n");
+    assert_eq!(build(&site).status, 0);
+    let (bundle, out) = (site.join("dist/site.bundle"), site.join("out"));
+    let outcome = kiln(&["export", bundle.to_str().unwrap(), out.to_str().unwrap()]);
+    assert_eq!(outcome.status, 0);
+    assert!(
+        outcome.stderr.contains("`/admin/secret` is left out: a plain host asks for no password"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.stderr.contains("`/gone` is left out"), "{}", outcome.stderr);
+    assert!(!out.join("admin").exists());
+    for name in ["feed.xml", "feed.json", "sitemap.xml", "_headers", "_redirects"] {
+        assert!(!fs::read_to_string(out.join(name)).unwrap().contains("secret"), "{name}");
+    }
+}
+
+#[test]
+fn an_export_that_can_not_be_whole_writes_nothing() {
+    let site = small_site("export-clash");
+    write(site.join("content/LICENSE"), "a file");
+    write(site.join("content/x.html"), "---\npath: /LICENSE/x\n---\na page");
+    assert_eq!(build(&site).status, 0);
+    let (bundle, out) = (site.join("dist/site.bundle"), site.join("out"));
+    let outcome = kiln(&["export", bundle.to_str().unwrap(), out.to_str().unwrap()]);
+    assert_eq!(outcome.status, 1);
+    assert!(outcome.stderr.contains("`LICENSE` would have to be a file and"), "{}", outcome.stderr);
+    assert!(names(&out).is_empty());
+}
+
+#[test]
+fn a_renamed_folder_of_pages_does_not_replace_the_last_good_site() {
+    let site = small_site("renamed");
+    write(site.join("site.toml"), "title = \"x\"\n");
+    assert_eq!(build(&site).status, 0);
+    let before = fs::read(site.join("dist/site.bundle")).unwrap();
+    fs::rename(site.join("content"), site.join("contents")).unwrap();
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 2);
+    assert!(outcome.stderr.contains("there is no folder `content`"), "{}", outcome.stderr);
+    assert_eq!(fs::read(site.join("dist/site.bundle")).unwrap(), before);
+}
+
+#[test]
+fn a_build_does_not_write_among_its_sources() {
+    // Without it the next build would publish the bundle of this one.
+    let site = small_site("out");
+    let site_text = site.to_str().unwrap();
+    for out in [".", "content", "content/x", "static", site.join("content").to_str().unwrap()] {
+        let outcome = kiln(&["build", "--site", site_text, "--out", out]);
+        assert_eq!(outcome.status, 2, "{out}");
+        assert!(outcome.stderr.contains("is among the site's sources"), "{}", outcome.stderr);
+    }
+    assert_eq!(kiln(&["build", "--site", site_text, "--out", "contents"]).status, 0);
+}
+
+#[test]
 fn a_new_site_builds_without_a_word() {
     let parent = folder("new");
     let site = parent.join("my site");

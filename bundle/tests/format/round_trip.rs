@@ -1,7 +1,7 @@
 //! What goes into a writer comes out of a view, whatever the order in which it went in.
 
 use crate::sample::{route, routes, writer};
-use bundle::{BundleView, Encoding, RouteEntry, RouteKind, WriteError};
+use bundle::{BundleView, BundleWriter, Encoding, RouteEntry, RouteKind, Settings, WriteError};
 use proptest::prelude::*;
 
 #[test]
@@ -139,6 +139,9 @@ fn what_the_format_forbids_is_refused_in_writing() {
     refused(|entry| entry.variants[0].head.shared += &["X: ", &"y".repeat(65_536), "\r\n"].concat());
     refused(|entry| entry.variants[0].head.shared = "ETag: weak\r\n".to_owned());
     refused(|entry| entry.variants[0].head.shared = "ETag: \"a\"b\"\r\n".to_owned());
+    refused(|entry| entry.variants[0].head.status_line = ["HTTP/1.1 200 ", &"x".repeat(65_536), "\r\n"].concat());
+    let blank_host = Settings { canonical_host: "a b".to_owned(), ..Settings::default() };
+    assert!(matches!(BundleWriter::new(blank_host, []).finish().err(), Some(WriteError::Settings(_))));
     let twice = vec![routes().remove(0), routes().remove(0)];
     assert_eq!(writer(twice).finish().err(), Some(WriteError::DuplicatePath("/".to_owned())));
     let mut outside = routes().remove(3);

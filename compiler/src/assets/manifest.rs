@@ -58,7 +58,8 @@ impl AssetManifest {
         let mut diagnostics = Vec::new();
         for (asset, diagnostic) in results {
             diagnostics.extend(diagnostic);
-            manifest.assets.insert(asset.path.clone(), asset);
+            // Static files come first. A file among the pages that claims the same path is reported with the other URLs.
+            manifest.assets.entry(asset.path.clone()).or_insert(asset);
         }
         (manifest, diagnostics)
     }

@@ -1,6 +1,6 @@
 //! `kiln build` and `kiln check`: the road from a folder to a bundle, and what is told of it.
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::{Failure, Report, open_bundle};
 use crate::assets::AssetNames;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Paths};
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
 use crate::output::{BUNDLE_NAME, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
@@ -99,11 +99,11 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let start = Instant::now();
     let previous = arguments.previous.as_deref().map(open_bundle).transpose()?;
     let loaded = Loaded::read(arguments)?;
-    let mut built = loaded.build(arguments)?;
+    let folder = loaded.out_folder(arguments)?;
+    let pool = thread_pool(arguments.job_count)?;
+    let mut built = pool.install(|| loaded.build(arguments))?;
     let mut report = loaded.report(&built.diagnostics, arguments);
     let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
-    let folder = arguments.site.join(&arguments.out);
-    let pool = thread_pool(arguments.job_count)?;
     // The writer refuses only what an earlier stage should have reported, so this is not the site's mistake alone.
     let packed = pool.install(|| output.pack(previous.as_ref())).map_err(|error| Failure::Site(error.to_string()))?;
     let texts = [
@@ -126,7 +126,7 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
 /// There is no site, or a file can't be read. Mistakes in the site are in the report.
 pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     let loaded = Loaded::read(arguments)?;
-    let built = loaded.build(arguments)?;
+    let built = thread_pool(arguments.job_count)?.install(|| loaded.build(arguments))?;
     let mut report = loaded.report(&built.diagnostics, arguments);
     if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {
         report.messages = format!("no mistakes in {}\n", plural(built.counts.pages, "page"));
@@ -157,10 +157,10 @@ impl Loaded {
         let config_text = file.and_then(|file| file.to_text().map_err(|mistake| diagnostics.push(mistake)).ok());
         let (mut config, mistakes) = config_text.as_ref().map_or_else(Default::default, Config::parse);
         diagnostics.extend(mistakes);
-        if config_text.is_none() && diagnostics.is_empty() && !root.join(&config.paths.content).is_dir() {
-            let shown = root.display();
-            let message =
-                format!("no site in `{shown}`: neither `site.toml` nor a folder `content`; `kiln new DIR` makes one");
+        // An empty site must not take the place of a good one because a folder was renamed.
+        if !root.join(&config.paths.content).is_dir() {
+            let (shown, content) = (root.display(), &config.paths.content);
+            let message = format!("no site in `{shown}`: there is no folder `{content}`; `kiln new DIR` makes a site");
             return Err(Failure::Usage(message));
         }
         if let Some(base_url) = &arguments.base_url {
@@ -172,6 +172,20 @@ impl Loaded {
         })?;
         diagnostics.extend(mistakes);
         Ok(Self { config_text, config, sources, diagnostics })
+    }
+
+    /// The folder to write, which must not be among the sources: the next build would publish what this one wrote.
+    fn out_folder(&self, arguments: &BuildArguments) -> Result<PathBuf, Failure> {
+        let out = &arguments.out;
+        let is_within = |folder: &str| arguments.site.join(out).starts_with(arguments.site.join(folder));
+        let Paths { content, templates, static_files } = &self.config.paths;
+        let has_parent = out.components().any(|part| matches!(part, Component::ParentDir));
+        let is_site = out.components().all(|part| matches!(part, Component::CurDir));
+        if is_site || (!has_parent && [content, templates, static_files].into_iter().any(|folder| is_within(folder))) {
+            let message = format!("--out `{}` is among the site's sources; name another folder", out.display());
+            return Err(Failure::Usage(message));
+        }
+        Ok(arguments.site.join(out))
     }
 
     fn build(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
@@ -186,8 +200,7 @@ impl Loaded {
             },
             time,
         };
-        let pool = thread_pool(arguments.job_count)?;
-        let mut built = pool.install(|| pipeline::build(&self.sources, &self.config, &options));
+        let mut built = pipeline::build(&self.sources, &self.config, &options);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
         Ok(built)

@@ -1,31 +1,34 @@
 //! `kiln export`: a bundle as a plain folder for object storage and static hosts.
 
+use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use bundle::{BundleView, Encoding, Route, RouteKind};
+use bundle::{Encoding, Route, RouteKind};
 
-use super::{Failure, open_bundle};
+use super::{Failure, Report, open_bundle};
 use crate::site::percent_encode;
 
 /// Fields of a head that a host sets itself, by what it stores.
 const HOSTS_OWN_FIELDS: [&str; 5] = ["Accept-Ranges", "Content-Type", "ETag", "Last-Modified", "Vary"];
 
 /// Writes every body of a bundle into a folder, compressed ones beside the others (`.gz`, `.br`), with `_headers` and
-/// `_redirects` as Netlify and Cloudflare Pages read them. Returns the number of files.
+/// `_redirects` as Netlify and Cloudflare Pages read them. The report has the number of files, and names what a plain
+/// host can't do: ask for the password of pages under `/admin/`, or say that something is gone.
 ///
 /// # Errors
 /// The bundle can't be read or is damaged, the folder is there and not empty, or a file can't be written.
-pub fn export(bundle: &Path, folder: &Path) -> Result<usize, Failure> {
+pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
     let view = open_bundle(bundle)?;
     let failed = |error| Failure::Io(format!("can't write to `{}`: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(failed)?;
     if fs::read_dir(folder).map_err(failed)?.next().is_some() {
         return Err(Failure::Usage(format!("`{}` is not empty; name a new folder", folder.display())));
     }
+    let (left_out, exported): (Vec<_>, Vec<_>) = view.routes().partition(|route| is_left_out(route));
     let mut files = Vec::new();
-    for route in view.routes().filter(|route| matches!(route.status(), 200 | 404)) {
-        let path = file_path(&route)?;
+    for route in exported.iter().filter(|route| matches!(route.status(), 200 | 404)) {
+        let path = file_path(route)?;
         for variant in route.variants() {
             let suffix = match variant.encoding() {
                 Encoding::Identity => "",
@@ -33,17 +36,43 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<usize, Failure> {
                 Encoding::Brotli => ".br",
                 Encoding::Zstd => ".zst",
             };
-            files.push((PathBuf::from(format!("{path}{suffix}")), variant.body().to_vec()));
+            files.push((format!("{path}{suffix}"), variant.body()));
         }
     }
-    files.push(("_headers".into(), write_headers(&view).into_bytes()));
-    files.push(("_redirects".into(), write_redirects(&view).into_bytes()));
+    let (headers, redirects) = (write_headers(&exported), write_redirects(&exported));
+    files.push(("_headers".to_owned(), headers.as_bytes()));
+    files.push(("_redirects".to_owned(), redirects.as_bytes()));
+    check_clashes(files.iter().map(|(path, _)| path.as_str()))?;
     for (path, body) in &files {
         let path = folder.join(path);
         let written = fs::create_dir_all(path.parent().unwrap_or(folder)).and_then(|()| fs::write(&path, body));
         written.map_err(|error| Failure::Io(format!("can't write `{}`: {error}", path.display())))?;
     }
-    Ok(files.len())
+    let messages = left_out.iter().map(|route| {
+        let reason =
+            if route.status() == 410 { "a plain host can't answer 410" } else { "a plain host asks for no password" };
+        format!("warning: `{}` is left out: {reason}\n", String::from_utf8_lossy(route.path()))
+    });
+    let result = format!("{} files in {}\n", files.len(), folder.display());
+    Ok(Report { messages: messages.collect(), ..Report::result(result) })
+}
+
+/// What a plain host would show to everybody, or can't say.
+fn is_left_out(route: &Route<'_>) -> bool {
+    route.status() == 410 || route.path().starts_with(b"/admin/")
+}
+
+/// Finds a path that would have to be a file and a folder, before anything is written.
+fn check_clashes<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Result<(), Failure> {
+    let files: HashSet<&str> = paths.clone().collect();
+    for path in paths {
+        let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
+        if let Some(clash) = folders.into_iter().find(|folder| files.contains(folder)) {
+            let message = format!("`{clash}` would have to be a file and, for `{path}`, a folder");
+            return Err(Failure::Site(message));
+        }
+    }
+    Ok(())
 }
 
 /// Where a route's body goes below the folder: `/post` as `post.html`, `/post/` as `post/index.html`, a file as it is.
@@ -56,14 +85,14 @@ fn file_path(route: &Route<'_>) -> Result<String, Failure> {
     let relative = path.trim_start_matches('/');
     Ok(match route.kind() {
         RouteKind::Page if relative.is_empty() || relative.ends_with('/') => format!("{relative}index.html"),
-        RouteKind::Page => format!("{relative}.html"),
+        RouteKind::Page if relative.strip_suffix(".html").is_none() => format!("{relative}.html"),
         _ => relative.to_owned(),
     })
 }
 
-fn write_headers(view: &BundleView<Vec<u8>>) -> String {
+fn write_headers(routes: &[Route<'_>]) -> String {
     let mut text = String::new();
-    for route in view.routes().filter(|route| route.status() == 200) {
+    for route in routes.iter().filter(|route| route.status() == 200) {
         text += &percent_encode(&String::from_utf8_lossy(route.path()));
         text.push('\n');
         for field in String::from_utf8_lossy(route.identity().head().fields()).lines() {
@@ -75,9 +104,9 @@ fn write_headers(view: &BundleView<Vec<u8>>) -> String {
     text
 }
 
-fn write_redirects(view: &BundleView<Vec<u8>>) -> String {
-    let redirects = view.routes().filter(|route| route.kind() == RouteKind::Redirect);
-    let line = |route: Route<'_>| {
+fn write_redirects(routes: &[Route<'_>]) -> String {
+    let redirects = routes.iter().filter(|route| route.kind() == RouteKind::Redirect);
+    let line = |route: &Route<'_>| {
         let from = percent_encode(&String::from_utf8_lossy(route.path()));
         format!("{from} {} {}\n", String::from_utf8_lossy(route.location()), route.status())
     };

@@ -14,23 +14,14 @@ pub struct HtmlUrl {
     pub range: Range<usize>,
 }
 
-/// Elements and their attributes that hold one URL (HTML, “Attributes”).
-const URL_ATTRIBUTES: [(&[u8], &[u8]); 14] = [
-    (b"a", b"href"),
-    (b"area", b"href"),
-    (b"audio", b"src"),
-    (b"embed", b"src"),
-    (b"iframe", b"src"),
-    (b"img", b"src"),
-    (b"input", b"src"),
-    (b"link", b"href"),
-    (b"object", b"data"),
-    (b"script", b"src"),
-    (b"source", b"src"),
-    (b"track", b"src"),
-    (b"video", b"poster"),
-    (b"video", b"src"),
-];
+/// Attributes that hold one URL, on whatever element they are: `<use href>` leads somewhere as `<a href>` does.
+const URL_ATTRIBUTES: [&[u8]; 4] = [b"href", b"poster", b"src", b"xlink:href"];
+
+/// Whether an attribute holds one URL. A `<base>` is for what comes after it, and is left alone.
+fn holds_url(element: &[u8], attribute: &[u8]) -> bool {
+    let is_url = URL_ATTRIBUTES.contains(&attribute) || (element, attribute) == (b"object", b"data");
+    is_url && element != b"base"
+}
 
 /// All URLs that a page names in attributes, in order, each candidate of a `srcset` by itself.
 pub fn find_urls(html: &str) -> Vec<HtmlUrl> {
@@ -70,9 +61,7 @@ fn add_urls(html: &str, tag: &StartTag<usize>, urls: &mut Vec<HtmlUrl>) {
     for (name, value) in &tag.attributes {
         let name = name.as_slice();
         let is_srcset = matches!(name, b"srcset" | b"imagesrcset");
-        if !is_srcset
-            && !URL_ATTRIBUTES.iter().any(|(element, attribute)| *element == tag.name.as_slice() && *attribute == name)
-        {
+        if !is_srcset && !holds_url(tag.name.as_slice(), name) {
             continue;
         }
         let Some(range) = value_range(html, value.span.start, tag.span.end) else { continue };
@@ -141,12 +130,13 @@ mod tests {
             same(&["/x", "/y", "/z", "/w"])
         );
         assert_eq!(urls("<a href=\"a&amp;b\">"), [("a&amp;b".to_owned(), "a&b".to_owned())]);
-        assert_eq!(urls("<a href><a href=><a title=\"href=x\"><p href=x><a href=\"\">"), same(&["", ""]));
+        assert_eq!(urls("<a href><a href=><a title=\"href=x\"><p cite=x><a href=\"\">"), same(&["", ""]));
     }
 
     #[test]
     fn scripts_styles_and_comments_hold_no_urls() {
         assert_eq!(urls("<script>'<a href=\"/x\">'</script><style>/*<img src=y>*/</style><!-- <a href=z> -->"), []);
+        assert_eq!(urls("<svg><use href=\"a.svg#b\"/></svg><base href=/c><object data=d>"), same(&["a.svg#b", "d"]));
         assert_eq!(urls("<script src=a.js></script><img src=b.png>"), same(&["a.js", "b.png"]));
     }
 

@@ -75,8 +75,9 @@ impl Waiting {
 
     /// Puts all files in place in the order in which they were written.
     fn rename_all(mut self) -> Result<(), WriteDistError> {
-        for (beside, path) in std::mem::take(&mut self.0) {
-            fs::rename(&beside, &path).map_err(|error| WriteDistError { path, error })?;
+        while let Some((beside, path)) = self.0.first() {
+            fs::rename(beside, path).map_err(|error| WriteDistError { path: path.clone(), error })?;
+            self.0.remove(0);
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ impl Links<'_> {
             match self.targets.resolve(&page.content_path, &found.url) {
                 Target::Url(url) => {
                     resolved.push_str(&text[copied_to..found.range.start]);
-                    resolved.push_str(&url.replace('&', "&amp;"));
+                    resolved.push_str(&url.replace('&', "&amp;").replace('\'', "&#39;"));
                     copied_to = found.range.end;
                 }
                 Target::Broken(path) if self.is_checked => {

@@ -1,6 +1,9 @@
 //! What `each` goes through: a collection by its name, filtered, sorted and cut as the tag says.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+
+use jiff::civil::DateTime;
 
 use super::{Page, RoutePath, Site, Taxonomy, Term};
 use crate::front_matter::Value;
@@ -161,23 +164,39 @@ fn matches_text(value: &Value, text: &str) -> bool {
     }
 }
 
-/// Dates and numbers by their size, all else by text. Items without the field come last in both directions.
-fn compare_items(a: &Item<'_>, b: &Item<'_>, field: &str, descending: bool) -> Ordering {
-    let order = |ordering: Ordering| if descending { ordering.reverse() } else { ordering };
-    let date = |item: &Item<'_>| match item {
-        Item::Page(page) if field == "date" => page.date,
-        _ => None,
-    };
-    if let (Some(a), Some(b)) = (date(a), date(b)) {
-        return order(a.cmp(&b));
+/// What items are sorted by. Kinds don't mix: dates come before numbers, numbers before text.
+#[derive(PartialEq, PartialOrd)]
+enum SortKey<'a> {
+    Date(DateTime),
+    Number(f64),
+    Text(Cow<'a, str>),
+}
+
+impl<'a> SortKey<'a> {
+    fn of(item: &Item<'a>, field: &str) -> Option<Self> {
+        let written = match item {
+            Item::Page(page) => page.front_matter.get(field).map(|field| &field.value),
+            _ => None,
+        };
+        // `date` and `updated` are formatted for people; their order is that of what was written.
+        if let Some(date) = written.and_then(Value::as_date_time) {
+            return Some(Self::Date(date));
+        }
+        let value = item.field(field)?;
+        let number = value.as_number().filter(|number| !number.is_nan());
+        number.map(Self::Number).or_else(|| value.as_text().map(Self::Text))
     }
-    match (a.field(field), b.field(field)) {
+}
+
+/// Items without the field come last in both directions.
+fn compare_items(a: &Item<'_>, b: &Item<'_>, field: &str, descending: bool) -> Ordering {
+    match (SortKey::of(a, field), SortKey::of(b, field)) {
         (None, None) => Ordering::Equal,
         (None, Some(_)) => Ordering::Greater,
         (Some(_), None) => Ordering::Less,
-        (Some(a), Some(b)) => order(match (a.as_number(), b.as_number()) {
-            (Some(a), Some(b)) => a.total_cmp(&b),
-            _ => a.as_text().cmp(&b.as_text()),
-        }),
+        (Some(a), Some(b)) => {
+            let ordering = a.partial_cmp(&b).expect("no key is a NaN, so all keys can be compared");
+            if descending { ordering.reverse() } else { ordering }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::urls::RESERVED;
 use super::{LeftOut, RoutePath, Site, is_page, percent_decode, percent_encode};
 use crate::config::Config;
 use crate::diagnostic::nearest;
@@ -87,12 +88,11 @@ impl LinkTargets {
 
     /// The URL of what answers at a percent-decoded path: a page, also by its other names, a file, or the server itself.
     pub fn find(&self, path: &str) -> Option<&str> {
-        const SERVERS_OWN: [&str; 2] = ["/health", "/admin"];
         let trimmed = path.trim_end_matches('/');
         let names = [Some(trimmed), trimmed.strip_suffix("/index.html"), trimmed.strip_suffix(".html")];
         names.into_iter().flatten().find_map(|name| {
             let name = if name.is_empty() { "/" } else { name };
-            let own = || SERVERS_OWN.into_iter().find(|own| *own == name);
+            let own = || RESERVED.into_iter().find(|own| *own == name);
             self.paths.get(name).map(String::as_str).or_else(own)
         })
     }

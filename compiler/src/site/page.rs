@@ -133,6 +133,16 @@ impl Page {
         self.front_matter.get(name).is_some_and(|field| matches!(field.value, Value::Bool(true)))
     }
 
+    /// Whether only its owner may see it: pages under `/admin/` answer behind a password.
+    pub fn is_private(&self) -> bool {
+        self.route.as_str().starts_with("/admin/")
+    }
+
+    /// Whether search engines and feed readers may know of it.
+    pub fn is_listed(&self) -> bool {
+        !self.is_private() && !self.has_flag("noindex") && self.route.as_str() != "/404"
+    }
+
     /// Whether it is a blog post: it has a date and a summary.
     pub fn is_post(&self) -> bool {
         self.date.is_some() && self.front_matter.get("summary").is_some()
@@ -237,9 +247,11 @@ fn count_words(text: &str) -> usize {
     let mut count = 0;
     let mut in_tag = false;
     let mut goes_on = false;
-    for character in text.chars() {
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
         match character {
-            '<' => in_tag = true,
+            // A `<` that begins no tag is text, in code as in prose.
+            '<' => in_tag |= characters.peek().is_some_and(|next| next.is_ascii_alphabetic() || "/!%".contains(*next)),
             '>' => in_tag = false,
             _ => {}
         }
@@ -260,6 +272,7 @@ mod tests {
             count_words("<p class=\"a b\">Don't stop.</p>\n\n# Zwölf well-known 3 things <% img src=\"x\" %/>"),
             6
         );
+        assert_eq!(count_words("If a < b then c"), 5);
         assert_eq!(count_words(""), 0);
     }
 }

@@ -3,6 +3,9 @@
 
 use std::fmt::Write as _;
 
+/// Bytes of a path. What servers accept in a request line, with room for percent-encoding.
+const PATH_BYTES_MAX: usize = 2_000;
+
 /// A path of the site, percent-decoded: it begins with `/`, has no empty, `.` or `..` segment and, but for the root
 /// itself, no slash at its end.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -74,6 +77,9 @@ impl RoutePath {
         }
         if trimmed.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err("has an empty, `.` or `..` segment");
+        }
+        if trimmed.len() > PATH_BYTES_MAX {
+            return Err("is too long");
         }
         if trimmed.contains(|character: char| character.is_control() || character == '\\') {
             return Err("has a control character or a backslash");

@@ -56,7 +56,7 @@ impl Taxonomy {
                     let message = format!("`{word}` and `{first}` would both be published as `{slug}`");
                     let diagnostic = Diagnostic::new(Code::DuplicateUrl, page.source.place(field.span), message);
                     diagnostics.push(diagnostic.with_help("give one of them another name"));
-                } else if !numbers.contains(&number) {
+                } else if numbers.last() != Some(&number) {
                     numbers.push(number);
                 }
             }

@@ -9,7 +9,7 @@ use crate::diagnostic::{Code, Diagnostic, Place, Span};
 use crate::source::SourceFile;
 
 /// Paths that the server answers itself.
-const RESERVED: [&str; 7] = [
+pub(super) const RESERVED: [&str; 7] = [
     "/health",
     "/live-reload",
     "/admin",
@@ -20,12 +20,14 @@ const RESERVED: [&str; 7] = [
 ];
 
 /// Reports every URL that two pages, aliases, redirects or files claim, at the second one, and the names of files that
-/// can't be URLs. `asset_paths` are the static files' public paths with the file they come from.
+/// can't be URLs. `asset_paths` are the static files' public paths with the file they come from, `made_paths` those of
+/// the files that the compiler makes: there a site's own file goes first, but two of them are a mistake.
 pub fn check_unique<'a>(
     site: &Site,
     content: &[SourceFile],
     config: &Config,
     asset_paths: impl Iterator<Item = (&'a str, &'a str)>,
+    made_paths: impl Iterator<Item = &'a str>,
 ) -> Vec<Diagnostic> {
     let mut claims = Claims::default();
     for page in site.all_pages() {
@@ -47,12 +49,21 @@ pub fn check_unique<'a>(
         let place = Place { path: file.path.clone(), span: Span::default() };
         match RoutePath::of_file(&file.name) {
             Ok(route) => claims.add(route.as_str(), place, "file"),
-            Err(reason) => claims.report(Code::DuplicateUrl, place, format!("the file's path {reason}")),
+            Err(reason) => claims.report(Code::BadPath, place, format!("the file's path {reason}")),
         }
     }
     for (path, source_path) in asset_paths {
-        claims.add(path, Place { path: source_path.into(), span: Span::default() }, "file");
+        let place = Place { path: source_path.into(), span: Span::default() };
+        match RoutePath::of_file(path) {
+            Ok(_) => claims.add(path, place, "file"),
+            Err(reason) => claims.report(Code::BadPath, place, format!("the file's path {reason}")),
+        }
     }
+    let mut made = Claims::default();
+    for path in made_paths {
+        made.add(path, Place { path: config::FILE_NAME.into(), span: Span::default() }, "feed or sitemap");
+    }
+    claims.diagnostics.append(&mut made.diagnostics);
     claims.diagnostics
 }
 
