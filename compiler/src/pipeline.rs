@@ -78,8 +78,8 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
     diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), &targets));
     diagnostics.extend(links.check_fragments(&pages, &rendered));
     diagnostics.extend(site::check_redirects(config, &targets));
-    diagnostics
-        .extend(templates.find_unused(rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str))));
+    let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
+    diagnostics.extend(templates.find_unused(named.chain(named_by_left_out(&site))));
     diagnostic::sort(&mut diagnostics);
     let counts = Counts {
         pages: site.all_pages().count(),
@@ -101,6 +101,14 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
         build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
     });
     Built { output, manifest, diagnostics, counts }
+}
+
+/// The partials of pages that will be published another day: they are no left-overs.
+fn named_by_left_out(site: &Site) -> impl Iterator<Item = &str> {
+    site.left_out.iter().flat_map(|(page, _)| {
+        let layout = page.layout.iter().map(|(name, _)| name.as_str());
+        page.template.references().map(|(name, _)| name).chain(layout)
+    })
 }
 
 fn left_out_count(site: &Site, reason: LeftOut) -> usize {

@@ -79,12 +79,13 @@ impl Site {
                     continue;
                 }
             };
-            diagnostics.extend(mistakes);
+            // A page that nobody will see may be unfinished: its mistakes count when it is published.
             if page.has_flag("draft") && !selection.drafts {
                 site.left_out.push((page, LeftOut::Draft));
             } else if page.is_after(selection.today) && !selection.future {
                 site.left_out.push((page, LeftOut::Future));
             } else {
+                diagnostics.extend(mistakes);
                 site.pages.push(page);
             }
         }

@@ -29,8 +29,9 @@ impl Links<'_> {
         let text = std::mem::take(&mut rendered.text);
         let mut resolved = String::new();
         let mut copied_to = 0;
+        let mut places = None;
         for found in find_urls(&text) {
-            rendered.fragments.extend(Fragment::of(&found.url, &text[found.range.clone()]));
+            rendered.fragments.extend(Fragment::of(&found.url));
             match self.targets.resolve(&page.content_path, &found.url) {
                 Target::Url(url) => {
                     resolved.push_str(&text[copied_to..found.range.start]);
@@ -38,7 +39,8 @@ impl Links<'_> {
                     copied_to = found.range.end;
                 }
                 Target::Broken(path) if self.is_checked => {
-                    let place = self.find_place(page, &rendered.partials, &text[found.range.clone()], &found.url);
+                    let places = places.get_or_insert_with(|| self.find_places(page, &rendered.partials));
+                    let place = places.take(&found.url, page);
                     let page = page.source.place(Span::default());
                     rendered.broken_links.push(BrokenLink { url: found.url, path, place, page });
                 }
@@ -76,8 +78,11 @@ impl Links<'_> {
         let ids: HashMap<usize, HashSet<String>> =
             targets.into_par_iter().map(|target| (target, find_ids(&rendered[target].text))).collect();
         let broken = found.iter().filter(|(_, fragment, target)| !ids[target].contains(&fragment.name));
+        let mut places_of: HashMap<usize, Places> = HashMap::new();
         let report = |(number, fragment, target): &(usize, &Fragment, usize)| {
-            let place = self.find_place(pages[*number], &rendered[*number].partials, &fragment.written, &fragment.url);
+            let page = pages[*number];
+            let find = || self.find_places(page, &rendered[*number].partials);
+            let place = places_of.entry(*number).or_insert_with(find).take(&fragment.url, page);
             let message = format!("`{}` leads to no part of `{}`", fragment.url, pages[*target].source.path);
             let diagnostic = Diagnostic::new(Code::BrokenFragment, place, message);
             match nearest(&fragment.name, ids[target].iter().map(String::as_str).collect::<BTreeSet<_>>()) {
@@ -88,24 +93,47 @@ impl Links<'_> {
         broken.map(report).collect()
     }
 
-    /// Where a link was written: in the page, else in the nearest of its partials that has it, else unknown.
-    fn find_place(&self, page: &Page, partials: &BTreeSet<String>, written: &str, url: &str) -> Place {
-        if let Some(link) = page.links.iter().find(|link| link.url == url || link.url == written) {
-            return page.source.place(link.span);
+    /// Where the links of a page were written: in the page itself first, then in its partials, the nearest first.
+    fn find_places(&self, page: &Page, partials: &BTreeSet<String>) -> Places {
+        let mut places = Places::default();
+        for link in &page.links {
+            places.add(&link.url, page.source.place(link.span));
         }
-        if let Some(span) = find_written(&page.source, written) {
-            return page.source.place(span);
-        }
+        places.add_html(&page.source, page.template.root.span.start);
         let mut waiting: VecDeque<&str> = partials.iter().map(String::as_str).collect();
         let mut seen: BTreeSet<&str> = waiting.iter().copied().collect();
         while let Some(name) = waiting.pop_front() {
             let Some(partial) = self.templates.find(name) else { continue };
-            if let Some(span) = find_written(&partial.source, written) {
-                return partial.place(span);
-            }
+            places.add_html(&partial.source, partial.root.span.start);
             waiting.extend(partial.references().map(|(name, _)| name).filter(|name| seen.insert(name)));
         }
-        page.source.place(Span::default())
+        places
+    }
+}
+
+/// Where URLs stand in the sources of one page, each in the order in which it was written.
+#[derive(Default)]
+struct Places(HashMap<String, VecDeque<Place>>);
+
+impl Places {
+    fn add(&mut self, url: &str, place: Place) {
+        self.0.entry(url.to_owned()).or_default().push_back(place);
+    }
+
+    /// Adds the URLs that a source names in attributes, from an offset on.
+    fn add_html(&mut self, source: &SourceText, start: usize) {
+        for found in find_urls(&source.text[start..]) {
+            let span = Span::new(start + found.range.start, start + found.range.end);
+            self.add(&found.url, source.place(span));
+        }
+    }
+
+    /// The next place of a URL; the last one again if it is asked for more often than it was written. One that was put
+    /// together from values stands nowhere: the page as a whole is its place.
+    fn take(&mut self, url: &str, page: &Page) -> Place {
+        let Some(places) = self.0.get_mut(url) else { return page.source.place(Span::default()) };
+        let last = if places.len() > 1 { places.pop_front() } else { places.front().cloned() };
+        last.unwrap_or_else(|| page.source.place(Span::default()))
     }
 }
 
@@ -125,9 +153,8 @@ pub struct BrokenLink {
 /// A link that names a part of a page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fragment {
-    /// The URL, as it is meant and as it was written.
+    /// The whole URL.
     url: String,
-    written: String,
     /// What stands before `#` and `?`; empty for the page itself.
     path: String,
     /// The id, percent-decoded.
@@ -137,14 +164,14 @@ pub struct Fragment {
 impl Fragment {
     /// The fragment of a URL, if it has one that names an id: `#` and `#top` are the top of any page (HTML, “Scrolling to
     /// a fragment”), and `:~:` begins a directive for the browser.
-    fn of(url: &str, written: &str) -> Option<Self> {
+    fn of(url: &str) -> Option<Self> {
         let (before, fragment) = url.trim_ascii().split_once('#')?;
         let name = percent_decode(fragment)?;
         if name.is_empty() || name.eq_ignore_ascii_case("top") || name.contains(":~:") {
             return None;
         }
         let path = before.split('?').next().unwrap_or_default().to_owned();
-        Some(Self { url: url.to_owned(), written: written.to_owned(), path, name })
+        Some(Self { url: url.to_owned(), path, name })
     }
 }
 
@@ -177,18 +204,4 @@ pub fn report_broken_links<'a>(
         }
     };
     links.map(report).collect()
-}
-
-/// A URL within a source, with something around it that ends a URL.
-fn find_written(source: &SourceText, written: &str) -> Option<Span> {
-    if written.is_empty() {
-        return None;
-    }
-    let is_edge = |character: Option<char>| character.is_none_or(|c| c.is_whitespace() || "\"'()<>=,;".contains(c));
-    source.text.match_indices(written).find_map(|(start, _)| {
-        let end = start + written.len();
-        let stands_alone =
-            is_edge(source.text[..start].chars().next_back()) && is_edge(source.text[end..].chars().next());
-        stands_alone.then(|| Span::new(start, end))
-    })
 }
