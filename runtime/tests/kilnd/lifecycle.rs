@@ -179,3 +179,21 @@ fn several_sites_are_told_apart_by_host() {
     assert!(ask(&kilnd, "three.example").starts_with("HTTP/1.1 421"));
     assert!(request(&mut kilnd.connect(), GET_HEALTH).starts_with("HTTP/1.1 200"));
 }
+
+#[test]
+fn another_host_is_led_to_the_canonical_one_in_the_scheme_that_the_client_used() {
+    // Behind a proxy that speaks TLS, a `Location` with http: would lead people out of it, or in a circle.
+    let scratch = Scratch::new("canonical");
+    let settings = Settings { canonical_host: "example.com".to_owned(), ..Settings::default() };
+    let path = scratch.write("a.bundle", &small_site::packed(settings));
+    let kilnd = Kilnd::start(&path, &["--trust-proxy", "127.0.0.0/8"]);
+    for scheme in ["http", "https"] {
+        let asked = format!(
+            "GET /post?q=1 HTTP/1.1\r\nHost: www.example.com\r\nX-Forwarded-For: 192.0.2.1\r\n\
+             X-Forwarded-Proto: {scheme}\r\nX-Forwarded-Host: example.com\r\n\r\n"
+        );
+        let answer = request(&mut kilnd.connect(), &asked);
+        assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
+        assert!(answer.contains("\r\nLocation: //example.com/post?q=1\r\n"), "{answer}");
+    }
+}
