@@ -65,7 +65,7 @@ fn a_bad_bundle_is_refused_and_the_old_one_goes_on() {
     let mut bad = generation(2);
     *bad.last_mut().unwrap() ^= 1;
     rename_over(&scratch, &path, &bad);
-    kilnd.hear("damaged");
+    assert!(kilnd.hear("damaged").contains("what was served before goes on"));
     assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 1\n"));
     rename_over(&scratch, &path, &generation(3));
     kilnd.hear("now serving");
@@ -87,6 +87,43 @@ fn a_file_written_over_in_place_is_not_served_until_it_is_whole() {
     kilnd.hear("now serving");
     assert!(request(&mut client, GET_POST).ends_with("post 2\n"));
     assert!(request(&mut client, GET_HEALTH).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn while_nothing_whole_is_there_the_log_does_not_say_that_the_old_one_goes_on() {
+    // Whoever reads that at night goes back to bed, and the site is down.
+    let scratch = Scratch::new("torn");
+    let path = scratch.write("a.bundle", &generation(1));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let mut client = kilnd.connect();
+    fs::write(&path, &generation(2)[..500]).unwrap();
+    assert!(kilnd.hear("in place").contains("answering 503 until a whole bundle is there"));
+    assert!(kilnd.hear("a.bundle").contains("still answering 503"), "the piece that was written is refused");
+    let mut bad = generation(2);
+    *bad.last_mut().unwrap() ^= 1;
+    rename_over(&scratch, &path, &bad);
+    assert!(kilnd.hear("damaged").contains("still answering 503"), "and so is a damaged bundle that was moved in");
+    assert!(request(&mut client, GET_POST).starts_with("HTTP/1.1 503"));
+    rename_over(&scratch, &path, &generation(3));
+    kilnd.hear("now serving");
+    assert!(request(&mut client, GET_POST).ends_with("post 3\n"));
+    rename_over(&scratch, &path, &bad);
+    assert!(kilnd.hear("damaged").contains("what was served before goes on"), "as ever, once one is whole");
+}
+
+#[test]
+fn a_bundle_put_back_with_its_old_date_is_served_again() {
+    // It looks just like what was served all along, as if there were nothing to do; and the site stays down.
+    let scratch = Scratch::new("put-back");
+    let path = scratch.write("a.bundle", &generation(1));
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut kilnd = Kilnd::start(&path, &[]);
+    fs::write(&path, b"nothing").unwrap();
+    kilnd.hear("in place");
+    fs::write(&path, generation(1)).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    kilnd.hear("now serving");
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 1\n"));
 }
 
 #[test]
