@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -163,18 +163,26 @@ fn install_puts_a_checked_bundle_in_place_and_nothing_else() {
 }
 
 #[test]
-fn a_probe_tells_health_by_its_exit_status() {
+fn a_probe_tells_health_by_its_exit_status_and_says_in_a_line_why_not() {
+    // A container that restarts again and again for no stated reason takes somebody's evening.
     let scratch = Scratch::new("probe");
     let path = scratch.write("a.bundle", &generation(1));
     let mut kilnd = Kilnd::start(&path, &[]);
-    let probe = |url: &str| command(Path::new("probe"), &[url]).output().unwrap().status.code();
+    let probe = |url: &str, status: i32, reason: &str| {
+        let output = command(Path::new("probe"), &[url]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(said.contains(reason) && said.lines().count() == usize::from(status != 0), "{said}");
+    };
     let url = format!("http://{}", kilnd.address);
-    assert_eq!(probe(&url), Some(0));
-    assert_eq!(probe(&format!("{url}/nowhere")), Some(1));
-    assert_eq!(probe("http://example.com"), Some(2));
+    probe(&url, 0, "");
+    probe(&format!("{url}/nowhere"), 1, "/nowhere` is not healthy: it answers 404");
+    probe("http://example.com", 2, "example.com");
     kilnd.signal("-TERM");
     kilnd.wait();
-    assert_eq!(probe(&url), Some(1));
+    probe(&url, 1, "refused");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe(&format!("http://{}", silent.local_addr().unwrap()), 1, "no answer within 2 s");
 }
 
 #[test]
