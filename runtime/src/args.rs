@@ -157,16 +157,33 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) ->
             let path = |index: usize| PathBuf::from(&values[index]);
             return Ok(Command::Install { new: path(1), path: path(2) });
         }
-        ["probe" | "install", ..] => return Err(format!("`{}`: see `kilnd --help`", words.join(" "))),
+        [command @ ("probe" | "install"), arguments @ ..] => return Err(wrong_arguments(command, arguments)),
         [] if options.sites.is_empty() => {
             return Err("no bundle is named: `kilnd BUNDLE`, or `kilnd --help`".to_owned());
         }
         [] => {}
         [_] => options.sites.insert(0, (String::new(), PathBuf::from(&values[0]))),
-        [_, extra, ..] => return Err(format!("`{extra}` is one word too many; see `kilnd --help`")),
+        [bundle, extra, ..] => {
+            return Err(format!(
+                "`{bundle}` is taken for the bundle, and `{extra}` is one word too many: `kilnd BUNDLE`"
+            ));
+        }
     }
     options.default_listen = default_address(port)?;
     Ok(Command::Serve(options))
+}
+
+/// What is missing after a command, or too much.
+fn wrong_arguments(command: &str, arguments: &[&str]) -> String {
+    let usage = if command == "probe" { "`kilnd probe URL`" } else { "`kilnd install NEW PATH`" };
+    let problem = match (command, arguments) {
+        ("probe", []) => "needs the URL to ask".to_owned(),
+        ("install", []) => "needs the bundle and the path where it goes".to_owned(),
+        ("install", [new]) => format!("needs the path where `{new}` goes"),
+        ("probe", [_, extra, ..]) | (_, [_, _, extra, ..]) => format!("has one word too many, `{extra}`"),
+        _ => "can't be understood".to_owned(),
+    };
+    format!("`{command}` {problem}: {usage}")
 }
 
 fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parser) -> Result<(), String> {
@@ -324,9 +341,13 @@ mod tests {
         for (words, culprit) in [
             ("", "BUNDLE"),
             ("a b", "`b`"),
-            ("probe", "probe"),
+            ("serve x.bundle", "`serve` is taken for the bundle, and `x.bundle` is one word too many"),
+            ("probe", "needs the URL"),
+            ("probe http://127.0.0.1 b", "`b`"),
             ("probe http://example.com", "example.com"),
-            ("install a", "install a"),
+            ("install", "needs the bundle and the path"),
+            ("install a", "needs the path where `a` goes"),
+            ("install a b c", "`c`"),
             ("install a b --workers 1", "no options"),
             ("--site a.bundle", "a.bundle"),
             ("a --nope", "--nope"),

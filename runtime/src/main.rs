@@ -26,6 +26,8 @@ use runtime::systemd::{self, Notifier};
 enum Failure {
     /// The bundle is not one that can be served.
     Bundle(String),
+    /// The server that was asked is not well.
+    Unhealthy(String),
     /// The command line makes no sense.
     Usage(String),
     /// The system refused: a file, an address.
@@ -35,7 +37,7 @@ enum Failure {
 impl Failure {
     fn status_and_message(&self) -> (u8, &str) {
         match self {
-            Self::Bundle(message) => (1, message),
+            Self::Bundle(message) | Self::Unhealthy(message) => (1, message),
             Self::Usage(message) => (2, message),
             Self::System(message) => (4, message),
         }
@@ -44,7 +46,7 @@ impl Failure {
 
 fn main() -> ExitCode {
     match run() {
-        Ok(status) => status,
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let (status, message) = failure.status_and_message();
             report(message);
@@ -53,20 +55,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<ExitCode, Failure> {
+fn run() -> Result<(), Failure> {
     let port = std::env::var_os("PORT").filter(|port| !port.is_empty());
     match args::parse(std::env::args_os().skip(1), port.as_deref()).map_err(Failure::Usage)? {
         Command::Help => print!("{}", args::HELP),
         Command::Version => println!("kilnd {}", env!("CARGO_PKG_VERSION")),
         Command::Serve(options) => serve(options)?,
-        Command::Probe(target) if target.is_healthy() => {}
-        Command::Probe(_) => return Ok(ExitCode::FAILURE),
+        Command::Probe(target) => target.ask().map_err(Failure::Unhealthy)?,
         Command::Install { new, path } => install(&new, &path).map_err(|error| match error {
             InstallError::New(error) => unloadable(&new, &error),
             InstallError::Place(error) => Failure::System(format!("can't install at `{}`: {error}", path.display())),
         })?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn serve(mut options: ServeOptions) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! `kilnd probe`: a health check for containers that have no other program in them.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -30,9 +30,23 @@ impl ProbeTarget {
         Ok(Self { address, host: host.to_owned(), path: path.to_owned() })
     }
 
-    /// Whether it answers 200, within two seconds.
-    pub fn is_healthy(&self) -> bool {
-        self.status_line().is_ok_and(|line| line.starts_with(b"HTTP/1.1 200 "))
+    /// Asks whether it is well: whether it answers 200, within two seconds.
+    ///
+    /// # Errors
+    /// Why it isn't, for a person.
+    pub fn ask(&self) -> Result<(), String> {
+        let line = self.status_line().map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("no answer within {} s", PROBE_MS / 1000),
+            ErrorKind::UnexpectedEof => "it hung up without an answer".to_owned(),
+            _ => error.to_string(),
+        });
+        let because = |reason: &str| format!("`http://{}{}` is not healthy: {reason}", self.host, self.path);
+        let line = line.map_err(|reason| because(&reason))?;
+        match line.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.strip_suffix(b" ")) {
+            Some(b"200") => Ok(()),
+            Some(status) => Err(because(&format!("it answers {}", status.escape_ascii()))),
+            None => Err(because("what it answers is no HTTP/1.1")),
+        }
     }
 
     fn status_line(&self) -> std::io::Result<[u8; 13]> {

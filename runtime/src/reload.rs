@@ -80,6 +80,8 @@ struct Source {
     path: PathBuf,
     served: Option<Identity>,
     refused: Option<Identity>,
+    /// It was written over, so that there is nothing whole to serve until a whole bundle is there.
+    is_torn: bool,
     /// What it looked like last time, while it isn't what is served.
     seen: Option<Identity>,
 }
@@ -99,7 +101,10 @@ impl ReloadRequest {
 impl Reloader {
     /// For a handler that serves these files; `report` tells a person.
     pub fn new(handler: Arc<SiteHandler<MappedFile>>, paths: Vec<PathBuf>, report: fn(&str)) -> Self {
-        let source = |path: PathBuf| Source { served: Identity::of(&path), path, refused: None, seen: None };
+        let source = |path: PathBuf| {
+            let served = Identity::of(&path);
+            Source { path, served, refused: None, is_torn: false, seen: None }
+        };
         Self { handler, sources: paths.into_iter().map(source).collect(), requests: channel(), report }
     }
 
@@ -128,7 +133,7 @@ impl Reloader {
         let source = &mut self.sources[number];
         // A file that is gone is still served: the map holds it.
         let Some(found) = Identity::of(&source.path) else { return };
-        if source.served == Some(found) && !is_asked {
+        if source.served == Some(found) && !source.is_torn && !is_asked {
             source.seen = None;
             return;
         }
@@ -138,9 +143,11 @@ impl Reloader {
             // The map shows what is being written: nothing of it may be served, and reading it now would be reading
             // a file that may shrink under our hands.
             self.handler.mark_torn(number);
-            if seen_before.is_none() {
+            if !std::mem::replace(&mut source.is_torn, true) {
                 let shown = source.path.display();
-                (self.report)(&format!("`{shown}` was written over in place; answering 503 until it is whole"));
+                let message =
+                    format!("`{shown}` was written over in place; answering 503 until a whole bundle is there");
+                (self.report)(&message);
             }
             return;
         }
@@ -149,7 +156,7 @@ impl Reloader {
         }
         match load(&source.path) {
             Ok(site) => {
-                (source.served, source.refused, source.seen) = (Some(found), None, None);
+                (source.served, source.refused, source.is_torn, source.seen) = (Some(found), None, false, None);
                 let shown = source.path.display().to_string();
                 self.swap(number, site, remote);
                 (self.report)(&format!("now serving the new `{shown}`"));
@@ -157,7 +164,9 @@ impl Reloader {
             Err(error) => {
                 source.refused = Some(found);
                 remote.metrics().count(Event::BundleRefused);
-                (self.report)(&format!("`{}` {error}; what was served before goes on", source.path.display()));
+                let torn = "still answering 503 until a whole bundle is there";
+                let consequence = if source.is_torn { torn } else { "what was served before goes on" };
+                (self.report)(&format!("`{}` {error}; {consequence}", source.path.display()));
             }
         }
     }

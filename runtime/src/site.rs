@@ -113,18 +113,22 @@ impl<B: SiteBytes> Site<B> {
         Some([b"//", canonical, &encode_path(&request.path)].concat())
     }
 
-    /// One URL for a page: at every other one that people try there is a way to it.
+    /// One URL for a page: at every other one that people try there is a way to it. What is left where a page was, a
+    /// redirect or the word that it is gone, answers at all the spellings that the page had.
     fn resolve(&self, path: &[u8]) -> Resolved<'_> {
         let exact = self.bundle.find(path);
         let found = exact.or_else(|| {
             let stem = page_stem(path)?;
             let with_slash = || self.bundle.find(&[stem, b"/"].concat());
-            self.bundle.find(stem).or_else(with_slash).filter(|route| is_page(route))
+            self.bundle.find(stem).or_else(with_slash).filter(has_spellings)
         });
         let Some(route) = found else {
             // The compiler may store `/post/` as it is, with no `/post`.
-            let with_slash = self.bundle.find(&[path, b"/"].concat()).filter(|route| is_page(route));
-            return with_slash.map_or(Resolved::Missing, |route| Resolved::Elsewhere(encode_path(route.path())));
+            return match self.bundle.find(&[path, b"/"].concat()).filter(has_spellings) {
+                Some(route) if is_page(&route) => Resolved::Elsewhere(encode_path(route.path())),
+                Some(route) => Resolved::Route(route),
+                None => Resolved::Missing,
+            };
         };
         if !is_page(&route) {
             return Resolved::Route(route);
@@ -447,6 +451,11 @@ fn moved() -> Answer<'static> {
 
 fn is_page(route: &Route<'_>) -> bool {
     route.kind() == RouteKind::Page && route.status() == 200
+}
+
+/// Whether a route answers, in one way or another, at other spellings of its path too: a page, or what is in its place.
+fn has_spellings(route: &Route<'_>) -> bool {
+    is_page(route) || route.kind() == RouteKind::Redirect || route.status() == 410
 }
 
 /// The page's path that `/post/`, `/post.html` and `/post/index.html` stand for: `/post`.

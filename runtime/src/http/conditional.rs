@@ -106,7 +106,134 @@ fn list_has(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::super::request::field_slots;
     use super::*;
+
+    /// What a client sends as `If-Match` or `If-None-Match`.
+    #[derive(Clone, Debug)]
+    enum Tags {
+        Any,
+        /// For each line its tags: whether they are weak, and what is between the quotes.
+        Lines(Vec<Vec<(bool, &'static str)>>),
+    }
+
+    impl Tags {
+        fn strategy() -> impl Strategy<Value = Option<Self>> {
+            let tag = (any::<bool>(), prop::sample::select(vec!["", "a", "b", "a,b", "W/", "*"]));
+            let lines = vec(vec(tag, 0..4), 1..3).prop_map(Self::Lines);
+            option::of(prop_oneof![1 => Just(Self::Any), 6 => lines])
+        }
+
+        fn write(&self, name: &str, head: &mut String) {
+            let Self::Lines(lines) = self else { return write!(head, "{name}: *\r\n").unwrap() };
+            for line in lines {
+                let tags = line.iter().map(|(is_weak, tag)| format!("{}\"{tag}\"", if *is_weak { "W/" } else { "" }));
+                write!(head, "{name}: {}\r\n", tags.collect::<Vec<_>>().join(", ")).unwrap();
+            }
+        }
+
+        /// Whether one of them is the representation's, or any will do.
+        fn has(&self, etag: Option<&str>, weak_too: bool) -> bool {
+            let Self::Lines(lines) = self else { return true };
+            lines.iter().flatten().any(|(is_weak, tag)| Some(*tag) == etag && (weak_too || !is_weak))
+        }
+    }
+
+    /// Three seconds of one minute, each in the three formats of RFC 9110 section 5.6.7, and what is no date.
+    const DATES: [(&str, Option<u64>); 10] = [
+        ("Sun, 06 Nov 1994 08:49:36 GMT", Some(36)),
+        ("Sunday, 06-Nov-94 08:49:36 GMT", Some(36)),
+        ("Sun Nov  6 08:49:36 1994", Some(36)),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", Some(37)),
+        ("Sun Nov  6 08:49:37 1994", Some(37)),
+        ("Sun, 06 Nov 1994 08:49:38 GMT", Some(38)),
+        ("Sunday, 06-Nov-94 08:49:38 GMT", Some(38)),
+        ("Sun Nov  6 08:49:38 1994", Some(38)),
+        ("yesterday", None),
+    ];
+
+    /// The lines of a field with a date: none, one or two of them.
+    fn dates() -> impl Strategy<Value = Vec<(&'static str, Option<u64>)>> {
+        prop_oneof![8 => vec(prop::sample::select(DATES.to_vec()), 0..2), 1 => vec(prop::sample::select(DATES.to_vec()), 2)]
+    }
+
+    /// The date that the lines say: a recipient ignores what is no date, and a field that is there twice.
+    fn said(lines: &[(&str, Option<u64>)]) -> Option<u64> {
+        if let [(_, second)] = lines { *second } else { None }
+    }
+
+    /// RFC 9110 section 13.2.2, step by step: for each condition whether it holds, if it is evaluated at all.
+    fn model(
+        is_read: bool,
+        if_match: Option<bool>,
+        if_unmodified_since: Option<bool>,
+        if_none_match: Option<bool>,
+        if_modified_since: Option<bool>,
+    ) -> Verdict {
+        let first = if_match.or(if_unmodified_since);
+        if first == Some(false) {
+            return Verdict::Failed;
+        }
+        let if_modified_since = if_modified_since.filter(|_| is_read);
+        match (if_none_match, if_modified_since) {
+            (Some(false), _) if is_read => Verdict::NotModified,
+            (Some(false), _) => Verdict::Failed,
+            (None, Some(false)) => Verdict::NotModified,
+            _ => Verdict::Proceed,
+        }
+    }
+
+    proptest! {
+            #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+            #[test]
+            fn preconditions_are_evaluated_as_the_specification_says(
+                method in prop::sample::select(vec!["GET", "HEAD", "POST"]),
+                etag in option::weighted(0.9, prop::sample::select(vec!["a", "b", "a,b"])),
+                modified in option::weighted(0.9, 36..39_u64),
+                if_match in Tags::strategy(),
+                if_none_match in Tags::strategy(),
+                if_modified_since in dates(),
+                if_unmodified_since in dates(),
+            ) {
+                let mut head = format!("{method} / HTTP/1.1\r\nHost: a\r\n");
+                for (tags, name) in [(&if_none_match, "If-None-Match"), (&if_match, "If-Match")] {
+                    if let Some(tags) = tags {
+     tags.write(name, &mut head);
+    }
+                }
+                for (lines, name) in
+                    [(&if_modified_since, "If-Modified-Since"), (&if_unmodified_since, "If-Unmodified-Since")]
+                {
+                    for (text, _) in lines {
+     write!(head, "{name}: {text}\r\n").unwrap();
+    }
+                }
+                head.push_str("\r\n");
+                let mut slots = field_slots();
+                let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
+                let quoted = etag.map_or(String::new(), |etag| format!("\"{etag}\""));
+                let minute = parse_date(b"Sun, 06 Nov 1994 08:49:00 GMT").unwrap();
+                let last_modified = modified.map(|second| minute + std::time::Duration::from_secs(second));
+                let expected = model(
+                    method != "POST",
+                    if_match.map(|tags| tags.has(etag, false)),
+                    said(&if_unmodified_since).zip(modified).map(|(date, modified)| modified <= date),
+                    if_none_match.map(|tags| !tags.has(etag, true)),
+                    // Another date is another state, the earlier one too: `evaluate` says why.
+                    said(&if_modified_since).zip(modified).map(|(date, modified)| modified != date),
+                );
+                let found = evaluate(&request, Validators { etag: quoted.as_bytes(), last_modified });
+                prop_assert_eq!(found, expected, "{}", head);
+            }
+        }
 
     #[test]
     fn a_tag_is_found_in_a_list_and_nowhere_else() {

@@ -63,7 +63,7 @@ fn a_storm_of_bad_clients_leaves_good_ones_and_memory_as_they_were() {
     assert!(request(&mut good, GET_POST).ends_with("a post\n"));
     let (descriptors, memory) = (descriptor_count(&kilnd), memory_kib(&kilnd));
     let mut held = Vec::new();
-    for number in 0..600 {
+    for number in 0..2_000 {
         held.extend(attack(&kilnd, number));
         assert!(request(&mut good, GET_POST).ends_with("a post\n"), "the good one, after {number} bad ones");
     }
@@ -83,27 +83,31 @@ fn swaps_with_stalled_readers_leave_maps_and_descriptors_flat() {
     let scratch = Scratch::new("stalled");
     let generation = |number: usize| {
         let mut writer = BundleWriter::new(Settings::default(), []);
-        // More than the buffers of a socket on loopback take.
-        let body = format!("{number:08}").repeat(1 << 20);
+        // Large: more than the buffers of a socket on loopback take. The others are small, so that a swap is quick.
+        let count = if number.is_multiple_of(20) { 1 << 20 } else { 1 };
+        let body = format!("{number:08}").repeat(count);
         writer.add(small_site::file("/large.txt", RouteKind::File, "text/plain", &body, &[]));
         writer.finish().unwrap().to_vec()
     };
-    let path = scratch.write("a.bundle", &generation(0));
+    let path = scratch.write("a.bundle", &generation(1));
     let mut kilnd = Kilnd::start(&path, &[]);
     let mut stalled = Vec::new();
     let mut descriptors = 0;
-    for number in 1..=12 {
-        let mut reader = kilnd.connect();
-        reader.write_all(b"GET /large.txt HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        reader.read_exact(&mut [0; 12]).unwrap();
-        stalled.push(reader);
+    for number in 1..=1_000 {
         fs::rename(scratch.write("beside", &generation(number)), &path).unwrap();
         kilnd.signal("-HUP");
         kilnd.hear("now serving");
-        if number == 6 {
+        if number.is_multiple_of(20) {
+            let mut reader = kilnd.connect();
+            reader.write_all(b"GET /large.txt HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            reader.read_exact(&mut [0; 12]).unwrap();
+            stalled.push(reader);
+        }
+        if number == 60 {
             descriptors = descriptor_count(&kilnd);
         }
     }
+    assert_eq!(stalled.len(), 50);
     // What is over is over when the door and the coroutine have seen it.
     while map_count(&kilnd, &path) > 4 || descriptor_count(&kilnd) > descriptors {
         std::thread::sleep(std::time::Duration::from_millis(20));

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -65,7 +65,7 @@ fn a_bad_bundle_is_refused_and_the_old_one_goes_on() {
     let mut bad = generation(2);
     *bad.last_mut().unwrap() ^= 1;
     rename_over(&scratch, &path, &bad);
-    kilnd.hear("damaged");
+    assert!(kilnd.hear("damaged").contains("what was served before goes on"));
     assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 1\n"));
     rename_over(&scratch, &path, &generation(3));
     kilnd.hear("now serving");
@@ -87,6 +87,43 @@ fn a_file_written_over_in_place_is_not_served_until_it_is_whole() {
     kilnd.hear("now serving");
     assert!(request(&mut client, GET_POST).ends_with("post 2\n"));
     assert!(request(&mut client, GET_HEALTH).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn while_nothing_whole_is_there_the_log_does_not_say_that_the_old_one_goes_on() {
+    // Whoever reads that at night goes back to bed, and the site is down.
+    let scratch = Scratch::new("torn");
+    let path = scratch.write("a.bundle", &generation(1));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let mut client = kilnd.connect();
+    fs::write(&path, &generation(2)[..500]).unwrap();
+    assert!(kilnd.hear("in place").contains("answering 503 until a whole bundle is there"));
+    assert!(kilnd.hear("a.bundle").contains("still answering 503"), "the piece that was written is refused");
+    let mut bad = generation(2);
+    *bad.last_mut().unwrap() ^= 1;
+    rename_over(&scratch, &path, &bad);
+    assert!(kilnd.hear("damaged").contains("still answering 503"), "and so is a damaged bundle that was moved in");
+    assert!(request(&mut client, GET_POST).starts_with("HTTP/1.1 503"));
+    rename_over(&scratch, &path, &generation(3));
+    kilnd.hear("now serving");
+    assert!(request(&mut client, GET_POST).ends_with("post 3\n"));
+    rename_over(&scratch, &path, &bad);
+    assert!(kilnd.hear("damaged").contains("what was served before goes on"), "as ever, once one is whole");
+}
+
+#[test]
+fn a_bundle_put_back_with_its_old_date_is_served_again() {
+    // It looks just like what was served all along, as if there were nothing to do; and the site stays down.
+    let scratch = Scratch::new("put-back");
+    let path = scratch.write("a.bundle", &generation(1));
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut kilnd = Kilnd::start(&path, &[]);
+    fs::write(&path, b"nothing").unwrap();
+    kilnd.hear("in place");
+    fs::write(&path, generation(1)).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    kilnd.hear("now serving");
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 1\n"));
 }
 
 #[test]
@@ -126,18 +163,26 @@ fn install_puts_a_checked_bundle_in_place_and_nothing_else() {
 }
 
 #[test]
-fn a_probe_tells_health_by_its_exit_status() {
+fn a_probe_tells_health_by_its_exit_status_and_says_in_a_line_why_not() {
+    // A container that restarts again and again for no stated reason takes somebody's evening.
     let scratch = Scratch::new("probe");
     let path = scratch.write("a.bundle", &generation(1));
     let mut kilnd = Kilnd::start(&path, &[]);
-    let probe = |url: &str| command(Path::new("probe"), &[url]).output().unwrap().status.code();
+    let probe = |url: &str, status: i32, reason: &str| {
+        let output = command(Path::new("probe"), &[url]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(said.contains(reason) && said.lines().count() == usize::from(status != 0), "{said}");
+    };
     let url = format!("http://{}", kilnd.address);
-    assert_eq!(probe(&url), Some(0));
-    assert_eq!(probe(&format!("{url}/nowhere")), Some(1));
-    assert_eq!(probe("http://example.com"), Some(2));
+    probe(&url, 0, "");
+    probe(&format!("{url}/nowhere"), 1, "/nowhere` is not healthy: it answers 404");
+    probe("http://example.com", 2, "example.com");
     kilnd.signal("-TERM");
     kilnd.wait();
-    assert_eq!(probe(&url), Some(1));
+    probe(&url, 1, "refused");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe(&format!("http://{}", silent.local_addr().unwrap()), 1, "no answer within 2 s");
 }
 
 #[test]
@@ -178,4 +223,22 @@ fn several_sites_are_told_apart_by_host() {
     assert!(ask(&kilnd, "one.example").ends_with("post 1\n"));
     assert!(ask(&kilnd, "three.example").starts_with("HTTP/1.1 421"));
     assert!(request(&mut kilnd.connect(), GET_HEALTH).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn another_host_is_led_to_the_canonical_one_in_the_scheme_that_the_client_used() {
+    // Behind a proxy that speaks TLS, a `Location` with http: would lead people out of it, or in a circle.
+    let scratch = Scratch::new("canonical");
+    let settings = Settings { canonical_host: "example.com".to_owned(), ..Settings::default() };
+    let path = scratch.write("a.bundle", &small_site::packed(settings));
+    let kilnd = Kilnd::start(&path, &["--trust-proxy", "127.0.0.0/8"]);
+    for scheme in ["http", "https"] {
+        let asked = format!(
+            "GET /post?q=1 HTTP/1.1\r\nHost: www.example.com\r\nX-Forwarded-For: 192.0.2.1\r\n\
+             X-Forwarded-Proto: {scheme}\r\nX-Forwarded-Host: example.com\r\n\r\n"
+        );
+        let answer = request(&mut kilnd.connect(), &asked);
+        assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
+        assert!(answer.contains("\r\nLocation: //example.com/post?q=1\r\n"), "{answer}");
+    }
 }

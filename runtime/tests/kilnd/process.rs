@@ -59,13 +59,14 @@ impl Kilnd {
         stream
     }
 
-    /// Waits until it says something that holds `words`.
-    pub(crate) fn hear(&mut self, words: &str) {
+    /// Waits until it says something that holds `words`; returns that line.
+    pub(crate) fn hear(&mut self, words: &str) -> String {
         let mut line = String::new();
         while !line.contains(words) {
             line.clear();
             assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "it ended without a word of `{words}`");
         }
+        line
     }
 
     /// The next line of its standard output.
