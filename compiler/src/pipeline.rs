@@ -12,7 +12,7 @@ use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
 use crate::output::{Output, Published, media_type};
 use crate::render::{Links, RenderedPage, render_page, report_broken_links};
-use crate::site::{self, LeftOut, LinkTargets, Page, RoutePath, Selection, Site};
+use crate::site::{self, LeftOut, LinkTargets, Page, RoutePath, Selection, Site, Taxonomy};
 use crate::source::{SourceFile, Sources};
 use crate::template::TemplateSet;
 
@@ -79,7 +79,9 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
     diagnostics.extend(links.check_fragments(&pages, &rendered));
     diagnostics.extend(site::check_redirects(config, &targets));
     let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
-    diagnostics.extend(templates.find_unused(named.chain(named_by_left_out(&site))));
+    let of_terms: Vec<_> = site.taxonomies.iter().flat_map(Taxonomy::partials).collect();
+    let named = named.chain(named_by_left_out(&site)).chain(of_terms.iter().map(String::as_str));
+    diagnostics.extend(templates.find_unused(named));
     diagnostic::sort(&mut diagnostics);
     let counts = Counts {
         pages: site.all_pages().count(),

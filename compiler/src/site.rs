@@ -103,7 +103,7 @@ impl Site {
     pub fn add_term_pages(&mut self, templates: &TemplateSet, config: &Config) {
         for taxonomy in &self.taxonomies {
             let Taxonomy { name, route, terms } = taxonomy;
-            let (list, term_partial) = (format!("{name}/list.html"), format!("{name}/term.html"));
+            let [list, term_partial] = taxonomy.partials();
             if templates.find(&list).is_some() {
                 let count = Value::Number(terms.len().to_string());
                 let fields = BTreeMap::from([("title", Value::Text(capitalised(name))), ("count", count)]);

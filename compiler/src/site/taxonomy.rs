@@ -80,6 +80,11 @@ impl Taxonomy {
         (Self { name: settings.name.clone(), route, terms }, diagnostics)
     }
 
+    /// The partials that show the list of its terms and one of them.
+    pub fn partials(&self) -> [String; 2] {
+        [format!("{}/list.html", self.name), format!("{}/term.html", self.name)]
+    }
+
     /// The term that a word of front matter names.
     pub fn find(&self, word: &str) -> Option<&Term> {
         let slug = slug::slugify(word);
