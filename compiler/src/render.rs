@@ -76,7 +76,10 @@ pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: 
         whole = renderer.render_layout(name, span, body);
     }
     let toc = if renderer.uses_toc { toc::render_toc(&renderer.markup.text(body, "")) } else { String::new() };
-    if renderer.markup.is_too_large() || renderer.node_count > PAGE_NODES_MAX {
+    let is_too_large = renderer.markup.is_too_large()
+        || renderer.node_count > PAGE_NODES_MAX
+        || !renderer.markup.has_room_for(whole, &toc);
+    if is_too_large {
         let place = page.template.place(Span::default());
         let message = format!("the page renders to more than {} MB", PAGE_BYTES_MAX / 1024 / 1024);
         let help = "a partial or a collection is repeated too often";

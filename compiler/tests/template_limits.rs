@@ -214,6 +214,17 @@ fn partials_that_double_what_they_get_are_an_error() {
 }
 
 #[test]
+fn a_long_table_of_contents_a_thousand_times_is_an_error() {
+    // Each is half a megabyte, which is known only when all else is rendered.
+    let headings: String =
+        (0..20_000).map(|number| ["<h2 id=\"h", &number.to_string(), "\">H</h2>\n"].concat()).collect();
+    let rendered = render("index.html", &(headings.clone() + &"<% toc %/>".repeat(2_000)), &[]);
+    assert_eq!((rendered.text.as_str(), codes(&rendered.diagnostics)), ("", vec![Code::PageTooLarge]));
+    let rendered = render("index.html", &(headings + "<% toc %/>"), &[]);
+    assert_eq!((rendered.text.matches("<li>").count(), rendered.diagnostics), (20_000, vec![]));
+}
+
+#[test]
 fn an_empty_value_can_be_handed_on_for_ever() {
     // What is empty takes no room, however often it is doubled.
     let text =
