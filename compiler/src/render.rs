@@ -28,8 +28,8 @@ use scope::{Caller, CallerKind, Found, Scope};
 /// The most that a page may have. A guess, well above any page that a browser shows.
 const PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// The most nodes that a page may render. Partials that name others twice, 40 deep, would never end. A guess: a hundred
-/// for each of 100,000 items, which takes a second or two.
+/// The most nodes, slots and items that a page may render; each leaves at most one piece of text. Partials that name
+/// others twice, 40 deep, would never end. A guess: a hundred for each of 100,000 items, which takes a second or two.
 const PAGE_NODES_MAX: usize = 10_000_000;
 
 /// The partial that wraps Markdown pages which name no layout.
@@ -386,6 +386,7 @@ impl<'a> Renderer<'a> {
         let Some(Task::Call(call)) = self.tasks.last() else { return };
         if let Some((_, block)) = call.fills.get(call.slots.len()) {
             let (template, block, outer) = (call.caller.template, *block, Rc::clone(&call.outer));
+            self.node_count += 1;
             self.markup.open_value();
             self.push_block(template, block, &outer);
         } else if let Some(Task::Call(call)) = self.tasks.pop() {
@@ -448,6 +449,7 @@ impl<'a> Renderer<'a> {
             self.tasks.pop();
             return;
         };
+        self.node_count += 1;
         let is_first = std::mem::replace(&mut items.is_first, false);
         let (partial, caller, attributes) = (items.partial, items.caller, Rc::clone(&items.attributes));
         if !is_first {

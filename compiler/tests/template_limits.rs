@@ -13,13 +13,18 @@ use proptest::test_runner::RngSeed;
 
 /// A site of one page.
 fn render(name: &str, page: &str, partials: &[(&str, &str)]) -> RenderedPage {
+    render_first(&[(name, page)], partials)
+}
+
+/// The first of a site's pages.
+fn render_first(pages: &[(&str, &str)], partials: &[(&str, &str)]) -> RenderedPage {
     let file = |folder: &str, name: &str, text: &str| SourceFile {
         path: format!("{folder}/{name}").into(),
         name: name.into(),
         bytes: text.as_bytes().into(),
     };
     let templates: Vec<_> = partials.iter().map(|(name, text)| file("templates", name, text)).collect();
-    let content = [file("content", name, page)];
+    let content: Vec<_> = pages.iter().map(|(name, text)| file("content", name, text)).collect();
     let selection = Selection { drafts: true, future: true, today: jiff::civil::date(2026, 1, 1) };
     let (templates, mut diagnostics) = TemplateSet::parse(&templates);
     let (site, mistakes) = Site::read(&content, &Config::default(), selection);
@@ -222,6 +227,36 @@ fn a_long_table_of_contents_a_thousand_times_is_an_error() {
     assert_eq!((rendered.text.as_str(), codes(&rendered.diagnostics)), ("", vec![Code::PageTooLarge]));
     let rendered = render("index.html", &(headings + "<% toc %/>"), &[]);
     assert_eq!((rendered.text.matches("<li>").count(), rendered.diagnostics), (20_000, vec![]));
+}
+
+#[test]
+fn items_that_render_to_nothing_are_counted() {
+    // 800³ line ends between nothing and nothing fit into no memory.
+    let names: Vec<_> = (0..800).map(|number| format!("p{number}.html")).collect();
+    let pages: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let partials =
+        [("a.html", "<% each pages as=\"b.html\" %/>"), ("b.html", "<% each pages as=\"c.html\" %/>"), ("c.html", "")];
+    let site = |page| [&[("index.html", page)], &pages[..]].concat();
+    let rendered = render_first(&site("<% each pages as=\"b.html\" %/>"), &partials);
+    assert_eq!((rendered.text.len(), codes(&rendered.diagnostics)), (801 * 801 - 1, vec![]));
+    let rendered = render_first(&site("<% each pages as=\"a.html\" %/>"), &partials);
+    assert_eq!((rendered.text.as_str(), codes(&rendered.diagnostics)), ("", vec![Code::PageTooLarge]));
+}
+
+#[test]
+fn slots_that_are_filled_with_nothing_are_counted() {
+    // The same for 4,000 × 4,000 slots, each of which is a value.
+    let slots: String = (0..4_000)
+        .map(|number| ["<slot:s", &number.to_string(), "></slot:s"].concat() + &number.to_string() + ">")
+        .collect();
+    let asks: String = (0..4_000).map(|number| ["{{s", &number.to_string(), " ??}}"].concat()).collect();
+    let page = "<% a.html %/>".repeat(4_000);
+    let partials = [
+        ("a.html", ["<% b.html %>", &slots, "<%/ b.html %>"].concat()),
+        ("b.html", ["<% if x %>", &asks, "<%/ if %>"].concat()),
+    ];
+    let partials: Vec<_> = partials.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    assert_eq!(codes(&render("index.html", &page, &partials).diagnostics), [Code::PageTooLarge]);
 }
 
 #[test]
