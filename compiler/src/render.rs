@@ -32,6 +32,9 @@ const PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// others twice, 40 deep, would never end. A guess: a hundred for each of 100,000 items, which takes a second or two.
 const PAGE_NODES_MAX: usize = 10_000_000;
 
+/// The most that all attributes and the like of a page may come to, as often as they are put together. Guessed.
+const VALUE_BYTES_MAX: usize = PAGE_BYTES_MAX;
+
 /// The partial that wraps Markdown pages which name no layout.
 const DEFAULT_LAYOUT: &str = "base.html";
 
@@ -62,6 +65,7 @@ pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: 
         markup: Markup::new(PAGE_BYTES_MAX),
         tasks: Vec::new(),
         node_count: 0,
+        value_bytes: 0,
         uses_toc: false,
         seen: BTreeSet::new(),
         diagnostics: Vec::new(),
@@ -76,19 +80,44 @@ pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: 
         whole = renderer.render_layout(name, span, body);
     }
     let toc = if renderer.uses_toc { toc::render_toc(&renderer.markup.text(body, "")) } else { String::new() };
-    let is_too_large = renderer.markup.is_too_large()
-        || renderer.node_count > PAGE_NODES_MAX
-        || !renderer.markup.has_room_for(whole, &toc);
-    if is_too_large {
-        let place = page.template.place(Span::default());
-        let message = format!("the page renders to more than {} MB", PAGE_BYTES_MAX / 1024 / 1024);
-        let help = "a partial or a collection is repeated too often";
-        renderer.diagnostics.push(Diagnostic::new(Code::PageTooLarge, place, message).with_help(help));
-    } else {
-        result.text = renderer.markup.text(whole, &toc);
+    let has_room = renderer.markup.has_room_for(whole, &toc);
+    match renderer.find_excess().or((!has_room).then_some(Excess::Bytes)) {
+        Some(excess) => renderer.diagnostics.push(excess.to_diagnostic(page.template.place(Span::default()))),
+        None => result.text = renderer.markup.text(whole, &toc),
     }
     result.diagnostics.append(&mut renderer.diagnostics);
     result
+}
+
+/// What a page has more of than it may.
+#[derive(Clone, Copy)]
+enum Excess {
+    /// What it renders to.
+    Bytes,
+    /// What it renders.
+    Nodes,
+    /// What its partials hand each other in attributes.
+    Values,
+}
+
+impl Excess {
+    fn to_diagnostic(self, place: Place) -> Diagnostic {
+        let (message, help) = match self {
+            Self::Bytes => (
+                format!("the page renders to more than {} MB", PAGE_BYTES_MAX / 1024 / 1024),
+                "a partial or a collection is repeated too often",
+            ),
+            Self::Nodes => (
+                format!("the page renders more than {PAGE_NODES_MAX} texts, tags and items"),
+                "a partial or a collection is repeated too often",
+            ),
+            Self::Values => (
+                format!("the attributes in the page come to more than {} MB", VALUE_BYTES_MAX / 1024 / 1024),
+                "a partial hands on a value again and again, and longer each time",
+            ),
+        };
+        Diagnostic::new(Code::PageTooLarge, place, message).with_help(help)
+    }
 }
 
 /// The partial that wraps a page, and where the page names it.
@@ -140,6 +169,8 @@ struct Renderer<'a> {
     markup: Markup<'a>,
     tasks: Vec<Task<'a>>,
     node_count: usize,
+    /// The bytes of all values that have been put together.
+    value_bytes: usize,
     uses_toc: bool,
     /// What has been reported: a partial that is used a thousand times is wrong once.
     seen: BTreeSet<(Code, Place, String)>,
@@ -148,11 +179,11 @@ struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     fn run(&mut self) {
-        while let Some(task) = self.tasks.last_mut() {
-            if self.markup.is_too_large() || self.node_count > PAGE_NODES_MAX {
+        loop {
+            if self.find_excess().is_some() {
                 self.tasks.clear();
-                return;
             }
+            let Some(task) = self.tasks.last_mut() else { return };
             match task {
                 Task::Nodes { template, nodes, scope } => {
                     if let Some(node) = nodes.next() {
@@ -172,6 +203,16 @@ impl<'a> Renderer<'a> {
                 }
             }
         }
+    }
+
+    fn find_excess(&self) -> Option<Excess> {
+        if self.markup.is_too_large() {
+            return Some(Excess::Bytes);
+        }
+        if self.node_count > PAGE_NODES_MAX {
+            return Some(Excess::Nodes);
+        }
+        (self.value_bytes > VALUE_BYTES_MAX).then_some(Excess::Values)
     }
 
     fn push_block(&mut self, template: &'a Template, block: Block, scope: &Rc<Scope<'a>>) {
@@ -260,10 +301,11 @@ impl<'a> Renderer<'a> {
         self.report(diagnostic.with_help(help));
     }
 
-    /// The text of a value, its placeholders filled in and nothing escaped.
+    /// The text of a value, its placeholders filled in and nothing escaped; cut short once the page has too much.
     fn evaluate(&mut self, template: &'a Template, value: &'a Value, scope: &Rc<Scope<'a>>) -> Rc<str> {
         if let Some(text) = value.as_text() {
-            return text.into();
+            self.value_bytes += text.len();
+            return if self.value_bytes > VALUE_BYTES_MAX { "".into() } else { text.into() };
         }
         if let [Part::Placeholder(placeholder)] = &value.parts[..]
             && let Found::Text(text) = scope.find(&placeholder.name, self.page)
@@ -272,15 +314,16 @@ impl<'a> Renderer<'a> {
         }
         let mut text = String::new();
         for part in &value.parts {
+            if self.value_bytes > VALUE_BYTES_MAX {
+                break;
+            }
+            let length_before = text.len();
             match part {
                 Part::Text(part) => text.push_str(part),
                 Part::Placeholder(placeholder) => self.push_value_text(&mut text, template, placeholder, scope),
                 Part::Asset(asset) => text.push_str(&self.resolve_asset(template, asset, scope).unwrap_or_default()),
             }
-            if text.len() > PAGE_BYTES_MAX {
-                self.node_count = PAGE_NODES_MAX + 1;
-                break;
-            }
+            self.value_bytes += text.len() - length_before;
         }
         text.into()
     }

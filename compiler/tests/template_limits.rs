@@ -204,17 +204,17 @@ fn partials_that_double_what_they_get_are_an_error() {
         let text = |number: usize| body.replace("NEXT", &format!("p{}.html", number + 1));
         (0..40).map(|number| (format!("p{number}.html"), text(number))).collect()
     };
-    for (body, last) in [
-        ("<% NEXT %/><% NEXT %/>", ""),
-        ("<% NEXT a=\"{{@a ?? x}}{{@a ?? x}}\" %/>", "{{@a}}"),
-        ("<% NEXT %><slot:b>{{b ?? x}}{{b ?? x}}</slot:b><%/ NEXT %>", "{{b}}"),
+    for (body, last, message) in [
+        ("<% NEXT %/><% NEXT %/>", "", "the page renders more than 10000000 texts, tags and items"),
+        ("<% NEXT a=\"{{@a ?? x}}{{@a ?? x}}\" %/>", "{{@a}}", "the attributes in the page come to more than 256 MB"),
+        ("<% NEXT %><slot:b>{{b ?? x}}{{b ?? x}}</slot:b><%/ NEXT %>", "{{b}}", "the page renders to more than 256 MB"),
     ] {
         let mut partials = chain(body);
         partials.push(("p40.html".to_owned(), last.to_owned()));
         let partials: Vec<_> = partials.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let rendered = render("index.html", "<% p0.html %/>", &partials);
         assert_eq!(codes(&rendered.diagnostics), [Code::PageTooLarge], "{body} {last}");
-        assert_eq!(rendered.text, "");
+        assert_eq!((rendered.text.as_str(), rendered.diagnostics[0].message.as_str()), ("", message));
     }
 }
 
@@ -227,6 +227,23 @@ fn a_long_table_of_contents_a_thousand_times_is_an_error() {
     assert_eq!((rendered.text.as_str(), codes(&rendered.diagnostics)), ("", vec![Code::PageTooLarge]));
     let rendered = render("index.html", &(headings + "<% toc %/>"), &[]);
     assert_eq!((rendered.text.matches("<li>").count(), rendered.diagnostics), (20_000, vec![]));
+}
+
+#[test]
+fn all_attributes_of_a_page_have_one_bound() {
+    // Sixty of 64 MB each are too much, though none of them is.
+    let text = |number: usize| format!("<% p{0}.html a=\"{{{{@a}}}}{{{{@a}}}}\" %/>", number + 1);
+    let mut partials: Vec<_> = (0..18).map(|number| (format!("p{number}.html"), text(number))).collect();
+    let sixty: Vec<_> = (0..60).map(|number| format!(" a{number}=\"{{{{@a}}}}.\"")).collect();
+    partials.push(("p18.html".to_owned(), ["<% last.html", &sixty.concat(), " %/>"].concat()));
+    partials.push(("last.html".to_owned(), "<% if @a0 %>!<%/ if %>".to_owned()));
+    let partials: Vec<_> = partials.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    for (length, expected) in [(1, &[Code::UnusedAttribute][..]), (256, &[Code::UnusedAttribute, Code::PageTooLarge])] {
+        let page = format!("<% p0.html a=\"{}\" %/>", "x".repeat(length));
+        let mut expected = expected.to_vec();
+        expected.sort();
+        assert_eq!(codes(&render("index.html", &page, &partials).diagnostics), expected, "{length}");
+    }
 }
 
 #[test]
