@@ -187,6 +187,28 @@ fn partials_two_hundred_deep_and_ten_thousand() {
 }
 
 #[test]
+fn slots_in_a_hundred_thousand_branches_and_slots() {
+    // Each slot asks what it stands in, and must not walk through all that is open.
+    let count = 100_000;
+    let in_branches = "<% if a %>".repeat(count) + &"<slot:s>x</slot:s>".repeat(count) + &"<%/ if %>".repeat(count);
+    assert_eq!(render("index.html", &in_branches, &[]).diagnostics, []);
+    let nested = "<slot:s>".repeat(count) + "x" + &"</slot:s>".repeat(count);
+    let rendered = render("index.html", &["<% b.html %>", &nested, "<%/ b.html %>"].concat(), &[("b.html", "{{s}}")]);
+    assert_eq!(codes(&rendered.diagnostics), [Code::UnexpectedSlot, Code::DuplicateSlot]);
+}
+
+#[test]
+fn blank_lines_in_a_deep_list() {
+    // A blank line goes on with every item, and must not ask each.
+    let page = "- ".repeat(40_000) + "a\n" + &"\n".repeat(40_000) + "<% t.html %/>\n";
+    let (_, diagnostics) = {
+        let source = compiler::diagnostic::SourceText { path: "content/index.md".into(), text: page.into() };
+        compiler::template::Template::parse(&source, 0, compiler::template::Kind::MarkdownPage)
+    };
+    assert_eq!(diagnostics, []);
+}
+
+#[test]
 fn a_cycle_of_ten_thousand_partials_is_shown_in_short() {
     // The message must not be longer than the screen.
     let names: Vec<_> = (0..10_000).map(|number| format!("p{number}.html")).collect();
