@@ -209,6 +209,25 @@ fn blank_lines_in_a_deep_list() {
 }
 
 #[test]
+fn suggestions_are_made_for_a_hundred_mistakes() {
+    // Each is a search through all names, and nobody reads the thousandth.
+    let helps = |rendered: &RenderedPage| rendered.diagnostics.iter().filter(|one| one.help.is_some()).count();
+    let names: Vec<_> = (0..600).map(|number| format!("partial{number}.html")).collect();
+    let partials: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let tags: Vec<_> = (0..40_000).map(|number| format!("<% partiel{number}.html %/>")).collect();
+    let rendered = render("index.html", &tags.concat(), &partials);
+    assert_eq!((rendered.diagnostics.len(), helps(&rendered)), (40_000, 100));
+    // The same mistake gets the same suggestion every time.
+    let rendered = render("index.html", &"<% partial.html %/>".repeat(1_000), &partials);
+    assert_eq!((rendered.diagnostics.len(), helps(&rendered)), (1_000, 1_000));
+    let asked: Vec<_> = (0..5_000).map(|number| format!("{{{{@asked{number} ??}}}}")).collect();
+    let given: Vec<_> = (0..5_000).map(|number| format!(" given{number}=x")).collect();
+    let page = ["<% a.html", &given.concat(), " %/>"].concat();
+    let rendered = render("index.html", &page, &[("a.html", &asked.concat())]);
+    assert_eq!((rendered.diagnostics.len(), helps(&rendered)), (5_000, 100));
+}
+
+#[test]
 fn a_cycle_of_ten_thousand_partials_is_shown_in_short() {
     // The message must not be longer than the screen.
     let names: Vec<_> = (0..10_000).map(|number| format!("p{number}.html")).collect();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::builtin;
 use super::lexer::{Closing, Ending, Lexer, RawTag, SlotForm, SlotTag, Token};
 use super::placeholder::is_slot_name;
+use super::set::{BRANCH_HELP, is_branch_elsewhere};
 use super::syntax::{Asks, Block, Body, If, Kind, Name, Node, Part, Placeholder, SlotFill, Tag, Template, Value};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 
@@ -334,6 +335,9 @@ impl Parser<'_> {
         let (message, help) = match &frame.opened {
             Opened::Slot { name, .. } => {
                 (format!("the slot `{name}` is never closed"), format!("close it with `</slot:{name}>`"))
+            }
+            Opened::Tag { tag, .. } if is_branch_elsewhere(&tag.name) => {
+                (format!("`{}` is never closed", tag.name), BRANCH_HELP.to_owned())
             }
             Opened::Tag { tag, .. } => (
                 format!("`{}` is never closed", tag.name),
