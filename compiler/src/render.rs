@@ -17,6 +17,7 @@ use crate::front_matter::Value as FieldValue;
 use crate::site::{Item, Page, Query, Site};
 use crate::template::{
     Asset, Block, Body, Each, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
+    check_query_attribute,
 };
 
 pub use links::{BrokenLink, Fragment, Links, report_broken_links};
@@ -457,11 +458,17 @@ impl<'a> Renderer<'a> {
         let missed_before = scope.missing_count();
         let mut text = |value: &'a Option<Value>| value.as_ref().map(|value| self.evaluate(template, value, scope));
         let (of, sort, filter) = (text(&each.of), text(&each.sort), text(&each.filter));
-        let limit = text(&each.limit).and_then(|limit| limit.parse().ok());
+        let limit = text(&each.limit);
         let attributes = each.attributes.iter();
         let attributes =
             attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
         if scope.missing_count() > missed_before {
+            return;
+        }
+        let mut is_right = self.check_query(template, "sort", each.sort.as_ref(), sort.as_deref());
+        is_right &= self.check_query(template, "where", each.filter.as_ref(), filter.as_deref());
+        is_right &= self.check_query(template, "limit", each.limit.as_ref(), limit.as_deref());
+        if !is_right {
             return;
         }
         let query = Query {
@@ -469,7 +476,7 @@ impl<'a> Renderer<'a> {
             of: of.as_deref(),
             sort: sort.as_deref(),
             filter: filter.as_deref(),
-            limit,
+            limit: limit.and_then(|limit| limit.parse().ok()),
         };
         match self.site.select(&query, self.page) {
             Ok(items) => {
@@ -484,6 +491,18 @@ impl<'a> Renderer<'a> {
                 self.report(Diagnostic::new(Code::UnknownCollection, place, message));
             }
         }
+    }
+
+    /// Whether an attribute of an `each` can be understood. If it was written out, the parser has checked it.
+    fn check_query(&mut self, template: &'a Template, name: &str, value: Option<&Value>, text: Option<&str>) -> bool {
+        let (Some(value), Some(text)) = (value, text) else { return true };
+        if value.as_text().is_some() {
+            return true;
+        }
+        let Some((message, help)) = check_query_attribute(name, text) else { return true };
+        let diagnostic = Diagnostic::new(Code::MalformedAttribute, template.place(value.span), message);
+        self.report(diagnostic.with_help(help));
+        false
     }
 
     fn continue_items(&mut self) {

@@ -619,7 +619,8 @@ fn find_ending(rest: &[u8]) -> Option<(Ending, usize)> {
     }
 }
 
-fn is_attribute_name(name: &str) -> bool {
+/// Whether an attribute or a field can be called so, and `if` can ask for it.
+pub(super) fn is_attribute_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
