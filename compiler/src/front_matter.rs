@@ -24,7 +24,13 @@ pub fn parse(source: &SourceText) -> (FrontMatter, Vec<Diagnostic>) {
     let text: &str = &source.text;
     let mut mistakes = Mistakes { source, diagnostics: Vec::new() };
     let fence = ["---", "+++"].into_iter().find(|fence| is_fence(first_line(text), fence));
-    let Some(fence) = fence else { return (FrontMatter::default(), mistakes.diagnostics) };
+    let Some(fence) = fence else {
+        if let Some((span, mark)) = find_misplaced(text) {
+            let help = format!("begin the file with a line `{mark}{mark}{mark}`, without anything before it");
+            mistakes.report(Code::BadFrontMatter, span, "front matter begins on the first line", &help);
+        }
+        return (FrontMatter::default(), mistakes.diagnostics);
+    };
     let start = (first_line(text).len() + 1).min(text.len());
     let Some((end, body_start)) = find_end(text, start, fence) else {
         let message = "front matter is never closed";
@@ -48,9 +54,35 @@ struct Mistakes<'a> {
 
 impl Mistakes<'_> {
     fn report(&mut self, code: Code, span: Span, message: impl Into<String>, help: &str) {
-        let diagnostic = Diagnostic::new(code, self.source.place(span), message);
-        self.diagnostics.push(if help.is_empty() { diagnostic } else { diagnostic.with_help(help) });
+        self.diagnostics.push(Diagnostic::new(code, self.source.place(span), message).with_help(help));
     }
+}
+
+/// Where front matter begins that isn't taken for any, because something blank is before it or its fence is almost one:
+/// it would be published as text, and what it says, such as `draft: true`, would count for nothing.
+fn find_misplaced(text: &str) -> Option<(Span, char)> {
+    let content = text.trim_ascii_start();
+    let start = text.len() - content.len();
+    let fence = first_line(content);
+    let mark = almost_fence(fence)?;
+    let after = content.get(fence.len() + 1..)?;
+    let end = after.lines().position(|line| almost_fence(line) == Some(mark))?;
+    let has_field = after.lines().take(end).any(is_field_like);
+    has_field.then(|| (Span::new(start, start + fence.trim_ascii_end().len()), mark))
+}
+
+/// The sign of which a line has three or more, and nothing else but blanks.
+fn almost_fence(line: &str) -> Option<char> {
+    let line = line.trim_ascii();
+    ['-', '+'].into_iter().find(|mark| line.len() >= 3 && line.chars().all(|sign| sign == *mark))
+}
+
+/// `name:` or `name =`, with a blank or nothing after the colon.
+fn is_field_like(line: &str) -> bool {
+    let line = line.trim_ascii_start();
+    let rest = line.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let is_colon = rest.strip_prefix(':').is_some_and(|value| value.is_empty() || value.starts_with([' ', '\t']));
+    rest.len() < line.len() && (is_colon || rest.trim_ascii_start().starts_with('='))
 }
 
 fn first_line(text: &str) -> &str {

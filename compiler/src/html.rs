@@ -17,19 +17,26 @@ pub struct Heading {
     pub text: String,
 }
 
+/// The tokens of a page, with their places.
+fn read_tokens(html: &str) -> impl Iterator<Item = Token<usize>> {
+    let mut emitter = DefaultEmitter::<usize>::new_with_span();
+    // Without it text within scripts, styles and text areas would be read as tags.
+    emitter.naively_switch_states(true);
+    Tokenizer::new_with_emitter(html, emitter).map_while(Result::ok)
+}
+
 /// All headings that have an `id`, in order.
 pub fn find_headings(html: &str) -> Vec<Heading> {
     let mut headings = Vec::new();
     let mut open: Option<Heading> = None;
-    let tokens = Tokenizer::new_with_emitter(html, DefaultEmitter::default()).map_while(Result::ok);
-    for token in tokens {
+    for token in read_tokens(html) {
         match token {
             Token::StartTag(tag) => {
                 if let Some(level) = heading_level(&tag.name) {
                     let id = tag.attributes.get(b"id".as_slice());
                     open = id.map(|id| Heading {
                         level,
-                        id: String::from_utf8_lossy(id).into_owned(),
+                        id: String::from_utf8_lossy(&id.value).into_owned(),
                         text: String::new(),
                     });
                 }

@@ -17,6 +17,7 @@ use crate::front_matter::Value as FieldValue;
 use crate::site::{Item, Page, Query, Site};
 use crate::template::{
     Asset, Block, Body, Each, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
+    check_query_attribute,
 };
 
 pub use links::{BrokenLink, Fragment, Links, report_broken_links};
@@ -28,9 +29,12 @@ use scope::{Caller, CallerKind, Found, Scope};
 /// The most that a page may have. A guess, well above any page that a browser shows.
 const PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// The most nodes that a page may render. Partials that name others twice, 40 deep, would never end. A guess: a hundred
-/// for each of 100,000 items, which takes a second or two.
+/// The most nodes, slots and items that a page may render; each leaves at most one piece of text. Partials that name
+/// others twice, 40 deep, would never end. A guess: a hundred for each of 100,000 items, which takes a second or two.
 const PAGE_NODES_MAX: usize = 10_000_000;
+
+/// The most that all attributes and the like of a page may come to, as often as they are put together. Guessed.
+const VALUE_BYTES_MAX: usize = PAGE_BYTES_MAX;
 
 /// The partial that wraps Markdown pages which name no layout.
 const DEFAULT_LAYOUT: &str = "base.html";
@@ -62,6 +66,7 @@ pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: 
         markup: Markup::new(PAGE_BYTES_MAX),
         tasks: Vec::new(),
         node_count: 0,
+        value_bytes: 0,
         uses_toc: false,
         seen: BTreeSet::new(),
         diagnostics: Vec::new(),
@@ -76,16 +81,44 @@ pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: 
         whole = renderer.render_layout(name, span, body);
     }
     let toc = if renderer.uses_toc { toc::render_toc(&renderer.markup.text(body, "")) } else { String::new() };
-    if renderer.markup.is_too_large() || renderer.node_count > PAGE_NODES_MAX {
-        let place = page.template.place(Span::default());
-        let message = format!("the page renders to more than {} MB", PAGE_BYTES_MAX / 1024 / 1024);
-        let help = "a partial or a collection is repeated too often";
-        renderer.diagnostics.push(Diagnostic::new(Code::PageTooLarge, place, message).with_help(help));
-    } else {
-        result.text = renderer.markup.text(whole, &toc);
+    let has_room = renderer.markup.has_room_for(whole, &toc);
+    match renderer.find_excess().or((!has_room).then_some(Excess::Bytes)) {
+        Some(excess) => renderer.diagnostics.push(excess.to_diagnostic(page.template.place(Span::default()))),
+        None => result.text = renderer.markup.text(whole, &toc),
     }
     result.diagnostics.append(&mut renderer.diagnostics);
     result
+}
+
+/// What a page has more of than it may.
+#[derive(Clone, Copy)]
+enum Excess {
+    /// What it renders to.
+    Bytes,
+    /// What it renders.
+    Nodes,
+    /// What its partials hand each other in attributes.
+    Values,
+}
+
+impl Excess {
+    fn to_diagnostic(self, place: Place) -> Diagnostic {
+        let (message, help) = match self {
+            Self::Bytes => (
+                format!("the page renders to more than {} MB", PAGE_BYTES_MAX / 1024 / 1024),
+                "a partial or a collection is repeated too often",
+            ),
+            Self::Nodes => (
+                format!("the page renders more than {PAGE_NODES_MAX} texts, tags and items"),
+                "a partial or a collection is repeated too often",
+            ),
+            Self::Values => (
+                format!("the attributes in the page come to more than {} MB", VALUE_BYTES_MAX / 1024 / 1024),
+                "a partial hands on a value again and again, and longer each time",
+            ),
+        };
+        Diagnostic::new(Code::PageTooLarge, place, message).with_help(help)
+    }
 }
 
 /// The partial that wraps a page, and where the page names it.
@@ -137,6 +170,8 @@ struct Renderer<'a> {
     markup: Markup<'a>,
     tasks: Vec<Task<'a>>,
     node_count: usize,
+    /// The bytes of all values that have been put together.
+    value_bytes: usize,
     uses_toc: bool,
     /// What has been reported: a partial that is used a thousand times is wrong once.
     seen: BTreeSet<(Code, Place, String)>,
@@ -145,11 +180,11 @@ struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     fn run(&mut self) {
-        while let Some(task) = self.tasks.last_mut() {
-            if self.markup.is_too_large() || self.node_count > PAGE_NODES_MAX {
+        loop {
+            if self.find_excess().is_some() {
                 self.tasks.clear();
-                return;
             }
+            let Some(task) = self.tasks.last_mut() else { return };
             match task {
                 Task::Nodes { template, nodes, scope } => {
                     if let Some(node) = nodes.next() {
@@ -169,6 +204,16 @@ impl<'a> Renderer<'a> {
                 }
             }
         }
+    }
+
+    fn find_excess(&self) -> Option<Excess> {
+        if self.markup.is_too_large() {
+            return Some(Excess::Bytes);
+        }
+        if self.node_count > PAGE_NODES_MAX {
+            return Some(Excess::Nodes);
+        }
+        (self.value_bytes > VALUE_BYTES_MAX).then_some(Excess::Values)
     }
 
     fn push_block(&mut self, template: &'a Template, block: Block, scope: &Rc<Scope<'a>>) {
@@ -257,10 +302,11 @@ impl<'a> Renderer<'a> {
         self.report(diagnostic.with_help(help));
     }
 
-    /// The text of a value, its placeholders filled in and nothing escaped.
+    /// The text of a value, its placeholders filled in and nothing escaped; cut short once the page has too much.
     fn evaluate(&mut self, template: &'a Template, value: &'a Value, scope: &Rc<Scope<'a>>) -> Rc<str> {
         if let Some(text) = value.as_text() {
-            return text.into();
+            self.value_bytes += text.len();
+            return if self.value_bytes > VALUE_BYTES_MAX { "".into() } else { text.into() };
         }
         if let [Part::Placeholder(placeholder)] = &value.parts[..]
             && let Found::Text(text) = scope.find(&placeholder.name, self.page)
@@ -269,15 +315,16 @@ impl<'a> Renderer<'a> {
         }
         let mut text = String::new();
         for part in &value.parts {
+            if self.value_bytes > VALUE_BYTES_MAX {
+                break;
+            }
+            let length_before = text.len();
             match part {
                 Part::Text(part) => text.push_str(part),
                 Part::Placeholder(placeholder) => self.push_value_text(&mut text, template, placeholder, scope),
                 Part::Asset(asset) => text.push_str(&self.resolve_asset(template, asset, scope).unwrap_or_default()),
             }
-            if text.len() > PAGE_BYTES_MAX {
-                self.node_count = PAGE_NODES_MAX + 1;
-                break;
-            }
+            self.value_bytes += text.len() - length_before;
         }
         text.into()
     }
@@ -383,6 +430,7 @@ impl<'a> Renderer<'a> {
         let Some(Task::Call(call)) = self.tasks.last() else { return };
         if let Some((_, block)) = call.fills.get(call.slots.len()) {
             let (template, block, outer) = (call.caller.template, *block, Rc::clone(&call.outer));
+            self.node_count += 1;
             self.markup.open_value();
             self.push_block(template, block, &outer);
         } else if let Some(Task::Call(call)) = self.tasks.pop() {
@@ -410,11 +458,17 @@ impl<'a> Renderer<'a> {
         let missed_before = scope.missing_count();
         let mut text = |value: &'a Option<Value>| value.as_ref().map(|value| self.evaluate(template, value, scope));
         let (of, sort, filter) = (text(&each.of), text(&each.sort), text(&each.filter));
-        let limit = text(&each.limit).and_then(|limit| limit.parse().ok());
+        let limit = text(&each.limit);
         let attributes = each.attributes.iter();
         let attributes =
             attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
         if scope.missing_count() > missed_before {
+            return;
+        }
+        let mut is_right = self.check_query(template, "sort", each.sort.as_ref(), sort.as_deref());
+        is_right &= self.check_query(template, "where", each.filter.as_ref(), filter.as_deref());
+        is_right &= self.check_query(template, "limit", each.limit.as_ref(), limit.as_deref());
+        if !is_right {
             return;
         }
         let query = Query {
@@ -422,7 +476,7 @@ impl<'a> Renderer<'a> {
             of: of.as_deref(),
             sort: sort.as_deref(),
             filter: filter.as_deref(),
-            limit,
+            limit: limit.and_then(|limit| limit.parse().ok()),
         };
         match self.site.select(&query, self.page) {
             Ok(items) => {
@@ -439,12 +493,25 @@ impl<'a> Renderer<'a> {
         }
     }
 
+    /// Whether an attribute of an `each` can be understood. If it was written out, the parser has checked it.
+    fn check_query(&mut self, template: &'a Template, name: &str, value: Option<&Value>, text: Option<&str>) -> bool {
+        let (Some(value), Some(text)) = (value, text) else { return true };
+        if value.as_text().is_some() {
+            return true;
+        }
+        let Some((message, help)) = check_query_attribute(name, text) else { return true };
+        let diagnostic = Diagnostic::new(Code::MalformedAttribute, template.place(value.span), message);
+        self.report(diagnostic.with_help(help));
+        false
+    }
+
     fn continue_items(&mut self) {
         let Some(Task::Items(items)) = self.tasks.last_mut() else { return };
         let Some(item) = items.left.next() else {
             self.tasks.pop();
             return;
         };
+        self.node_count += 1;
         let is_first = std::mem::replace(&mut items.is_first, false);
         let (partial, caller, attributes) = (items.partial, items.caller, Rc::clone(&items.attributes));
         if !is_first {

@@ -13,13 +13,18 @@ use proptest::test_runner::RngSeed;
 
 /// A site of one page.
 fn render(name: &str, page: &str, partials: &[(&str, &str)]) -> RenderedPage {
+    render_first(&[(name, page)], partials)
+}
+
+/// The first of a site's pages.
+fn render_first(pages: &[(&str, &str)], partials: &[(&str, &str)]) -> RenderedPage {
     let file = |folder: &str, name: &str, text: &str| SourceFile {
         path: format!("{folder}/{name}").into(),
         name: name.into(),
         bytes: text.as_bytes().into(),
     };
     let templates: Vec<_> = partials.iter().map(|(name, text)| file("templates", name, text)).collect();
-    let content = [file("content", name, page)];
+    let content: Vec<_> = pages.iter().map(|(name, text)| file("content", name, text)).collect();
     let selection = Selection { drafts: true, future: true, today: jiff::civil::date(2026, 1, 1) };
     let (templates, mut diagnostics) = TemplateSet::parse(&templates);
     let (site, mistakes) = Site::read(&content, &Config::default(), selection);
@@ -182,6 +187,47 @@ fn partials_two_hundred_deep_and_ten_thousand() {
 }
 
 #[test]
+fn slots_in_a_hundred_thousand_branches_and_slots() {
+    // Each slot asks what it stands in, and must not walk through all that is open.
+    let count = 100_000;
+    let in_branches = "<% if a %>".repeat(count) + &"<slot:s>x</slot:s>".repeat(count) + &"<%/ if %>".repeat(count);
+    assert_eq!(render("index.html", &in_branches, &[]).diagnostics, []);
+    let nested = "<slot:s>".repeat(count) + "x" + &"</slot:s>".repeat(count);
+    let rendered = render("index.html", &["<% b.html %>", &nested, "<%/ b.html %>"].concat(), &[("b.html", "{{s}}")]);
+    assert_eq!(codes(&rendered.diagnostics), [Code::UnexpectedSlot, Code::DuplicateSlot]);
+}
+
+#[test]
+fn blank_lines_in_a_deep_list() {
+    // A blank line goes on with every item, and must not ask each.
+    let page = "- ".repeat(40_000) + "a\n" + &"\n".repeat(40_000) + "<% t.html %/>\n";
+    let (_, diagnostics) = {
+        let source = compiler::diagnostic::SourceText { path: "content/index.md".into(), text: page.into() };
+        compiler::template::Template::parse(&source, 0, compiler::template::Kind::MarkdownPage)
+    };
+    assert_eq!(diagnostics, []);
+}
+
+#[test]
+fn suggestions_are_made_for_a_hundred_mistakes() {
+    // Each is a search through all names, and nobody reads the thousandth.
+    let helps = |rendered: &RenderedPage| rendered.diagnostics.iter().filter(|one| one.help.is_some()).count();
+    let names: Vec<_> = (0..600).map(|number| format!("partial{number}.html")).collect();
+    let partials: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let tags: Vec<_> = (0..40_000).map(|number| format!("<% partiel{number}.html %/>")).collect();
+    let rendered = render("index.html", &tags.concat(), &partials);
+    assert_eq!((rendered.diagnostics.len(), helps(&rendered)), (40_000, 100));
+    // The same mistake gets the same suggestion every time.
+    let rendered = render("index.html", &"<% partial.html %/>".repeat(1_000), &partials);
+    assert_eq!((rendered.diagnostics.len(), helps(&rendered)), (1_000, 1_000));
+    let asked: Vec<_> = (0..5_000).map(|number| format!("{{{{@asked{number} ??}}}}")).collect();
+    let given: Vec<_> = (0..5_000).map(|number| format!(" given{number}=x")).collect();
+    let page = ["<% a.html", &given.concat(), " %/>"].concat();
+    let rendered = render("index.html", &page, &[("a.html", &asked.concat())]);
+    assert_eq!((rendered.diagnostics.len(), helps(&rendered)), (5_000, 100));
+}
+
+#[test]
 fn a_cycle_of_ten_thousand_partials_is_shown_in_short() {
     // The message must not be longer than the screen.
     let names: Vec<_> = (0..10_000).map(|number| format!("p{number}.html")).collect();
@@ -199,18 +245,76 @@ fn partials_that_double_what_they_get_are_an_error() {
         let text = |number: usize| body.replace("NEXT", &format!("p{}.html", number + 1));
         (0..40).map(|number| (format!("p{number}.html"), text(number))).collect()
     };
-    for (body, last) in [
-        ("<% NEXT %/><% NEXT %/>", ""),
-        ("<% NEXT a=\"{{@a ?? x}}{{@a ?? x}}\" %/>", "{{@a}}"),
-        ("<% NEXT %><slot:b>{{b ?? x}}{{b ?? x}}</slot:b><%/ NEXT %>", "{{b}}"),
+    for (body, last, message) in [
+        ("<% NEXT %/><% NEXT %/>", "", "the page renders more than 10000000 texts, tags and items"),
+        ("<% NEXT a=\"{{@a ?? x}}{{@a ?? x}}\" %/>", "{{@a}}", "the attributes in the page come to more than 256 MB"),
+        ("<% NEXT %><slot:b>{{b ?? x}}{{b ?? x}}</slot:b><%/ NEXT %>", "{{b}}", "the page renders to more than 256 MB"),
     ] {
         let mut partials = chain(body);
         partials.push(("p40.html".to_owned(), last.to_owned()));
         let partials: Vec<_> = partials.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let rendered = render("index.html", "<% p0.html %/>", &partials);
         assert_eq!(codes(&rendered.diagnostics), [Code::PageTooLarge], "{body} {last}");
-        assert_eq!(rendered.text, "");
+        assert_eq!((rendered.text.as_str(), rendered.diagnostics[0].message.as_str()), ("", message));
     }
+}
+
+#[test]
+fn a_long_table_of_contents_a_thousand_times_is_an_error() {
+    // Each is half a megabyte, which is known only when all else is rendered.
+    let headings: String =
+        (0..20_000).map(|number| ["<h2 id=\"h", &number.to_string(), "\">H</h2>\n"].concat()).collect();
+    let rendered = render("index.html", &(headings.clone() + &"<% toc %/>".repeat(2_000)), &[]);
+    assert_eq!((rendered.text.as_str(), codes(&rendered.diagnostics)), ("", vec![Code::PageTooLarge]));
+    let rendered = render("index.html", &(headings + "<% toc %/>"), &[]);
+    assert_eq!((rendered.text.matches("<li>").count(), rendered.diagnostics), (20_000, vec![]));
+}
+
+#[test]
+fn all_attributes_of_a_page_have_one_bound() {
+    // Sixty of 64 MB each are too much, though none of them is.
+    let text = |number: usize| format!("<% p{0}.html a=\"{{{{@a}}}}{{{{@a}}}}\" %/>", number + 1);
+    let mut partials: Vec<_> = (0..18).map(|number| (format!("p{number}.html"), text(number))).collect();
+    let sixty: Vec<_> = (0..60).map(|number| format!(" a{number}=\"{{{{@a}}}}.\"")).collect();
+    partials.push(("p18.html".to_owned(), ["<% last.html", &sixty.concat(), " %/>"].concat()));
+    partials.push(("last.html".to_owned(), "<% if @a0 %>!<%/ if %>".to_owned()));
+    let partials: Vec<_> = partials.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    for (length, expected) in [(1, &[Code::UnusedAttribute][..]), (256, &[Code::UnusedAttribute, Code::PageTooLarge])] {
+        let page = format!("<% p0.html a=\"{}\" %/>", "x".repeat(length));
+        let mut expected = expected.to_vec();
+        expected.sort();
+        assert_eq!(codes(&render("index.html", &page, &partials).diagnostics), expected, "{length}");
+    }
+}
+
+#[test]
+fn items_that_render_to_nothing_are_counted() {
+    // 800³ line ends between nothing and nothing fit into no memory.
+    let names: Vec<_> = (0..800).map(|number| format!("p{number}.html")).collect();
+    let pages: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let partials =
+        [("a.html", "<% each pages as=\"b.html\" %/>"), ("b.html", "<% each pages as=\"c.html\" %/>"), ("c.html", "")];
+    let site = |page| [&[("index.html", page)], &pages[..]].concat();
+    let rendered = render_first(&site("<% each pages as=\"b.html\" %/>"), &partials);
+    assert_eq!((rendered.text.len(), codes(&rendered.diagnostics)), (801 * 801 - 1, vec![]));
+    let rendered = render_first(&site("<% each pages as=\"a.html\" %/>"), &partials);
+    assert_eq!((rendered.text.as_str(), codes(&rendered.diagnostics)), ("", vec![Code::PageTooLarge]));
+}
+
+#[test]
+fn slots_that_are_filled_with_nothing_are_counted() {
+    // The same for 4,000 × 4,000 slots, each of which is a value.
+    let slots: String = (0..4_000)
+        .map(|number| ["<slot:s", &number.to_string(), "></slot:s"].concat() + &number.to_string() + ">")
+        .collect();
+    let asks: String = (0..4_000).map(|number| ["{{s", &number.to_string(), " ??}}"].concat()).collect();
+    let page = "<% a.html %/>".repeat(4_000);
+    let partials = [
+        ("a.html", ["<% b.html %>", &slots, "<%/ b.html %>"].concat()),
+        ("b.html", ["<% if x %>", &asks, "<%/ if %>"].concat()),
+    ];
+    let partials: Vec<_> = partials.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    assert_eq!(codes(&render("index.html", &page, &partials).diagnostics), [Code::PageTooLarge]);
 }
 
 #[test]

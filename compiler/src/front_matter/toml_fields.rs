@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Mistakes;
 use super::value::{Field, Fields, Value};
-use crate::diagnostic::{Code, Span};
+use crate::diagnostic::{Code, Diagnostic, Span};
 
 /// Reads the fields in `span`.
 pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
@@ -14,7 +14,8 @@ pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
     for error in errors {
         let range = error.span().unwrap_or_default();
         let message = error.message().lines().next().unwrap_or_default().to_owned();
-        mistakes.report(Code::BadFrontMatter, place(span, range), message, "");
+        let place = mistakes.source.place(place(span, range));
+        mistakes.diagnostics.push(Diagnostic::new(Code::BadFrontMatter, place, message));
     }
     let mut entries: Vec<_> = table.into_inner().into_iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
+use html5gum::{StartTag, Token};
+
+use super::read_tokens;
 
 /// One URL in finished HTML.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,10 +28,7 @@ fn holds_url(element: &[u8], attribute: &[u8]) -> bool {
 /// All URLs that a page names in attributes, in order, each candidate of a `srcset` by itself.
 pub fn find_urls(html: &str) -> Vec<HtmlUrl> {
     let mut urls = Vec::new();
-    let mut emitter = DefaultEmitter::<usize>::new_with_span();
-    // Without it text within scripts and styles would be read as tags.
-    emitter.naively_switch_states(true);
-    for token in Tokenizer::new_with_emitter(html, emitter).map_while(Result::ok) {
+    for token in read_tokens(html) {
         if let Token::StartTag(tag) = token {
             add_urls(html, &tag, &mut urls);
         }
@@ -41,9 +40,7 @@ pub fn find_urls(html: &str) -> Vec<HtmlUrl> {
 /// Everything in a page that a fragment can name: ids, and the names of old anchors.
 pub fn find_ids(html: &str) -> HashSet<String> {
     let mut ids = HashSet::new();
-    let mut emitter = DefaultEmitter::<usize>::new_with_span();
-    emitter.naively_switch_states(true);
-    for token in Tokenizer::new_with_emitter(html, emitter).map_while(Result::ok) {
+    for token in read_tokens(html) {
         if let Token::StartTag(tag) = token {
             let is_anchor = tag.name.as_slice() == b"a";
             let names = tag.attributes.iter().filter(|(name, _)| match name.as_slice() {

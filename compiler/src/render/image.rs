@@ -66,7 +66,12 @@ impl<'a> Renderer<'a> {
             return None;
         }
         let (written, fragment) = src.split_at(src.find('#').unwrap_or(src.len()));
-        let path = self.absolute_path(written);
+        let Some(path) = self.absolute_path(written) else {
+            let message = format!("`{written}` leaves the folder of pages");
+            let help = "name it by its path from the site's root, such as `/static/img/a.jpg`";
+            self.report(Diagnostic::new(Code::UnresolvedAsset, template.place(span), message).with_help(help));
+            return None;
+        };
         let asset = self.manifest.find(&path).or_else(|| self.manifest.find(&percent_decode(&path)?));
         let Some(asset) = asset else {
             let message = format!("there is no image `{written}`");
@@ -82,7 +87,7 @@ impl<'a> Renderer<'a> {
             return None;
         }
         let size = asset.size.map(|size| (size.width, size.height));
-        if size.is_none() && !path.to_ascii_lowercase().ends_with(".svg") {
+        if size.is_none() && !may_lack_size(&path) {
             let message = format!("the size of `{written}` can't be found out");
             let help = "a browser needs it to keep the image's place; is the file whole?";
             self.report(Diagnostic::new(Code::NoImageMetadata, template.place(span), message).with_help(help));
@@ -91,22 +96,29 @@ impl<'a> Renderer<'a> {
         Some(Source { url: format!("{}{fragment}", asset.url), size })
     }
 
-    /// The path from the site's root of one that a page writes: relative ones begin in the page's folder.
-    fn absolute_path(&self, written: &str) -> String {
+    /// The path from the site's root of one that a page writes: relative ones begin in the page's folder, and none leads
+    /// out of the site.
+    fn absolute_path(&self, written: &str) -> Option<String> {
         if written.starts_with('/') {
-            return written.to_owned();
+            return Some(written.to_owned());
         }
         let mut parts: Vec<&str> = self.page.content_path.split('/').collect();
         parts.pop();
         for part in written.split('/') {
             match part {
                 "." | "" => {}
-                ".." => drop(parts.pop()),
+                ".." => drop(parts.pop()?),
                 part => parts.push(part),
             }
         }
-        format!("/{}", parts.join("/"))
+        Some(format!("/{}", parts.join("/")))
     }
+}
+
+/// A drawing need not have a size, and that of an AVIF isn't read.
+fn may_lack_size(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    extension.eq_ignore_ascii_case("svg") || extension.eq_ignore_ascii_case("avif")
 }
 
 /// Whether a URL names its scheme or its host.

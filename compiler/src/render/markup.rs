@@ -22,7 +22,9 @@ pub(super) struct ValueId(usize);
 #[derive(Default, Debug)]
 struct Value<'a> {
     pieces: Vec<Piece<'a>>,
+    /// Tables of contents count as a byte each, so that they aren't taken for empty where they are handed on.
     bytes: usize,
+    toc_count: usize,
     /// Something in it is neither white space nor empty.
     is_something: bool,
 }
@@ -80,12 +82,7 @@ impl<'a> Markup<'a> {
     }
 
     pub(super) fn push_toc(&mut self) {
-        if let Some(open) = self.open.last_mut() {
-            open.pieces.push(Piece::Toc);
-            open.is_something = true;
-            // It must not be taken for empty where it is handed on.
-            open.bytes += 1;
-        }
+        self.push(Piece::Toc, 1, true);
     }
 
     fn push(&mut self, piece: Piece<'a>, bytes: usize, is_something: bool) {
@@ -98,6 +95,11 @@ impl<'a> Markup<'a> {
             return;
         }
         open.bytes += bytes;
+        open.toc_count += match piece {
+            Piece::Toc => 1,
+            Piece::Value(id) => self.finished[id.0].toc_count,
+            Piece::Text(_) | Piece::Made(..) => 0,
+        };
         open.is_something |= is_something;
         open.pieces.push(piece);
     }
@@ -105,6 +107,12 @@ impl<'a> Markup<'a> {
     /// Whether a value has anything but white space.
     pub(super) fn is_something(&self, id: ValueId) -> bool {
         self.finished[id.0].is_something
+    }
+
+    /// Whether a value is no longer than a page may be once its tables of contents are filled in.
+    pub(super) fn has_room_for(&self, id: ValueId, toc: &str) -> bool {
+        let value = &self.finished[id.0];
+        value.toc_count.saturating_mul(toc.len()).saturating_add(value.bytes) <= self.bytes_max
     }
 
     /// A value as text.
@@ -138,6 +146,21 @@ mod tests {
             }
             assert_eq!(markup.is_too_large(), is_too_large);
         }
+    }
+
+    #[test]
+    fn a_table_of_contents_counts_with_its_length_as_often_as_it_is_shown() {
+        // It is known last, when all that shows it has been counted.
+        let mut markup = Markup::new(10);
+        markup.open_value();
+        markup.push_toc();
+        let value = markup.close_value();
+        markup.push_value(value);
+        markup.push_value(value);
+        let page = markup.close_value();
+        assert!(markup.has_room_for(page, "1234"));
+        assert!(!markup.has_room_for(page, "12345"));
+        assert_eq!(markup.text(page, "1234"), "12341234");
     }
 
     #[test]

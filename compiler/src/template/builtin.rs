@@ -1,6 +1,6 @@
 //! The tags of the language itself, and what each accepts.
 
-use super::lexer::RawTag;
+use super::lexer::{RawTag, is_attribute_name};
 use super::syntax::{Attribute, Each, If, Image, ImageOrigin, Kind, Name, Node, Part, Target, Value, find_attribute};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 
@@ -71,7 +71,7 @@ pub(super) fn read_if(source: &SourceText, kind: Kind, raw: &RawTag, diagnostics
             let text = reader.text(*word);
             name_span = *word;
             name = text.strip_prefix('@').map_or_else(|| Name::slot(text), Name::attribute);
-            if !is_field_name(&name.text) {
+            if !is_attribute_name(&name.text) {
                 reader.report(Code::MalformedAttribute, *word, format!("`{text}` is no name"), help);
             } else if name.target == Target::Attribute && kind != Kind::Partial {
                 let message = format!("`{text}` is an attribute, and a page has none");
@@ -250,32 +250,44 @@ impl<'a> Reader<'a> {
 
     /// Whether `sort` and `where` can be understood, as far as they are known before rendering.
     fn check_order(&mut self, sort: Option<&Attribute>, filter: Option<&Attribute>) -> bool {
-        let sort_words =
-            |text: &str| matches!(text.split_ascii_whitespace().collect::<Vec<_>>()[..], [_] | [_, "asc" | "desc"]);
-        let filter_field = |text: &str| text.split_once('=').is_some_and(|(field, _)| !field.trim_ascii().is_empty());
-        let is_sort_right = sort.and_then(|sort| sort.value.as_text()).is_none_or(sort_words);
-        let is_filter_right = filter.and_then(|filter| filter.value.as_text()).is_none_or(filter_field);
-        if let Some(sort) = sort.filter(|_| !is_sort_right) {
-            let message = format!("`sort` can't be `{}`", self.text(sort.value.span));
-            let help = "it is a field, and `desc` for the other direction";
-            self.report(Code::MalformedAttribute, sort.value.span, message, help);
+        let mut is_right = true;
+        for attribute in [sort, filter].into_iter().flatten() {
+            is_right &= self.check_query(attribute);
         }
-        if let Some(filter) = filter.filter(|_| !is_filter_right) {
-            let message = format!("`where` can't be `{}`", self.text(filter.value.span));
-            self.report(Code::MalformedAttribute, filter.value.span, message, "it is a field, `=` and a text");
-        }
-        is_sort_right && is_filter_right
+        is_right
     }
 
     fn check_number(&mut self, attribute: Option<&Attribute>) {
-        if let Some(attribute) = attribute
-            && let Some(text) = attribute.value.as_text()
-            && !text.parse::<usize>().is_ok_and(|number| number > 0)
-        {
-            let message = format!("`{}` can't be `{text}`", attribute.name);
-            self.report(Code::MalformedAttribute, attribute.value.span, message, "it is a number from 1 on");
+        if let Some(attribute) = attribute {
+            self.check_query(attribute);
         }
     }
+
+    fn check_query(&mut self, attribute: &Attribute) -> bool {
+        let found = attribute.value.as_text().and_then(|text| {
+            let span = attribute.value.span;
+            check_query_attribute(&attribute.name, text).map(|(message, help)| (span, message, help))
+        });
+        let Some((span, message, help)) = found else { return true };
+        self.report(Code::MalformedAttribute, span, message, help);
+        false
+    }
+}
+
+/// What is wrong with the text of an attribute that tells `each` which items to show, and what it should be.
+pub(crate) fn check_query_attribute(name: &str, text: &str) -> Option<(String, &'static str)> {
+    let (is_right, help) = match name {
+        "sort" => {
+            let words: Vec<_> = text.split_ascii_whitespace().collect();
+            (matches!(words[..], [_] | [_, "asc" | "desc"]), "it is a field, and `desc` for the other direction")
+        }
+        "where" => {
+            let field = text.split_once('=').map_or("", |(field, _)| field.trim_ascii());
+            (!field.is_empty(), "it is a field, `=` and a text")
+        }
+        _ => (text.parse::<usize>().is_ok_and(|number| number > 0), "it is a number from 1 on"),
+    };
+    (!is_right).then(|| (format!("`{name}` can't be `{text}`"), help))
 }
 
 /// An image is named by its path, so `{{+ path}}` in its place is that path.
@@ -305,12 +317,6 @@ impl Each {
             attributes: Vec::new(),
         }
     }
-}
-
-/// What an `if` can ask for: a slot's name, an attribute's, or a field's.
-fn is_field_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// Names in backticks, with commas between; the first of very many.

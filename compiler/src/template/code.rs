@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// Follows the blocks of a Markdown text, and of the texts nested in it.
 #[derive(Debug)]
-pub(super) struct Code<'a> {
+pub(super) struct CodeFinder<'a> {
     text: &'a str,
     /// The text, and each body or slot that is open in it, which is a text of its own.
     texts: Vec<Blocks>,
@@ -18,7 +18,7 @@ pub(super) struct Code<'a> {
 /// Where the lines of one Markdown text stand.
 #[derive(Default, Debug)]
 struct Blocks {
-    containers: Vec<Container>,
+    containers: Containers,
     leaf: Leaf,
     /// The line is a heading or a row of a table, and no code span leaves it.
     is_one_line: bool,
@@ -48,6 +48,51 @@ enum Container {
     Item(usize),
 }
 
+/// The containers that are open, the innermost last.
+#[derive(Default, Debug)]
+struct Containers {
+    all: Vec<Container>,
+    /// Which of them are quotes.
+    quotes: Vec<usize>,
+}
+
+impl Containers {
+    fn push(&mut self, container: Container) {
+        if container == Container::Quote {
+            self.quotes.push(self.all.len());
+        }
+        self.all.push(container);
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.all.truncate(count);
+        self.quotes.truncate(self.quotes.partition_point(|index| *index < count));
+    }
+
+    /// How many of them the line continues; it is moved past their marks. What is blank continues every item and no
+    /// quote, however many they are: with a look at each, many blank lines in a deep list would take for ever.
+    fn count_continued(&self, line: &mut Line<'_>) -> usize {
+        let mut is_blank = line.is_blank();
+        for (index, container) in self.all.iter().enumerate() {
+            if is_blank {
+                let next_quote = self.quotes.partition_point(|quote| *quote < index);
+                return self.quotes.get(next_quote).copied().unwrap_or(self.all.len());
+            }
+            let continues = match container {
+                Container::Quote => line.skip_quote_mark(),
+                Container::Item(width) => line.has_columns(*width) && line.skip_columns(*width),
+            };
+            if !continues {
+                return index;
+            }
+            if *container == Container::Quote {
+                is_blank = line.is_blank();
+            }
+        }
+        self.all.len()
+    }
+}
+
 /// What ends a block of HTML.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Html {
@@ -57,7 +102,7 @@ enum Html {
     RawElement,
 }
 
-impl<'a> Code<'a> {
+impl<'a> CodeFinder<'a> {
     pub(super) fn new(text: &'a str, start: usize) -> Self {
         let blocks = Blocks::default();
         Self { text, texts: vec![blocks], runs: BacktickRuns::new(text, start), paragraph_end: start }
@@ -91,13 +136,13 @@ impl<'a> Code<'a> {
             Leaf::HtmlEnd => blocks.leaf = Leaf::Nothing,
             Leaf::EmptyItem => {
                 blocks.leaf = Leaf::Nothing;
-                let last = blocks.containers.len().saturating_sub(usize::from(line.is_blank()));
+                let last = blocks.containers.all.len().saturating_sub(usize::from(line.is_blank()));
                 blocks.containers.truncate(last);
             }
             _ => {}
         }
-        let matched = blocks.match_containers(&mut line);
-        if matched < blocks.containers.len() {
+        let matched = blocks.containers.count_continued(&mut line);
+        if matched < blocks.containers.all.len() {
             if blocks.in_paragraph() && !line.ends_lazy_paragraph() && !line.is_blank() {
                 return None;
             }
@@ -145,7 +190,7 @@ impl<'a> Code<'a> {
             let blocks = self.blocks();
             let mut line = Line::new(text, at);
             line.skip_columns(blocks.margin);
-            let is_lazy = blocks.match_containers(&mut line) < blocks.containers.len();
+            let is_lazy = blocks.containers.count_continued(&mut line) < blocks.containers.all.len();
             let begins_block = if is_lazy { line.ends_lazy_paragraph() } else { line.begins_block() };
             let next = &text[line.next_line()..line_end(text, line.next_line())];
             let begins_table = is_table_rule(line.rest()) || is_table_rule(next);
@@ -170,24 +215,6 @@ pub(crate) fn margin(text: &str) -> usize {
 }
 
 impl Blocks {
-    /// How many of the open containers the line continues; it is moved past their marks.
-    fn match_containers(&self, line: &mut Line<'_>) -> usize {
-        let mut is_blank = line.is_blank();
-        for (index, container) in self.containers.iter().enumerate() {
-            let continues = match container {
-                Container::Quote => line.skip_quote_mark(),
-                Container::Item(width) => is_blank || line.has_columns(*width) && line.skip_columns(*width),
-            };
-            if !continues {
-                return index;
-            }
-            if *container == Container::Quote {
-                is_blank = line.is_blank();
-            }
-        }
-        self.containers.len()
-    }
-
     fn in_paragraph(&self) -> bool {
         matches!(self.leaf, Leaf::Paragraph | Leaf::Table)
     }
@@ -252,7 +279,7 @@ impl Blocks {
         while at < text.len() {
             let mut line = Line::new(text, at);
             line.skip_columns(self.margin);
-            if self.match_containers(&mut line) < self.containers.len() {
+            if self.containers.count_continued(&mut line) < self.containers.all.len() {
                 return at;
             }
             at = line.next_line();

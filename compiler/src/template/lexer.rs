@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::code::Code;
+use super::code::CodeFinder;
 use super::placeholder::{Braces, Finder, read_braces, read_value};
 use super::syntax::{Asset, Attribute, Kind, Placeholder, Value};
 use crate::diagnostic::{Code as Kinds, Diagnostic, SourceText, Span};
@@ -74,7 +74,7 @@ pub(super) struct Lexer<'a> {
     kind: Kind,
     at: usize,
     /// The code of a Markdown page.
-    code: Option<Code<'a>>,
+    code: Option<CodeFinder<'a>>,
     line_begins: bool,
     ready: VecDeque<Token>,
     finder: Finder<'a>,
@@ -95,7 +95,7 @@ impl<'a> Lexer<'a> {
             text,
             kind,
             at: start,
-            code: (kind == Kind::MarkdownPage).then(|| Code::new(text, start)),
+            code: (kind == Kind::MarkdownPage).then(|| CodeFinder::new(text, start)),
             line_begins: true,
             ready: VecDeque::new(),
             finder: Finder::new(text),
@@ -619,7 +619,8 @@ fn find_ending(rest: &[u8]) -> Option<(Ending, usize)> {
     }
 }
 
-fn is_attribute_name(name: &str) -> bool {
+/// Whether an attribute or a field can be called so, and `if` can ask for it.
+pub(super) fn is_attribute_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }

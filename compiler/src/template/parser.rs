@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::builtin;
 use super::lexer::{Closing, Ending, Lexer, RawTag, SlotForm, SlotTag, Token};
 use super::placeholder::is_slot_name;
+use super::set::{BRANCH_HELP, is_branch_elsewhere};
 use super::syntax::{Asks, Block, Body, If, Kind, Name, Node, Part, Placeholder, SlotFill, Tag, Template, Value};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 
@@ -16,7 +17,7 @@ impl Template {
             source,
             kind,
             lexer: Lexer::new(source, start, kind),
-            frames: vec![Frame { opened: Opened::Root, key: String::new(), nodes: Vec::new(), start }],
+            frames: vec![Frame::root(start)],
             open_counts: BTreeMap::new(),
             forgiven: BTreeSet::new(),
             slots_in_text: BTreeMap::new(),
@@ -40,6 +41,9 @@ struct Frame {
     nodes: Vec<Node>,
     /// Where its content begins.
     start: usize,
+    /// The innermost frame that is no branch, and the innermost tag, up to this one.
+    around: usize,
+    tag: Option<usize>,
 }
 
 enum Opened {
@@ -220,27 +224,32 @@ impl Parser<'_> {
             head.then = block;
             let start = self.lexer.at();
             self.lexer.enter();
-            self.frames.push(Frame { opened: Opened::Else { head, span }, key: frame.key, nodes: Vec::new(), start });
+            let opened = Opened::Else { head, span };
+            self.frames.push(Frame { opened, nodes: Vec::new(), start, ..frame });
         }
     }
 
     fn open_frame(&mut self, opened: Opened, key: String) {
         *self.open_counts.entry(key.clone()).or_default() += 1;
         let start = self.lexer.at();
-        self.frames.push(Frame { opened, key, nodes: Vec::new(), start });
+        let index = self.frames.len();
+        let outer = self.top();
+        let around = if matches!(opened, Opened::If { .. }) { outer.around } else { index };
+        let tag = if matches!(opened, Opened::Tag { .. }) { Some(index) } else { outer.tag };
+        self.frames.push(Frame { opened, key, nodes: Vec::new(), start, around, tag });
         self.lexer.enter();
     }
 
     fn open_slot(&mut self, slot: &SlotTag) {
-        let around = self.frames.iter().rev().find(|frame| !frame.is_branch());
-        let is_in_branch = self.frames.last().is_some_and(Frame::is_branch);
+        let around = self.top().around;
+        let is_in_branch = around + 1 < self.frames.len();
         let name = self.text(slot.name).to_owned();
-        let note = match around.map(|frame| &frame.opened) {
-            None | Some(Opened::Root) => {
+        let note = match &self.frames[around].opened {
+            Opened::Root => {
                 *self.slots_in_text.entry(name).or_default() += usize::from(slot.form != SlotForm::Lone);
                 return self.push_node(Node::Text(slot.span));
             }
-            Some(Opened::Slot { name, span, .. }) => Some((self.source.place(*span), name.clone())),
+            Opened::Slot { name, span, .. } => Some((self.source.place(*span), name.clone())),
             _ => None,
         };
         if slot.form != SlotForm::Whole || !is_slot_name(&name) {
@@ -273,7 +282,7 @@ impl Parser<'_> {
 
     fn close_slot(&mut self, slot: &SlotTag) {
         let name = self.text(slot.name).to_owned();
-        let is_outside = self.frames.iter().all(|frame| frame.is_branch() || matches!(frame.opened, Opened::Root));
+        let is_outside = self.top().around == 0;
         if is_outside
             && let Some(count) = self.slots_in_text.get_mut(&name)
             && *count > 0
@@ -327,6 +336,9 @@ impl Parser<'_> {
             Opened::Slot { name, .. } => {
                 (format!("the slot `{name}` is never closed"), format!("close it with `</slot:{name}>`"))
             }
+            Opened::Tag { tag, .. } if is_branch_elsewhere(&tag.name) => {
+                (format!("`{}` is never closed", tag.name), BRANCH_HELP.to_owned())
+            }
             Opened::Tag { tag, .. } => (
                 format!("`{}` is never closed", tag.name),
                 format!("close it with `<%/ {} %>`, or end the tag with `%/>`", tag.name),
@@ -372,9 +384,8 @@ impl Parser<'_> {
 
     /// Gives the slot to the nearest tag, even if it stands in another slot or a branch, which has been reported.
     fn keep_slot(&mut self, slot: SlotFill) {
-        let tags = self.frames.iter_mut().rev();
-        let nearest = tags.map(|frame| &mut frame.opened).find(|opened| matches!(opened, Opened::Tag { .. }));
-        if let Some(Opened::Tag { slots, .. }) = nearest
+        if let Some(index) = self.top().tag
+            && let Opened::Tag { slots, .. } = &mut self.frames[index].opened
             && is_slot_name(&slot.name)
         {
             slots.push(slot);
@@ -446,8 +457,8 @@ impl Parser<'_> {
 }
 
 impl Frame {
-    fn is_branch(&self) -> bool {
-        matches!(self.opened, Opened::If { .. } | Opened::Else { .. })
+    fn root(start: usize) -> Self {
+        Self { opened: Opened::Root, key: String::new(), nodes: Vec::new(), start, around: 0, tag: None }
     }
 
     /// Where it was opened.

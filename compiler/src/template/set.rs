@@ -1,5 +1,6 @@
 //! All partials of a site, and whether pages and partials use them rightly.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ impl TemplateSet {
 
     /// What is wrong with the partials that a template names and with what it gives them.
     pub fn check(&self, template: &Template) -> Vec<Diagnostic> {
-        let mut check = Check { set: self, template, diagnostics: Vec::new() };
+        let mut check = Check { set: self, template, helps: BTreeMap::new(), diagnostics: Vec::new() };
         for node in template.all_nodes() {
             match node {
                 Node::Tag(tag) => check.check_tag(tag),
@@ -67,6 +68,17 @@ impl TemplateSet {
 
     /// What is wrong with naming a partial there, if something is.
     pub fn check_name(&self, name: &str, source: &SourceText, span: Span) -> Option<Diagnostic> {
+        self.check_name_with(name, source, span, || self.suggest(name))
+    }
+
+    /// The same with something else that suggests what may be meant.
+    fn check_name_with(
+        &self,
+        name: &str,
+        source: &SourceText,
+        span: Span,
+        suggest: impl FnOnce() -> Option<String>,
+    ) -> Option<Diagnostic> {
         if self.partials.contains_key(name) {
             return None;
         }
@@ -80,18 +92,20 @@ impl TemplateSet {
         if name == BLOG_ITEM_PARTIAL {
             diagnostic =
                 diagnostic.with_help("write it: it shows one post, with slots such as `title`, `url` and `summary`");
-        } else if let Some(help) = self.suggest(name) {
+        } else if let Some(help) = suggest() {
             diagnostic = diagnostic.with_help(help);
         }
         Some(diagnostic)
     }
 
     fn suggest(&self, name: &str) -> Option<String> {
-        let by_extension = format!("{name}.html");
+        if is_branch_elsewhere(name) {
+            return Some(BRANCH_HELP.to_owned());
+        }
+        let by_extension = self.partials.get_key_value(&format!("{name}.html"));
         let by_file = |known: &&str| known.rsplit('/').next() == Some(name);
-        let near = self
-            .names()
-            .find(|known| **known == by_extension)
+        let near = by_extension
+            .map(|(known, _)| known.as_str())
             .or_else(|| self.names().find(by_file))
             .or_else(|| nearest(name, self.names()));
         near.map(|near| format!("did you mean `{near}`?"))
@@ -186,10 +200,23 @@ fn report_cycle(cycle: &[&str], source: &SourceText, span: Span) -> Diagnostic {
     diagnostic.with_help(format!("the cycle is {shown}"))
 }
 
+/// What to do instead.
+pub(super) const BRANCH_HELP: &str = "`if` has only `<% else %>`, and is closed by `<%/ if %>`";
+
+/// What other languages of templates call the parts of an `if`.
+pub(super) fn is_branch_elsewhere(name: &str) -> bool {
+    matches!(name, "elseif" | "elsif" | "elif" | "endif" | "end")
+}
+
+/// The mistakes of one template, different ones, that get a suggestion. Each is a search through all names. Guessed.
+const HELP_COUNT_MAX: usize = 100;
+
 /// Compares one template with the partials that it names.
 struct Check<'a> {
     set: &'a TemplateSet,
     template: &'a Template,
+    /// What was suggested: by a partial's name, and by that of what it lacks. An unknown partial lacks itself.
+    helps: BTreeMap<(String, Option<Name>), Option<String>>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -198,6 +225,16 @@ impl Check<'_> {
         let mut diagnostic = Diagnostic::new(code, self.template.place(span), message);
         diagnostic.help = help;
         self.diagnostics.push(diagnostic);
+    }
+
+    /// A suggestion that is made once for each mistake, and for so many that somebody reads them.
+    fn suggest(&mut self, partial: &str, lacks: Option<Name>, make: impl FnOnce() -> Option<String>) -> Option<String> {
+        let is_full = self.helps.len() >= HELP_COUNT_MAX;
+        match self.helps.entry((partial.to_owned(), lacks)) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(_) if is_full => None,
+            Entry::Vacant(place) => place.insert(make()).clone(),
+        }
     }
 
     fn check_tag(&mut self, tag: &Tag) {
@@ -209,14 +246,11 @@ impl Check<'_> {
         match &tag.body {
             Some(Body::Slots(slots)) => {
                 for slot in slots {
-                    if !partial.asks.known.contains(&Name::slot(slot.name.clone())) {
+                    let asked = Name::slot(slot.name.clone());
+                    if !partial.asks.known.contains(&asked) {
                         let message = format!("`{}` has no slot `{}`", tag.name, slot.name);
-                        self.report(
-                            Code::UnexpectedSlot,
-                            slot.name_span,
-                            message,
-                            Some(suggest_slot(&slot.name, &partial)),
-                        );
+                        let help = self.suggest(&tag.name, Some(asked), || Some(suggest_slot(&slot.name, &partial)));
+                        self.report(Code::UnexpectedSlot, slot.name_span, message, help);
                     }
                 }
             }
@@ -224,9 +258,11 @@ impl Check<'_> {
                 if !partial.asks.known.contains(&Name::slot("default")) =>
             {
                 let message = format!("this stands outside every slot of `{}` and would be lost", tag.name);
-                let help = match names_of(&partial, Target::Slot)[..] {
-                    [] => format!("`{}` has no slots; give it a `{{{{default}}}}` to take the whole body", tag.name),
-                    [first, ..] => format!("move it into a slot, such as `<slot:{first}> … </slot:{first}>`"),
+                let help = match partial.asks.known.iter().find(|known| known.target == Target::Slot) {
+                    None => format!("`{}` has no slots; give it a `{{{{default}}}}` to take the whole body", tag.name),
+                    Some(Name { text, .. }) => {
+                        format!("move it into a slot, such as `<slot:{text}> … </slot:{text}>`")
+                    }
                 };
                 self.report(Code::StrayText, *stray, message, Some(help));
             }
@@ -242,8 +278,11 @@ impl Check<'_> {
     }
 
     fn find(&mut self, name: &str, span: Span) -> Option<Arc<Template>> {
-        self.diagnostics.extend(self.set.check_name(name, &self.template.source, span));
-        self.set.find(name).cloned()
+        let set = self.set;
+        let source = &self.template.source;
+        let diagnostic = set.check_name_with(name, source, span, || self.suggest(name, None, || set.suggest(name)));
+        self.diagnostics.extend(diagnostic);
+        set.find(name).cloned()
     }
 
     fn check_attributes(&mut self, span: Span, given: &[Attribute], partial: &Template, help: &dyn Fn(&str) -> String) {
@@ -259,26 +298,31 @@ impl Check<'_> {
             self.report(Code::MissingAttributes, span, message, Some(help));
         }
         for attribute in given {
-            if partial.asks.known.contains(&Name::attribute(attribute.name.clone())) {
+            let asked = Name::attribute(attribute.name.clone());
+            if partial.asks.known.contains(&asked) {
                 continue;
             }
-            let known = names_of(partial, Target::Attribute);
-            let help = match nearest(&attribute.name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if partial.asks.known.contains(&Name::slot(attribute.name.clone())) => {
-                    format!("it is a slot: write `<slot:{0}> … </slot:{0}>` in the tag's body", attribute.name)
-                }
-                None if known.is_empty() => "it uses no attributes".to_owned(),
-                None => format!("it uses {}", list_names(&known)),
-            };
+            let help = self.suggest(name, Some(asked), || Some(suggest_attribute(&attribute.name, partial)));
             let message = format!("`{name}` never uses the attribute `{}`", attribute.name);
-            self.report(Code::UnusedAttribute, attribute.name_span, message, Some(help));
+            self.report(Code::UnusedAttribute, attribute.name_span, message, help);
         }
     }
 }
 
 fn names_of(partial: &Template, target: Target) -> Vec<&str> {
     partial.asks.known.iter().filter(|name| name.target == target).map(|name| name.text.as_str()).collect()
+}
+
+fn suggest_attribute(name: &str, partial: &Template) -> String {
+    let known = names_of(partial, Target::Attribute);
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if partial.asks.known.contains(&Name::slot(name)) => {
+            format!("it is a slot: write `<slot:{name}> … </slot:{name}>` in the tag's body")
+        }
+        None if known.is_empty() => "it uses no attributes".to_owned(),
+        None => format!("it uses {}", list_names(&known)),
+    }
 }
 
 fn suggest_slot(name: &str, partial: &Template) -> String {
