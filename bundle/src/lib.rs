@@ -71,11 +71,13 @@
 #![forbid(unsafe_code)]
 
 mod digest;
+mod index;
 mod layout;
 mod view;
 mod writer;
 
 pub use digest::Digest;
+pub use index::OpenError;
 pub use layout::{Encoding, FORMAT_VERSION, LARGE_BODY_BYTES_MIN, RouteKind, Settings};
-pub use view::{BundleView, Head, OpenError, Route, Variant};
+pub use view::{BundleView, Head, Route, Variant};
 pub use writer::{BundleWriter, HeadParts, PackedBundle, RouteEntry, VariantEntry, WriteError};
