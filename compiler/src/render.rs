@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::assets::AssetManifest;
-use crate::diagnostic::{Code, Diagnostic, Place, Span};
+use crate::diagnostic::{Code, Diagnostic, Place, Span, nearest};
 use crate::front_matter::Value as FieldValue;
 use crate::site::{Item, Page, Query, Site};
 use crate::template::{
@@ -35,6 +35,9 @@ const PAGE_NODES_MAX: usize = 10_000_000;
 
 /// The most that all attributes and the like of a page may come to, as often as they are put together. Guessed.
 const VALUE_BYTES_MAX: usize = PAGE_BYTES_MAX;
+
+/// Collections with a name of their own, of which a slip is known.
+const COLLECTIONS: [&str; 5] = ["posts", "pages", "children", "term", "terms"];
 
 /// The partial that wraps Markdown pages which name no layout.
 const DEFAULT_LAYOUT: &str = "base.html";
@@ -121,9 +124,19 @@ impl Excess {
     }
 }
 
+/// The collection that was probably meant. What has a folder, a term or a field in its name is wrong in another way.
+fn suggest_collection(name: &str) -> Option<String> {
+    if name.contains(['/', '.']) || COLLECTIONS.contains(&name) {
+        return None;
+    }
+    nearest(name, COLLECTIONS).map(|near| format!("did you mean `{near}`?"))
+}
+
 /// The partial that wraps a page, and where the page names it.
 fn find_layout<'a>(page: &'a Page, templates: &TemplateSet) -> Option<(&'a str, Span)> {
-    if let Some((name, span)) = &page.layout {
+    if let Some((name, span)) = &page.layout
+        && !name.trim_ascii().is_empty()
+    {
         return Some((name, *span));
     }
     let has_default = page.template.kind == Kind::MarkdownPage && templates.find(DEFAULT_LAYOUT).is_some();
@@ -488,7 +501,9 @@ impl<'a> Renderer<'a> {
             Err(message) => {
                 let of = each.of.as_ref().map(|of| of.span);
                 let place = template.place(of.unwrap_or(each.collection_span));
-                self.report(Diagnostic::new(Code::UnknownCollection, place, message));
+                let mut diagnostic = Diagnostic::new(Code::UnknownCollection, place, message);
+                diagnostic.help = suggest_collection(&each.collection);
+                self.report(diagnostic);
             }
         }
     }

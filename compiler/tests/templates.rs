@@ -20,7 +20,7 @@ use compiler::site::{Selection, Site};
 use compiler::source::SourceFile;
 use compiler::template::TemplateSet;
 
-/// The issue asks for no fewer.
+/// If fewer are found, files of cases have been lost or aren't read, and all would seem well.
 const CASE_COUNT_MIN: usize = 150;
 
 struct Case {

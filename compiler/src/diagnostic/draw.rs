@@ -37,8 +37,10 @@ pub type FindText<'a> = &'a dyn Fn(&str) -> Option<Arc<str>>;
 /// Sorts by file and position, and leaves one of several that say the same of the same place.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
-        let key = |d: &Diagnostic| (d.place.clone(), d.code, d.message.clone());
-        key(a).cmp(&key(b)).then_with(|| a.help.cmp(&b.help)).then_with(|| a.notes.cmp(&b.notes))
+        fn key(one: &Diagnostic) -> impl Ord + '_ {
+            (&one.place, one.code, &one.message, &one.help, &one.notes)
+        }
+        key(a).cmp(&key(b))
     });
     diagnostics.dedup_by(|b, a| a.place == b.place && a.code == b.code && a.message == b.message);
 }

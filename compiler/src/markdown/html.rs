@@ -25,11 +25,11 @@ struct Writer<'a, 's, 't> {
 pub(super) fn write_html(text: &Text<'_>, shared: &mut Shared<'_>) -> Vec<Piece> {
     let arena = Arena::new();
     let options = shared.options.clone();
-    let (blanks_before, markdown, blanks_after) = split_blanks(text);
+    let (markdown, blanks_after) = split_blanks(text);
     let root = parse_document(&arena, markdown, &options);
     restore_code(root, text);
     let writer = Writer { text, shared, images: Vec::new() };
-    let mut html = blanks_before.to_owned();
+    let mut html = String::new();
     let plugins = Plugins::default();
     let writer = format_document_with_formatter(root, &options, &mut html, &plugins, format_node, writer)
         .expect("writing to a text can't fail");
@@ -40,13 +40,13 @@ pub(super) fn write_html(text: &Text<'_>, shared: &mut Shared<'_>) -> Vec<Piece>
     cut(&html, text, writer.images)
 }
 
-/// The white space around a piece of a line belongs to it; Markdown would drop it.
-fn split_blanks<'a>(text: &'a Text<'_>) -> (&'a str, &'a str, &'a str) {
+/// The white space after a piece of a line belongs to it; Markdown would drop it.
+fn split_blanks<'a>(text: &'a Text<'_>) -> (&'a str, &'a str) {
     if text.shape == Shape::Document {
-        return ("", &text.markdown, "");
+        return (&text.markdown, "");
     }
     let trimmed = text.markdown.trim_ascii_end();
-    ("", trimmed, &text.markdown[trimmed.len()..])
+    (trimmed, &text.markdown[trimmed.len()..])
 }
 
 /// A tag in code is text: the lexer knew nearly all code, and the Markdown parser knows the rest.

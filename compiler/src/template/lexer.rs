@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::code::CodeFinder;
 use super::placeholder::{Braces, Finder, read_braces, read_value};
 use super::syntax::{Asset, Attribute, Kind, Placeholder, Value};
-use crate::diagnostic::{Code as Kinds, Diagnostic, SourceText, Span};
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 
 /// A piece of a template's text.
 #[derive(Debug)]
@@ -201,9 +201,9 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn report(&mut self, code: Kinds, span: Span, message: impl Into<String>, help: &str) {
+    fn report(&mut self, code: Code, span: Span, message: impl Into<String>, help: &str) {
         let diagnostic = Diagnostic::new(code, self.source.place(span), message);
-        self.diagnostics.push(if help.is_empty() { diagnostic } else { diagnostic.with_help(help) });
+        self.diagnostics.push(diagnostic.with_help(help));
     }
 
     fn read_braces(&mut self) {
@@ -317,7 +317,7 @@ impl Lexer<'_> {
             self.at = end.end;
         } else {
             let span = Span::new(self.at, self.at + 3);
-            self.report(Kinds::UnclosedTag, span, "the comment is never closed", "close it with `%>`");
+            self.report(Code::UnclosedTag, span, "the comment is never closed", "close it with `%>`");
             self.at = self.text.len();
         }
     }
@@ -350,7 +350,7 @@ impl Lexer<'_> {
     fn read_raw(&mut self, open_end: usize, held: &mut Vec<Span>, is_alone: &mut bool) {
         let Some(close) = self.find_raw_close(open_end) else {
             let span = Span::new(self.at, open_end);
-            self.report(Kinds::UnclosedTag, span, "`raw` is never closed", "close it with `<%/ raw %>`");
+            self.report(Code::UnclosedTag, span, "`raw` is never closed", "close it with `<%/ raw %>`");
             self.at = open_end;
             return;
         };
@@ -400,14 +400,14 @@ impl Lexer<'_> {
         let name_text = &self.text[name.start..name.end];
         if name_text.is_empty() {
             let help = "write `<% name.html %/>` for a tag, `<%%` for a literal `<%`";
-            self.report(Kinds::MalformedTag, Span::new(start, start + 2), "a tag needs a name", help);
+            self.report(Code::MalformedTag, Span::new(start, start + 2), "a tag needs a name", help);
             self.skip_tag(name.end, &mut tag);
             return;
         }
         let mut at = name.end;
         if has_slash {
             let message = format!("`{name_text}/` is no name of a partial");
-            self.report(Kinds::MalformedTag, Span::new(at, at + 1), message, "a self-closing tag ends in `%/>`");
+            self.report(Code::MalformedTag, Span::new(at, at + 1), message, "a self-closing tag ends in `%/>`");
             tag.is_broken = true;
             at += 1;
         }
@@ -421,7 +421,7 @@ impl Lexer<'_> {
         let after = skip_blanks(self.text, name.end);
         if name_text.is_empty() || name_text.starts_with('/') {
             let help = "a closing tag is written `<%/ name.html %>`";
-            self.report(Kinds::MalformedTag, Span::new(start, name.end), "the closing tag has no name", help);
+            self.report(Code::MalformedTag, Span::new(start, name.end), "the closing tag has no name", help);
             self.skip_closing(after);
             return;
         }
@@ -430,12 +430,13 @@ impl Lexer<'_> {
         if !self.text[after..].starts_with("%>") {
             if self.finder.find_tag_end(after).is_none() {
                 let message = format!("the closing tag `{name_text}` has no `%>`");
-                self.report(Kinds::UnclosedTag, Span::new(start, name.end), message, "");
+                let place = self.source.place(Span::new(start, name.end));
+                self.diagnostics.push(Diagnostic::new(Code::UnclosedTag, place, message));
             } else {
                 let length = self.text[after..].chars().next().map_or(0, char::len_utf8);
                 let message = format!("something stands after the name of the closing tag `{name_text}`");
                 let help = format!("write `<%/ {name_text} %>`");
-                self.report(Kinds::MalformedTag, Span::new(after, after + length), message, &help);
+                self.report(Code::MalformedTag, Span::new(after, after + length), message, &help);
             }
             self.skip_closing(after);
             end = self.at;
@@ -501,13 +502,13 @@ impl Lexer<'_> {
             if !is_attribute_name(name) {
                 let help = "letters, digits, `_` and `-` make a name, a letter or `_` begins it";
                 let message = format!("`{name}` is no name of an attribute");
-                self.report(Kinds::MalformedAttribute, word, message, help);
+                self.report(Code::MalformedAttribute, word, message, help);
                 tag.is_broken = true;
             } else if seen.insert(name) {
                 tag.attributes.push(Attribute { name: name.to_owned(), name_span: word, value });
             } else {
                 let message = format!("the attribute `{name}` is given twice");
-                self.report(Kinds::DuplicateAttribute, word, message, "leave one of them");
+                self.report(Code::DuplicateAttribute, word, message, "leave one of them");
             }
         }
     }
@@ -531,7 +532,7 @@ impl Lexer<'_> {
                     None => (key, format!("`{name}=` has no value")),
                 };
                 let help = format!("write `{name}=\"…\"`; `{name}=\"\"` is empty");
-                self.report(Kinds::MalformedAttribute, at, message, &help);
+                self.report(Code::MalformedAttribute, at, message, &help);
                 self.skip_tag(start, tag);
                 return None;
             }
@@ -539,7 +540,7 @@ impl Lexer<'_> {
             if let Some(c) = next.filter(|c| matches!(c, '"' | '\'' | '=' | '<' | '>' | '`')) {
                 let message = needs_quotes(c, name);
                 let help = format!("write `{name}=\"…\"`");
-                self.report(Kinds::MalformedAttribute, Span::new(word.end, word.end + 1), message, &help);
+                self.report(Code::MalformedAttribute, Span::new(word.end, word.end + 1), message, &help);
                 self.skip_tag(word.end, tag);
                 return None;
             }
@@ -564,7 +565,7 @@ impl Lexer<'_> {
         if matches!(next, None | Some('<')) || self.finder.find_tag_end(at).is_none() {
             let message = format!("the tag `{name}` has no `%>`");
             let help = "a tag ends in `%/>`, or in `%>` if a body follows";
-            self.report(Kinds::UnclosedTag, Span::new(tag.span.start, tag.name.end), message, help);
+            self.report(Code::UnclosedTag, Span::new(tag.span.start, tag.name.end), message, help);
             tag.is_broken = true;
             tag.span.end = at;
             self.at = at;
@@ -574,7 +575,7 @@ impl Lexer<'_> {
                 _ => "an attribute is written `key=\"value\"`",
             };
             let length = next.map_or(0, char::len_utf8);
-            self.report(Kinds::MalformedAttribute, Span::new(at, at + length), message, help);
+            self.report(Code::MalformedAttribute, Span::new(at, at + length), message, help);
             self.skip_tag(at, tag);
             if next == Some('/') {
                 tag.ending = Ending::SelfClosing;
@@ -584,7 +585,7 @@ impl Lexer<'_> {
 
     fn report_open_quote(&mut self, quote: Span, tag: &mut RawTag) {
         let help = "close it before the tag's end; a value may hold `%>`, so the tag went on";
-        self.report(Kinds::MalformedAttribute, quote, "the quote is never closed", help);
+        self.report(Code::MalformedAttribute, quote, "the quote is never closed", help);
         self.skip_tag(quote.end, tag);
     }
 
