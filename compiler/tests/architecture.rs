@@ -111,6 +111,10 @@ fn there_is_one_door_to_the_disk() {
     only_in("bundle/src", &words, &[]);
 }
 
+/// Where the runtime binds, is handed, accepts and serves sockets, and where it opens one as a client.
+const NETWORK_DOORS: [&str; 6] =
+    ["listener.rs", "probe.rs", "server.rs", "server/door.rs", "server/stream.rs", "systemd.rs"];
+
 #[test]
 fn there_is_one_door_to_the_network_and_one_to_raw_memory() {
     let raw_memory = ["unsafe {", "unsafe fn", "unsafe impl"];
@@ -119,6 +123,8 @@ fn there_is_one_door_to_the_network_and_one_to_raw_memory() {
         only_in(folder, &raw_memory, &[]);
     }
     only_in("runtime/src", &raw_memory, &["mapped.rs", "listener.rs"]);
+    let sockets = ["TcpListener", "TcpStream", "UnixListener", "UnixStream", "socket2", "may::net", "CoIo"];
+    only_in("runtime/src", &sockets, &NETWORK_DOORS);
 }
 
 #[test]
