@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use bundle::BundleView;
 use compiler::assets::AssetNames;
+use compiler::cache::Cache;
 use compiler::config::Config;
 use compiler::pipeline::{self, BuildOptions, Built};
 use compiler::site::Selection;
@@ -99,7 +100,11 @@ fn pack(criterion: &mut Criterion) {
         group.bench_function(format!("1000 posts {name}"), |bencher| {
             let output = || build(&sources, compress).output.unwrap();
             let none: Option<&BundleView<Vec<u8>>> = None;
-            bencher.iter_batched(output, |output| output.pack(none).unwrap().len(), BatchSize::LargeInput);
+            bencher.iter_batched(
+                output,
+                |output| output.pack(none, &Cache::none()).unwrap().len(),
+                BatchSize::LargeInput,
+            );
         });
     }
 }

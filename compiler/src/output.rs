@@ -16,6 +16,7 @@ pub use compress::compress;
 pub use dist::{BUNDLE_NAME, WriteDistError, write_dist};
 pub use head::{Caching, HeadFields, media_type};
 
+use crate::cache::Cache;
 use crate::config::Security;
 
 /// One URL with its finished body.
@@ -83,8 +84,12 @@ impl Output {
     ///
     /// # Errors
     /// A route that the format can't hold, or two for one path.
-    pub fn pack<B: AsRef<[u8]>>(self, previous: Option<&BundleView<B>>) -> Result<PackedBundle, WriteError> {
-        let routes: Vec<_> = self.published.par_iter().map(|published| self.route_entry(published)).collect();
+    pub fn pack<B: AsRef<[u8]>>(
+        self,
+        previous: Option<&BundleView<B>>,
+        cache: &Cache,
+    ) -> Result<PackedBundle, WriteError> {
+        let routes: Vec<_> = self.published.par_iter().map(|published| self.route_entry(published, cache)).collect();
         let mut writer = BundleWriter::new(self.settings, self.build_info);
         if let Some(previous) = previous {
             let own: std::collections::HashSet<_> = routes.iter().map(|route| route.path.as_bytes()).collect();
@@ -100,11 +105,11 @@ impl Output {
     }
 
     /// One published URL as the bundle holds it.
-    pub fn route_entry(&self, published: &Published) -> RouteEntry {
+    pub fn route_entry(&self, published: &Published, cache: &Cache) -> RouteEntry {
         let wanted = if head::is_compressible(&published.media_type) { &self.compress[..] } else { &[] };
         let mut bodies = vec![(Encoding::Identity, Arc::clone(&published.body))];
         bodies.extend(wanted.iter().filter_map(|encoding| {
-            let body = compress(*encoding, published.kind, &published.body)?;
+            let body = compress(*encoding, published.kind, &published.body, cache)?;
             Some((*encoding, Arc::from(body)))
         }));
         let varies = bodies.len() > 1;

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::{Failure, Report, open_bundle};
 use crate::assets::AssetNames;
+use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
 use crate::output::{BUNDLE_NAME, write_dist};
@@ -105,7 +106,9 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let mut report = loaded.report(&built.diagnostics, arguments);
     let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
     // The writer refuses only what an earlier stage should have reported, so this is not the site's mistake alone.
-    let packed = pool.install(|| output.pack(previous.as_ref())).map_err(|error| Failure::Site(error.to_string()))?;
+    let packed = pool
+        .install(|| output.pack(previous.as_ref(), &loaded.cache))
+        .map_err(|error| Failure::Site(error.to_string()))?;
     let texts = [
         ("manifest.json", built.manifest.to_manifest_json()),
         ("assets_meta.json", built.manifest.to_assets_meta_json()),
@@ -139,6 +142,7 @@ struct Loaded {
     config_text: Option<SourceText>,
     config: Config,
     sources: Sources,
+    cache: Cache,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -171,7 +175,8 @@ impl Loaded {
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
-        Ok(Self { config_text, config, sources, diagnostics })
+        let cache = Cache::new(root.join(CACHE_FOLDER));
+        Ok(Self { config_text, config, sources, cache, diagnostics })
     }
 
     /// The folder to write, which must not be among the sources: the next build would publish what this one wrote.

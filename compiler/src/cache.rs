@@ -1,0 +1,229 @@
+//! What pure functions returned, kept in a folder between builds. An entry's name is the digest of everything that its
+//! function read, so nothing is ever out of date, and deleting the folder changes nothing but time. It holds no paths
+//! and no times: machines may share it. A damaged entry counts as absent.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bundle::Digest;
+
+/// Where a site keeps its cache, from its root.
+pub const CACHE_FOLDER: &str = ".kiln/cache";
+/// Bytes before an entry's content: the digest of its key and its content.
+const SEAL_BYTES: usize = 32;
+
+/// The name of what a pure function returns: which function it is, in which version, and all that it read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CacheKey(Digest);
+
+impl CacheKey {
+    /// The key of a function's result. `function` names it with its version (`"brotli 11"`); `parts` are its inputs, in
+    /// an order that the function keeps. Parts can't run into each other.
+    pub fn new(function: &str, parts: &[&[u8]]) -> Self {
+        let mut text = Vec::new();
+        for part in std::iter::once(function.as_bytes()).chain(parts.iter().copied()) {
+            text.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            // Long inputs go in by their digests, so that no key copies a photograph.
+            if part.len() > 64 {
+                text.extend_from_slice(Digest::of(part).as_bytes());
+            } else {
+                text.extend_from_slice(part);
+            }
+        }
+        Self(Digest::of(&text))
+    }
+
+    fn seal(&self, content: &[u8]) -> Digest {
+        let mut text = self.0.as_bytes().to_vec();
+        text.extend_from_slice(Digest::of(content).as_bytes());
+        Digest::of(&text)
+    }
+}
+
+/// How often the cache had something and how often not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct CacheCounts {
+    /// Results that were there.
+    pub hits: u64,
+    /// Results that had to be made.
+    pub misses: u64,
+    /// Entries that were there and damaged; misses too.
+    pub damaged: u64,
+    /// Results that could not be kept, because the disk refused.
+    pub not_kept: u64,
+}
+
+/// A folder of results, or none at all: then everything is made anew.
+#[derive(Debug, Default)]
+pub struct Cache {
+    folder: Option<PathBuf>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    damaged: AtomicU64,
+    not_kept: AtomicU64,
+}
+
+impl Cache {
+    /// The cache in a folder, which is made when the first result is kept.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder: Some(folder), ..Self::default() }
+    }
+
+    /// A cache that remembers nothing.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// What a function returned for these inputs, if it is remembered and whole.
+    pub fn find(&self, key: &CacheKey) -> Option<Vec<u8>> {
+        let found = self.folder.as_deref().and_then(|folder| self.read_entry(&entry_path(folder, key), key));
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// Remembers what a function returned. A disk that refuses is counted and costs time at the next build, no more.
+    pub fn keep(&self, key: &CacheKey, content: &[u8]) {
+        let Some(folder) = &self.folder else { return };
+        if write_entry(&entry_path(folder, key), &key.seal(content), content).is_err() {
+            self.not_kept.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What the cache remembers for these inputs, else what `make` returns, which is remembered then.
+    ///
+    /// # Errors
+    /// What `make` says; errors are not remembered.
+    pub fn find_or_make<E>(&self, key: &CacheKey, make: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
+        if let Some(found) = self.find(key) {
+            return Ok(found);
+        }
+        let result = make()?;
+        self.keep(key, &result);
+        Ok(result)
+    }
+
+    /// How it went so far.
+    pub fn counts(&self) -> CacheCounts {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CacheCounts {
+            hits: load(&self.hits),
+            misses: load(&self.misses),
+            damaged: load(&self.damaged),
+            not_kept: load(&self.not_kept),
+        }
+    }
+
+    fn read_entry(&self, path: &Path, key: &CacheKey) -> Option<Vec<u8>> {
+        let mut file = File::open(path).ok()?;
+        let mut seal = [0; SEAL_BYTES];
+        let mut content = Vec::new();
+        let is_read = file.read_exact(&mut seal).and_then(|()| file.read_to_end(&mut content)).is_ok();
+        if is_read && key.seal(&content).as_bytes() == &seal {
+            return Some(content);
+        }
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+/// Two levels, so that no folder holds a hundred thousand files.
+fn entry_path(folder: &Path, key: &CacheKey) -> PathBuf {
+    let name = key.0.hex(64);
+    folder.join(&name[..2]).join(&name[2..])
+}
+
+/// Writes beside and renames: another build never sees half an entry, whenever this one is killed. Nothing is flushed
+/// to the disk: after a power cut the seal tells.
+fn write_entry(path: &Path, seal: &Digest, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().expect("an entry's path has the cache's folder before it");
+    let mut beside = path.to_owned();
+    beside.set_extension(format!("{}.tmp", std::process::id()));
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(seal.as_bytes())?;
+        file.write_all(content)
+    };
+    let written = write().or_else(|error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            return Err(error);
+        }
+        fs::create_dir_all(folder)?;
+        write()
+    });
+    written.and_then(|()| fs::rename(&beside, path)).inspect_err(|_| drop(fs::remove_file(&beside)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("kiln-cache-{name}-{}", std::process::id()));
+        drop(fs::remove_dir_all(&folder));
+        folder
+    }
+
+    #[test]
+    fn a_result_is_remembered_for_its_own_inputs_only() {
+        let folder = folder("remembered");
+        let cache = Cache::new(folder.clone());
+        let key = CacheKey::new("double 1", &[b"ab", b"c"]);
+        assert_eq!(cache.find(&key), None);
+        cache.keep(&key, b"result");
+        assert_eq!(Cache::new(folder.clone()).find(&key), Some(b"result".to_vec()));
+        for other in [CacheKey::new("double 2", &[b"ab", b"c"]), CacheKey::new("double 1", &[b"a", b"bc"])] {
+            assert_eq!(cache.find(&other), None);
+        }
+        assert_eq!(Cache::none().find(&key), None);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn every_damage_to_an_entry_makes_it_absent() {
+        // A build that was killed, or a disk that lied, must never reach a page.
+        let folder = folder("damaged");
+        let cache = Cache::new(folder.clone());
+        let key = CacheKey::new("f 1", &[]);
+        cache.keep(&key, b"content");
+        let path = entry_path(&folder, &key);
+        let whole = fs::read(&path).unwrap();
+        for len in 0..whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            assert_eq!(cache.find(&key), None, "cut at {len}");
+        }
+        for index in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[index] ^= 1;
+            fs::write(&path, changed).unwrap();
+            assert_eq!(cache.find(&key), None, "changed at {index}");
+        }
+        assert_eq!(cache.counts().damaged, 2 * whole.len() as u64);
+        assert_eq!(cache.find_or_make(&key, || Ok::<_, ()>(b"content".to_vec())), Ok(b"content".to_vec()));
+        assert_eq!(cache.find(&key), Some(b"content".to_vec()));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn an_entry_under_another_name_is_damaged() {
+        let folder = folder("renamed");
+        let cache = Cache::new(folder.clone());
+        let [one, other] = [CacheKey::new("f 1", &[b"1"]), CacheKey::new("f 1", &[b"2"])];
+        cache.keep(&one, b"content");
+        cache.keep(&other, b"other");
+        fs::rename(entry_path(&folder, &one), entry_path(&folder, &other)).unwrap();
+        assert_eq!(cache.find(&other), None);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_written_costs_only_time() {
+        let cache = Cache::new("/proc/no-such-folder".into());
+        let key = CacheKey::new("f 1", &[]);
+        cache.keep(&key, b"content");
+        assert_eq!(cache.find(&key), None);
+        assert_eq!(cache.counts().not_kept, 1);
+    }
+}
