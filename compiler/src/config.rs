@@ -88,6 +88,13 @@ pub struct Paths {
     pub static_files: String,
 }
 
+impl Paths {
+    /// Every folder that a site is made from.
+    pub fn all(&self) -> Vec<&str> {
+        vec![&self.content, &self.templates, &self.static_files]
+    }
+}
+
 /// How the site is built.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Build {

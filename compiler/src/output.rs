@@ -61,11 +61,22 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
+/// What clients may keep of a site.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keeping {
+    /// What its kind allows: digested files for ever.
+    ByKind,
+    /// Nothing: the site is being edited.
+    Nothing,
+}
+
 /// Everything published, and what holds for all of it.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// In any order.
     pub published: Vec<Published>,
+    /// What clients may keep.
+    pub keeping: Keeping,
     /// Codings to make beside identity.
     pub compress: Vec<Encoding>,
     /// Fields of every head.
@@ -116,7 +127,11 @@ impl Output {
         let fields = HeadFields {
             status: published.status,
             media_type: &published.media_type,
-            caching: if published.kind == RouteKind::Asset { Caching::Immutable } else { Caching::Revalidate },
+            caching: match self.keeping {
+                Keeping::ByKind if published.kind == RouteKind::Asset => Caching::Immutable,
+                Keeping::ByKind => Caching::Revalidate,
+                Keeping::Nothing => Caching::NoStore,
+            },
             varies,
             noindex: published.noindex,
             last_modified: self.last_modified,

@@ -11,7 +11,7 @@ use crate::cache::FileMemo;
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
-use crate::output::{Output, Published, media_type};
+use crate::output::{Keeping, Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
 use crate::site::{self, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
 use crate::source::{SourceFile, Sources};
@@ -22,6 +22,8 @@ use crate::template::{ParsedPartial, TemplateSet};
 pub struct BuildOptions {
     /// Whether pages name assets by their digest.
     pub asset_names: AssetNames,
+    /// What clients may keep.
+    pub keeping: Keeping,
     /// Whether compressed variants are made.
     pub compress: bool,
     /// Which pages are published.
@@ -152,6 +154,7 @@ impl Plan {
         let Self { sources, config, site, manifest, options, .. } = self;
         Output {
             published: add_made_files(publish(sources, config, site, texts, manifest), &self.made),
+            keeping: options.keeping,
             compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
             security: config.security.clone(),
             last_modified: options.time,
@@ -259,14 +262,18 @@ fn add_made_files(mut published: Vec<Published>, made: &[MadeFile]) -> Vec<Publi
     published
 }
 
+/// The path at which a page is published, percent-decoded.
+pub fn page_path(page: &Page) -> String {
+    let slash = if page.url.ends_with('/') && !page.route.is_root() { "/" } else { "" };
+    format!("{}{slash}", page.route.as_str())
+}
+
 fn publish_page(page: &Page, text: String) -> Published {
     let is_not_found_page = page.route.as_str() == "/404";
-    let slash = if page.url.ends_with('/') && !page.route.is_root() { "/" } else { "" };
-    let path = format!("{}{slash}", page.route.as_str());
     let body = text.into_bytes().into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
         noindex: page.has_flag("noindex"),
-        ..Published::new(path, RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
+        ..Published::new(page_path(page), RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
     }
 }

@@ -1,6 +1,8 @@
 //! The only reader of the disk: a site's folder in, all of its source files out, sorted and immutable. It knows which
 //! folders there are, and nothing of what their files mean.
 
+mod known;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -10,8 +12,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
+pub use known::{KnownFiles, Renewal};
+
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
+
+use known::Stamp;
 
 /// Everything that a build reads, in the order of the paths.
 #[derive(Clone, Debug, Default)]
@@ -111,17 +117,38 @@ impl Sources {
     /// # Errors
     /// Every file that can't be read.
     pub fn read(root: &Path, paths: &Paths) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
+        Self::read_changed(root, paths, &mut KnownFiles::default())
+    }
+
+    /// The same, where files that look as they did when they became known are not read again.
+    ///
+    /// # Errors
+    /// Every file that can't be read.
+    pub fn read_changed(
+        root: &Path,
+        paths: &Paths,
+        known: &mut KnownFiles,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
         let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new() };
         let folders = [&paths.content, &paths.templates, &paths.static_files];
         let [content, templates, static_files] = folders.map(|folder| walk.files_below(folder));
         let Walk { diagnostics, mut errors, .. } = walk;
+        let mut stamps = Vec::new();
         let mut read_all = |found: Vec<FoundFile>| -> Vec<SourceFile> {
-            let results: Vec<_> = found.into_par_iter().map(FoundFile::read).collect();
+            stamps.extend(found.iter().map(|file| file.stamp));
+            let read = |file: FoundFile| known.find(&file).map_or_else(|| file.read(), Ok);
+            let results: Vec<_> = found.into_par_iter().map(read).collect();
             results.into_iter().filter_map(|result| result.map_err(|error| errors.push(error)).ok()).collect()
         };
         let sources =
             Self { content: read_all(content), templates: read_all(templates), static_files: read_all(static_files) };
-        if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let Self { content, templates, static_files } = &sources;
+        let stamped = content.iter().chain(templates).chain(static_files).zip(stamps);
+        known.replace(stamped.filter_map(|(file, stamp)| Some((file, stamp?))));
+        Ok((sources, diagnostics))
     }
 }
 
@@ -130,6 +157,8 @@ struct FoundFile {
     on_disk: PathBuf,
     path: Arc<str>,
     name: Arc<str>,
+    /// How it looks, if that tells whether it changed.
+    stamp: Option<Stamp>,
 }
 
 impl FoundFile {
@@ -187,7 +216,8 @@ impl Walk<'_> {
             self.add_diagnostic(Code::BadEncoding, &shown, "the name of the file is not UTF-8", "give it another name");
             return None;
         };
-        Some(FoundFile { on_disk: entry.path().to_owned(), path: path.into(), name: name.into() })
+        let stamp = entry.metadata().ok().as_ref().and_then(Stamp::of);
+        Some(FoundFile { on_disk: entry.path().to_owned(), path: path.into(), name: name.into(), stamp })
     }
 
     /// Whether an entry, if it is a link, leads to a place within the site.

@@ -12,7 +12,7 @@ use crate::assets::AssetNames;
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
-use crate::output::{BUNDLE_NAME, write_dist};
+use crate::output::{BUNDLE_NAME, Keeping, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
@@ -197,6 +197,7 @@ impl Loaded {
         let time = build_time()?;
         let options = BuildOptions {
             asset_names: if arguments.plain_names { AssetNames::Plain } else { AssetNames::Digested },
+            keeping: Keeping::ByKind,
             compress: arguments.compress,
             selection: Selection {
                 drafts: arguments.drafts || self.config.build.drafts,
@@ -249,7 +250,7 @@ fn thread_pool(job_count: usize) -> Result<rayon::ThreadPool, Failure> {
 const SECONDS_MAX: u64 = 253_402_300_799;
 
 /// `SOURCE_DATE_EPOCH`, if it is set: the time that goes into what visitors are told.
-fn build_time() -> Result<Option<u64>, Failure> {
+pub(super) fn build_time() -> Result<Option<u64>, Failure> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(None) };
     let seconds = text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds <= SECONDS_MAX);
     let message = || format!("SOURCE_DATE_EPOCH is `{}`, and should be seconds since 1970", text.display());
@@ -258,7 +259,7 @@ fn build_time() -> Result<Option<u64>, Failure> {
 
 /// The day of the build, in UTC. Without `SOURCE_DATE_EPOCH` the clock says it, and it decides about pages of the future
 /// alone.
-fn today(time: Option<u64>) -> Result<jiff::civil::Date, Failure> {
+pub(super) fn today(time: Option<u64>) -> Result<jiff::civil::Date, Failure> {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let seconds = i64::try_from(time.unwrap_or_else(clock)).unwrap_or(i64::MAX);
     let timestamp = Timestamp::from_second(seconds).map_err(|error| Failure::Usage(format!("the clock: {error}")))?;

@@ -1,0 +1,166 @@
+//! What a request is answered with. It reads what is there, and waits only for a page that nobody asked for before.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use runtime::http::request::{Method, Request};
+use runtime::http::response::{Answer, Body};
+use runtime::site::Handler;
+
+use super::client::{self, About};
+use super::doors::Doors;
+use super::edition::{Edition, Ready, Shown};
+use super::live_reload::Client;
+use super::workshop::Workshop;
+use crate::site::percent_decode;
+
+/// Lines of every answer that is made here.
+const NO_STORE: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+
+/// Answers from the current edition of a site.
+pub(super) struct DevHandler {
+    pub(super) workshop: Arc<Workshop>,
+    pub(super) doors: Doors,
+}
+
+impl Handler for DevHandler {
+    type View = Arc<Edition>;
+
+    fn view(&self) -> Self::View {
+        self.workshop.current()
+    }
+
+    fn renew(&self, view: &mut Self::View) {
+        if !self.workshop.is_current(view) {
+            *view = self.workshop.current();
+        }
+    }
+
+    fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v> {
+        if !self.doors.knows_host(request) {
+            let text = "403 Forbidden: this host name is not known; `--allow-host NAME` allows one\n";
+            return Answer::made(403, &format!("Content-Type: text/plain; charset=utf-8\r\n{NO_STORE}"), text);
+        }
+        let path = &*request.path;
+        match path {
+            b"/live-reload" | b"/admin/cache/stats" | b"/admin/cache/refresh" if !self.doors.is_from_here(request) => {
+                Answer::bare(403, "")
+            }
+            b"/live-reload" => self.answer_events(request),
+            b"/admin/cache/stats" => self.answer_stats(),
+            b"/admin/cache/refresh" if request.method == Method::Post => {
+                self.workshop.look_first();
+                Answer::made(200, &format!("Content-Type: application/json\r\n{NO_STORE}"), "{\"status\":\"ok\"}\n")
+            }
+            _ if matches!(request.method, Method::Get | Method::Head) => self.answer_path(request, view, added),
+            _ => view.map_answer(request, added),
+        }
+    }
+}
+
+impl DevHandler {
+    fn answer_path<'v>(&self, request: &Request<'_>, view: &'v Arc<Edition>, added: &mut Vec<u8>) -> Answer<'v> {
+        self.workshop.revalidate();
+        match self.find(request, view) {
+            Found::File(file) => lying(file),
+            Found::Page(shown) => made(&shown),
+            Found::Elsewhere => view.map_answer(request, added),
+            Found::Nothing => {
+                // It may be a file that was saved a moment ago.
+                self.workshop.look_first();
+                let current = self.workshop.current();
+                let found = self.find(request, &current);
+                match found {
+                    Found::File(file) => copied(file),
+                    Found::Page(shown) => made(&shown),
+                    Found::Elsewhere | Found::Nothing => self.answer_missing(&current),
+                }
+            }
+        }
+    }
+
+    fn find<'v>(&self, request: &Request<'_>, edition: &'v Arc<Edition>) -> Found<'v> {
+        let Some(path) = edition.find_path(&request.path) else {
+            return if edition.leads_elsewhere(request) { Found::Elsewhere } else { Found::Nothing };
+        };
+        if let Some(file) = edition.find_file(&path) {
+            return Found::File(file);
+        }
+        self.workshop.fetch(edition, path).map_or(Found::Elsewhere, Found::Page)
+    }
+
+    fn answer_missing(&self, edition: &Arc<Edition>) -> Answer<'static> {
+        if edition.has_page("/404")
+            && let Some(shown) = self.workshop.fetch(edition, "/404".to_owned())
+        {
+            return made(&shown);
+        }
+        let text = "<!doctype html><title>Not found</title><p>There is no page or file here.</p></body>";
+        page(404, &client::inject(text, About { digest: "", mark: "" }))
+    }
+
+    fn answer_events(&self, request: &Request<'_>) -> Answer<'static> {
+        if request.method != Method::Get {
+            return Answer::bare(405, "Allow: GET\r\n");
+        }
+        let query = request.query.and_then(|query| str::from_utf8(query).ok()).unwrap_or_default();
+        let parameter = |name: &str| {
+            let pair = query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name));
+            pair.and_then(|(_, value)| percent_decode(value))
+        };
+        let page = parameter("page").or_else(|| {
+            let referrer = str::from_utf8(request.value("referer")?).ok()?;
+            let (_, rest) = referrer.split_once("://")?;
+            let path = &rest[rest.find('/')?..];
+            Some(path.split(['?', '#']).next().unwrap_or(path).to_owned())
+        });
+        let (client, events) = Client::new(page, parameter("seen"));
+        self.workshop.join(client);
+        Answer::streamed(&format!("Content-Type: text/event-stream\r\n{NO_STORE}"), events)
+    }
+
+    fn answer_stats(&self) -> Answer<'static> {
+        let counters = &self.workshop.counters;
+        let [hits, misses, revalidations, errors] =
+            [&counters.hits, &counters.misses, &counters.revalidations, &counters.revalidation_errors]
+                .map(|counter| counter.load(Ordering::Relaxed));
+        let text = format!(
+            "{{\"hits\":{hits},\"misses\":{misses},\"revalidations\":{revalidations},\"revalidation_errors\":{errors}}}\n"
+        );
+        Answer::made(200, &format!("Content-Type: application/json\r\n{NO_STORE}"), text)
+    }
+}
+
+/// What a path leads to.
+enum Found<'v> {
+    File(&'v Arc<Ready>),
+    Page(Arc<Shown>),
+    /// A redirect, or another spelling.
+    Elsewhere,
+    Nothing,
+}
+
+fn lying(ready: &Ready) -> Answer<'_> {
+    let start = Cow::Borrowed(&*ready.head);
+    Answer { status: ready.status, start, fields: b"", body: Body::Lying(&ready.body) }
+}
+
+fn copied(ready: &Ready) -> Answer<'static> {
+    let start = Cow::Owned(ready.head.clone());
+    Answer { status: ready.status, start, fields: b"", body: Body::Made(ready.body.to_vec()) }
+}
+
+fn made(shown: &Shown) -> Answer<'static> {
+    if let Some(ready) = &shown.answer {
+        return copied(ready);
+    }
+    // The script asks what is wrong and shows it.
+    let text = "<!doctype html><html lang=en><meta charset=utf-8><title>Mistakes</title>\
+                <p>This page can't be made yet: see the terminal.</p></body>";
+    page(500, &client::inject(text, About { digest: "", mark: "" }))
+}
+
+fn page(status: u16, text: &str) -> Answer<'static> {
+    Answer::made(status, &format!("Content-Type: text/html; charset=utf-8\r\n{NO_STORE}"), text.to_owned())
+}
