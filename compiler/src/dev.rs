@@ -1,6 +1,6 @@
 //! The development server: the production road, evaluated on demand. A plan of the site is kept in memory and replaced
 //! at every change; pages are made when somebody asks for them, those that are open in a browser first. What answers
-//! requests only reads what is there; everything that takes time is done on threads of its own (`workshop`).
+//! requests only reads what is there; everything that takes time is done on threads of its own (`studio`).
 
 mod client;
 mod desk;
@@ -9,8 +9,8 @@ mod edition;
 mod handler;
 mod live_reload;
 mod overlay;
+mod studio;
 mod terminal;
-mod workshop;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::source::ReadError;
 use crate::watch::Method;
 use doors::Doors;
 use handler::DevHandler;
-use workshop::Workshop;
+use studio::Studio;
 
 /// What the development server is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,12 +94,12 @@ pub fn serve(options: DevOptions, terminal: Terminal, on_ready: impl FnOnce(&str
         terminal.say("warning: it listens beyond this machine, where others may read drafts");
     }
     let system = |error: std::io::Error| DevError::System(format!("can't serve: {error}"));
-    let workshop = Workshop::new(edition, interval, watch, terminal);
+    let studio = Studio::new(edition, interval, watch, terminal);
     let watcher = watch.map(|method| desk.watch(&site, method)).transpose().map_err(DevError::System)?;
-    workshop::start(Arc::clone(&workshop), desk, watcher).map_err(system)?;
+    studio::start(Arc::clone(&studio), desk, watcher).map_err(system)?;
     let limits = Limits { connections_per_address_max: usize::MAX, ..Limits::default() };
     let context = Context::new(limits, runtime::clock::Clock::started_now());
-    let server = Server::new(DevHandler { workshop, doors }, context).map_err(system)?;
+    let server = Server::new(DevHandler { studio, doors }, context).map_err(system)?;
     on_ready(&format!("http://{address}/"));
     server.run(vec![listener]).map_err(system)
 }

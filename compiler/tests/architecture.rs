@@ -132,7 +132,7 @@ fn what_varies_is_an_argument() {
     // Without it two builds of one input could differ: no clock and no environment between the doors.
     let words = ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "env::var"];
     // What a development server does depends on when things happen; what it makes doesn't.
-    let clocks = ["main.rs", "commands/build.rs", "watch.rs", "dev/workshop.rs"];
+    let clocks = ["main.rs", "commands/build.rs", "watch.rs", "dev/studio.rs"];
     only_in("compiler/src", &words, &clocks);
     only_in("bundle/src", &words, &[]);
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use compiler::assets::AssetNames;
+use compiler::assets::{AssetNames, ImageWork, Workshop};
+use compiler::cache::Cache;
 use compiler::config::{self, Config};
 use compiler::dev::{Desk, DevOptions, Edition};
 use compiler::diagnostic::SourceText;
@@ -91,12 +92,15 @@ fn clean_build(root: &Path) -> Option<BTreeMap<String, Option<Vec<u8>>>> {
     let options = BuildOptions {
         asset_names: AssetNames::Plain,
         keeping: Keeping::ByKind,
+        image_work: ImageWork::Remember,
         compress: false,
         selection: Selection { drafts: true, future: true, today: jiff::civil::date(2026, 6, 1) },
         time: None,
         live_reload: "",
     };
-    let output = pipeline::build(&sources, &config, &options).output.filter(|_| mistakes.is_empty())?;
+    let cache = Cache::none();
+    let output =
+        pipeline::build(&sources, &config, &options, &Workshop::new(&cache)).output.filter(|_| mistakes.is_empty())?;
     let made = output.published.iter().filter(|one| one.location.is_empty() && one.status != 410);
     Some(made.map(|one| (one.path.clone(), Some(one.body.to_vec()))).collect())
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::DevOptions;
 use super::client::MARKER;
 use super::edition::Edition;
-use crate::assets::AssetNames;
+use crate::assets::{AssetNames, ImageWork, Workshop};
+use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::output::Keeping;
@@ -42,6 +43,7 @@ pub struct Desk {
     sources: Sources,
     known: KnownFiles,
     memory: Memory,
+    cache: Cache,
     /// What reading the folders found.
     walk_diagnostics: Vec<Diagnostic>,
     current: Option<Arc<Edition>>,
@@ -50,7 +52,9 @@ pub struct Desk {
 impl Desk {
     /// A desk with nothing on it.
     pub fn new(options: DevOptions) -> Self {
+        let cache = Cache::new(options.site.join(CACHE_FOLDER));
         Self {
+            cache,
             options,
             config_text: None,
             config: Config::default(),
@@ -168,6 +172,7 @@ impl Desk {
         let options = BuildOptions {
             asset_names: AssetNames::Plain,
             keeping: Keeping::Nothing,
+            image_work: ImageWork::Remember,
             compress: false,
             selection: Selection {
                 drafts: shows(self.config.build.drafts),
@@ -177,7 +182,8 @@ impl Desk {
             time,
             live_reload: MARKER,
         };
-        let mut plan = Plan::new(self.sources.clone(), self.config.clone(), options, &self.memory);
+        let workshop = Workshop::new(&self.cache);
+        let mut plan = Plan::new(self.sources.clone(), self.config.clone(), options, &self.memory, &workshop);
         self.memory.sweep();
         plan.diagnostics.extend(self.walk_diagnostics.iter().cloned());
         let edition =

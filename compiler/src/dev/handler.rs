@@ -12,7 +12,7 @@ use super::client::{self, About};
 use super::doors::Doors;
 use super::edition::{Edition, Ready, Shown};
 use super::live_reload::Client;
-use super::workshop::Workshop;
+use super::studio::Studio;
 use crate::site::percent_decode;
 
 /// Lines of every answer that is made here.
@@ -20,7 +20,7 @@ const NO_STORE: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosni
 
 /// Answers from the current edition of a site.
 pub(super) struct DevHandler {
-    pub(super) workshop: Arc<Workshop>,
+    pub(super) studio: Arc<Studio>,
     pub(super) doors: Doors,
 }
 
@@ -28,12 +28,12 @@ impl Handler for DevHandler {
     type View = Arc<Edition>;
 
     fn view(&self) -> Self::View {
-        self.workshop.current()
+        self.studio.current()
     }
 
     fn renew(&self, view: &mut Self::View) {
-        if !self.workshop.is_current(view) {
-            *view = self.workshop.current();
+        if !self.studio.is_current(view) {
+            *view = self.studio.current();
         }
     }
 
@@ -50,7 +50,7 @@ impl Handler for DevHandler {
             b"/live-reload" => self.answer_events(request),
             b"/admin/cache/stats" => self.answer_stats(),
             b"/admin/cache/refresh" if request.method == Method::Post => {
-                self.workshop.look_first();
+                self.studio.look_first();
                 Answer::made(200, &format!("Content-Type: application/json\r\n{NO_STORE}"), "{\"status\":\"ok\"}\n")
             }
             _ if matches!(request.method, Method::Get | Method::Head) => self.answer_path(request, view, added),
@@ -61,15 +61,15 @@ impl Handler for DevHandler {
 
 impl DevHandler {
     fn answer_path<'v>(&self, request: &Request<'_>, view: &'v Arc<Edition>, added: &mut Vec<u8>) -> Answer<'v> {
-        self.workshop.revalidate();
+        self.studio.revalidate();
         match self.find(request, view) {
             Found::File(file) => lying(file),
             Found::Page(shown) => made(&shown),
             Found::Elsewhere => view.map_answer(request, added),
             Found::Nothing => {
                 // It may be a file that was saved a moment ago.
-                self.workshop.look_first();
-                let current = self.workshop.current();
+                self.studio.look_first();
+                let current = self.studio.current();
                 let found = self.find(request, &current);
                 match found {
                     Found::File(file) => copied(file),
@@ -87,12 +87,12 @@ impl DevHandler {
         if let Some(file) = edition.find_file(&path) {
             return Found::File(file);
         }
-        self.workshop.fetch(edition, path).map_or(Found::Elsewhere, Found::Page)
+        self.studio.fetch(edition, path).map_or(Found::Elsewhere, Found::Page)
     }
 
     fn answer_missing(&self, edition: &Arc<Edition>) -> Answer<'static> {
         if edition.has_page("/404")
-            && let Some(shown) = self.workshop.fetch(edition, "/404".to_owned())
+            && let Some(shown) = self.studio.fetch(edition, "/404".to_owned())
         {
             return made(&shown);
         }
@@ -116,12 +116,12 @@ impl DevHandler {
             Some(path.split(['?', '#']).next().unwrap_or(path).to_owned())
         });
         let (client, events) = Client::new(page, parameter("seen"));
-        self.workshop.join(client);
+        self.studio.join(client);
         Answer::streamed(&format!("Content-Type: text/event-stream\r\n{NO_STORE}"), events)
     }
 
     fn answer_stats(&self) -> Answer<'static> {
-        let counters = &self.workshop.counters;
+        let counters = &self.studio.counters;
         let [hits, misses, revalidations, errors] =
             [&counters.hits, &counters.misses, &counters.revalidations, &counters.revalidation_errors]
                 .map(|counter| counter.load(Ordering::Relaxed));

@@ -33,7 +33,7 @@ pub(super) struct Counters {
 }
 
 /// What those who answer and those who work share.
-pub(super) struct Workshop {
+pub(super) struct Studio {
     current: Mutex<Arc<Edition>>,
     /// The current edition's number, to be looked at without the lock.
     number: AtomicU64,
@@ -48,6 +48,8 @@ pub(super) struct Workshop {
     last_look: Mutex<Instant>,
     is_looking: AtomicBool,
     terminal: Terminal,
+    /// The mistakes that were shown with the last change: the check of the whole site need not show them again.
+    told: Mutex<Vec<Diagnostic>>,
     inbox: Mutex<Option<(Receiver<Edit>, Receiver<Fetch>)>>,
 }
 
@@ -68,7 +70,7 @@ pub(super) struct Fetch {
     reply: may::sync::mpsc::Sender<Option<Arc<Shown>>>,
 }
 
-impl Workshop {
+impl Studio {
     pub(super) fn new(
         edition: Arc<Edition>,
         interval: Duration,
@@ -90,6 +92,7 @@ impl Workshop {
             last_look: Mutex::new(Instant::now()),
             is_looking: AtomicBool::new(false),
             terminal,
+            told: Mutex::default(),
             inbox: Mutex::new(Some((edit_inbox, fetch_inbox))),
         })
     }
@@ -169,15 +172,15 @@ fn send<T>(sender: &Mutex<Sender<T>>, message: T) {
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn start(workshop: Arc<Workshop>, desk: Desk, watcher: Option<Watcher>) -> std::io::Result<()> {
-    let (edits, fetches) = lock(&workshop.inbox).take().unwrap_or_else(|| (mpsc::channel().1, mpsc::channel().1));
+pub(super) fn start(studio: Arc<Studio>, desk: Desk, watcher: Option<Watcher>) -> std::io::Result<()> {
+    let (edits, fetches) = lock(&studio.inbox).take().unwrap_or_else(|| (mpsc::channel().1, mpsc::channel().1));
     let spawn =
         |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.to_owned()).spawn(work).map(drop);
-    let shared = Arc::clone(&workshop);
+    let shared = Arc::clone(&studio);
     spawn("edit", Box::new(move || edit(&shared, desk, &edits)))?;
     spawn("fetch", Box::new(move || fetch(&fetches)))?;
     if let Some(mut watcher) = watcher {
-        let shared = Arc::clone(&workshop);
+        let shared = Arc::clone(&studio);
         let watch = move || {
             while let Some(touched) = watcher.wait() {
                 shared.look(touched);
@@ -185,55 +188,58 @@ pub(super) fn start(workshop: Arc<Workshop>, desk: Desk, watcher: Option<Watcher
         };
         spawn("watch", Box::new(watch))?;
     }
-    spawn("check", Box::new(move || check(&workshop)))
+    spawn("check", Box::new(move || check(&studio)))
 }
 
 /// Follows the sources.
-fn edit(workshop: &Workshop, mut desk: Desk, edits: &Receiver<Edit>) {
+fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
     for edit in edits {
         match edit {
-            Edit::Look(touched) => follow(workshop, &mut desk, &touched),
+            Edit::Look(touched) => follow(studio, &mut desk, &touched),
             Edit::LookFirst(reply) => {
-                follow(workshop, &mut desk, &Touched::Anything);
+                follow(studio, &mut desk, &Touched::Anything);
                 // Whoever waited may have gone.
                 reply.send(()).ok();
             }
-            Edit::Join(client) => workshop.clients.join(client, &workshop.current()),
+            Edit::Join(client) => studio.clients.join(client, &studio.current()),
         }
     }
 }
 
-fn follow(workshop: &Workshop, desk: &mut Desk, touched: &Touched) {
+fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched) {
     let start = Instant::now();
-    workshop.counters.revalidations.fetch_add(1, Ordering::Relaxed);
+    studio.counters.revalidations.fetch_add(1, Ordering::Relaxed);
     let found = desk.find_change(touched);
-    let count_error = || workshop.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+    let count_error = || studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
     match found {
         Ok(Some(change)) => {
-            let (edition, before) = (change.edition, workshop.current());
-            let open = workshop.clients.open_pages();
+            let (edition, before) = (change.edition, studio.current());
+            let open = studio.clients.open_pages();
             // What is open is made before anybody can ask for it.
             let pages: Vec<_> = open.iter().filter_map(|page| edition.page_path(page)).collect();
             let shown: Vec<_> = pages.par_iter().filter_map(|path| edition.show(path)).collect();
-            workshop.replace(&edition);
-            let told = workshop.clients.tell_all(&before, &edition);
+            studio.replace(&edition);
+            let told = studio.clients.tell_all(&before, &edition);
             let errors = unique(shown.iter().flat_map(|shown| shown.errors.iter()).chain(edition.config_errors()));
-            workshop.terminal.say(&describe(&change.paths, shown.len(), told, start.elapsed()));
-            if !errors.is_empty() {
+            studio.terminal.say(&describe(&change.paths, shown.len(), told, start.elapsed()));
+            if errors.is_empty() {
+                lock(&studio.told).clear();
+            } else {
                 count_error();
-                workshop.terminal.show(&draw(&errors, &edition, workshop.terminal.paint));
+                studio.terminal.show(&draw(&errors, &edition, studio.terminal.paint));
+                lock(&studio.told).clone_from(&errors);
             }
         }
         Ok(None) => {}
         Err(errors) => {
             count_error();
             for error in errors {
-                workshop.terminal.say(&format!("error: {error}"));
+                studio.terminal.say(&format!("error: {error}"));
             }
         }
     }
-    *lock(&workshop.last_look) = Instant::now();
-    workshop.is_looking.store(false, Ordering::Release);
+    *lock(&studio.last_look) = Instant::now();
+    studio.is_looking.store(false, Ordering::Release);
 }
 
 fn unique<'a>(errors: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic> {
@@ -273,18 +279,19 @@ fn fetch(fetches: &Receiver<Fetch>) {
 }
 
 /// Checks the whole site whenever it was left alone for a while, and says what is new.
-fn check(workshop: &Workshop) {
+fn check(studio: &Studio) {
     let threads = thread::available_parallelism().map_or(1, |count| count.get().saturating_sub(1).max(1));
     let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build() else { return };
     let mut checked = 0;
     let mut reported = Vec::new();
     loop {
-        let edition = wait_for_quiet(workshop, checked);
+        let edition = wait_for_quiet(studio, checked);
         checked = edition.number;
         let start = Instant::now();
-        let Some(diagnostics) = pool.install(|| check_all(workshop, &edition)) else { continue };
-        if diagnostics != reported {
-            let terminal = &workshop.terminal;
+        let Some(diagnostics) = pool.install(|| check_all(studio, &edition)) else { continue };
+        let is_told = !diagnostics.is_empty() && *lock(&studio.told) == diagnostics;
+        if diagnostics != reported && !is_told {
+            let terminal = &studio.terminal;
             let pages = edition.plan.counts().pages;
             let time = start.elapsed().as_millis();
             if diagnostics.is_empty() {
@@ -292,20 +299,20 @@ fn check(workshop: &Workshop) {
             } else {
                 terminal.show(&draw(&diagnostics, &edition, terminal.paint));
             }
-            reported = diagnostics;
         }
+        reported = diagnostics;
     }
 }
 
 /// The first edition after number `checked` that stays the current one for a while.
-fn wait_for_quiet(workshop: &Workshop, checked: u64) -> Arc<Edition> {
-    let mut current = workshop.current_lock();
+fn wait_for_quiet(studio: &Studio, checked: u64) -> Arc<Edition> {
+    let mut current = studio.current_lock();
     while current.number <= checked {
-        current = workshop.replaced.wait(current).unwrap_or_else(PoisonError::into_inner);
+        current = studio.replaced.wait(current).unwrap_or_else(PoisonError::into_inner);
     }
     loop {
         let number = current.number;
-        let waited = workshop.replaced.wait_timeout(current, CHECK_DELAY).unwrap_or_else(PoisonError::into_inner);
+        let waited = studio.replaced.wait_timeout(current, CHECK_DELAY).unwrap_or_else(PoisonError::into_inner);
         current = waited.0;
         if current.number == number && waited.1.timed_out() {
             return Arc::clone(&current);
@@ -314,13 +321,13 @@ fn wait_for_quiet(workshop: &Workshop, checked: u64) -> Arc<Edition> {
 }
 
 /// Everything that is wrong with a site; `None` if it changed meanwhile.
-fn check_all(workshop: &Workshop, edition: &Edition) -> Option<Vec<Diagnostic>> {
+fn check_all(studio: &Studio, edition: &Edition) -> Option<Vec<Diagnostic>> {
     let plan = &edition.plan;
     let pages: Vec<_> = plan.site.all_pages().collect();
-    let render = |page: &&_| workshop.is_current(edition).then(|| plan.render(page));
+    let render = |page: &&_| studio.is_current(edition).then(|| plan.render(page));
     let rendered: Option<Vec<RenderedPage>> = pages.par_iter().map(render).collect();
     let mut diagnostics = plan.check(&rendered?);
     diagnostics.extend(plan.diagnostics.iter().chain(edition.config_errors()).cloned());
     diagnostic::sort(&mut diagnostics);
-    workshop.is_current(edition).then_some(diagnostics)
+    studio.is_current(edition).then_some(diagnostics)
 }
