@@ -126,10 +126,12 @@ impl Plan {
         let (manifest, mistakes) =
             AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
-        let made = feeds::make_files(&site, &config);
-        let other_paths =
-            asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
-        let targets = LinkTargets::new(&site, content, &config, other_paths);
+        let published_assets = || asset_paths(&manifest).map(|(path, _)| path);
+        let (made, mut targets) = rayon::join(
+            || feeds::make_files(&site, &config),
+            || LinkTargets::new(&site, content, &config, published_assets()),
+        );
+        targets.add_paths(made.iter().map(|file| file.path.as_str()));
         Self { sources, config, options, templates, site, manifest, targets, made, diagnostics }
     }
 

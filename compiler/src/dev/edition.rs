@@ -369,11 +369,13 @@ fn ready_files(output: &Output, before: Option<&Edition>) -> HashMap<String, Arc
 }
 
 fn have_same_routes(one: &Output, other: &Output) -> bool {
-    let route = |one: &Published| (one.kind as u8, one.status, one.path.clone(), one.location.clone());
+    let is_same = |(a, b): (&Published, &Published)| {
+        (a.kind as u8, a.status) == (b.kind as u8, b.status) && a.path == b.path && a.location == b.location
+    };
     one.settings == other.settings
         && one.security == other.security
         && one.published.len() == other.published.len()
-        && one.published.iter().zip(&other.published).all(|(a, b)| route(a) == route(b))
+        && one.published.iter().zip(&other.published).all(is_same)
 }
 
 /// A bundle of all routes without their bodies: the server looks up in it where a path leads.
