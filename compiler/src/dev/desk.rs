@@ -196,12 +196,7 @@ impl Desk {
 /// The paths of files that came, went or have other bytes.
 fn find_changed(before: &Sources, after: &Sources) -> Vec<String> {
     let mut changed = Vec::new();
-    let pairs = [
-        (&before.content, &after.content),
-        (&before.templates, &after.templates),
-        (&before.static_files, &after.static_files),
-    ];
-    for (before, after) in pairs {
+    for (before, after) in before.lists().into_iter().zip(after.lists()) {
         let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
         loop {
             let order = match (old.peek(), new.peek()) {

@@ -16,6 +16,7 @@ use crate::html::find_urls;
 use crate::output::{Output, Published};
 use crate::pipeline::{Plan, page_path};
 use crate::site::{Page, is_page, percent_decode};
+use crate::source::{SourceFile, Sources};
 
 /// Hexadecimal digits of what a page is recognised by.
 const DIGEST_DIGITS: usize = 16;
@@ -223,9 +224,9 @@ impl Edition {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let sources = &self.plan.sources;
-        let mut texts = sources.content.iter().filter(|file| is_page(file)).chain(&sources.templates);
-        texts.find(|file| &*file.path == path)?.to_text().ok().map(|text| text.text)
+        let Sources { content, templates, data, defaults, .. } = &self.plan.sources;
+        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
+        texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 
     /// What is wrong with `site.toml`.
@@ -282,7 +283,11 @@ impl Edition {
         let mut of_site = self.plan.diagnostics.iter().filter(|one| is_error(one)).peekable();
         if of_site.peek().is_some() {
             let sources = self.sources_of(page);
-            errors.extend(of_site.filter(|one| sources.contains(&one.place.path)).cloned());
+            let Sources { data, defaults, .. } = &self.plan.sources;
+            // Any page may list data or have defaults.
+            let is_shared = |path: &Arc<str>| data.iter().chain(defaults).any(|file| file.path == *path);
+            errors
+                .extend(of_site.filter(|one| sources.contains(&one.place.path) || is_shared(&one.place.path)).cloned());
         }
         diagnostic::sort(&mut errors);
         errors

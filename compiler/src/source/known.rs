@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{FoundFile, ReadError, SourceFile, Sources, is_litter, read_file};
+use super::{DEFAULTS_NAME, FoundFile, ReadError, SourceFile, Sources, is_litter, read_file};
 use crate::config::Paths;
 
 /// A file that was changed so shortly before it was looked at may change again without a sign: systems count its time in
@@ -111,8 +111,14 @@ impl Sources {
 
     /// The files of the folder that a path belongs to, and the path within it.
     fn folder_of<'a>(&mut self, path: &'a str, paths: &Paths) -> Option<(&mut Vec<SourceFile>, &'a str)> {
-        let Self { content, templates, static_files } = self;
-        let folders = [(content, &paths.content), (templates, &paths.templates), (static_files, &paths.static_files)];
+        let Self { content, templates, static_files, data, defaults } = self;
+        let is_defaults = path.rsplit('/').next() == Some(DEFAULTS_NAME);
+        let folders = [
+            (if is_defaults { defaults } else { content }, &paths.content),
+            (templates, &paths.templates),
+            (static_files, &paths.static_files),
+            (data, &paths.data),
+        ];
         folders.into_iter().find_map(|(files, folder)| {
             let name = path.strip_prefix(folder.as_str())?.strip_prefix('/')?;
             Some((files, name))
