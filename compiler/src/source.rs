@@ -13,12 +13,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
-pub use known::{KnownFiles, Renewal};
+pub use known::{KnownFiles, Renewal, SETTLING_TIME};
 
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
 
-use known::Stamp;
+use known::{Stamp, is_settling};
 
 /// Everything that a build reads, in the order of the paths.
 #[derive(Clone, Debug, Default)]
@@ -149,10 +149,11 @@ impl Sources {
         paths: &Paths,
         known: &mut KnownFiles,
     ) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
-        let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new() };
+        let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new(), is_settling: false };
         let folders = [&paths.content, &paths.templates, &paths.static_files, &paths.data];
         let [content, templates, static_files, data] = folders.map(|folder| walk.files_below(folder));
-        let Walk { diagnostics, mut errors, .. } = walk;
+        let Walk { diagnostics, mut errors, is_settling, .. } = walk;
+        known.is_settling = is_settling;
         let mut stamps = HashMap::new();
         let mut read_all = |found: Vec<FoundFile>| -> Vec<SourceFile> {
             stamps.extend(found.iter().filter_map(|file| Some((Arc::clone(&file.path), file.stamp?))));
@@ -199,6 +200,8 @@ struct Walk<'a> {
     root: &'a Path,
     diagnostics: Vec<Diagnostic>,
     errors: Vec<ReadError>,
+    /// Whether some file was changed a moment ago.
+    is_settling: bool,
 }
 
 impl Walk<'_> {
@@ -242,7 +245,9 @@ impl Walk<'_> {
             self.add_diagnostic(Code::BadEncoding, &shown, "the name of the file is not UTF-8", "give it another name");
             return None;
         };
-        let stamp = entry.metadata().ok().as_ref().and_then(Stamp::of);
+        let metadata = entry.metadata().ok();
+        self.is_settling |= metadata.as_ref().is_some_and(is_settling);
+        let stamp = metadata.as_ref().and_then(Stamp::of);
         Some(FoundFile { on_disk: entry.path().to_owned(), path: path.into(), name: name.into(), stamp })
     }
 

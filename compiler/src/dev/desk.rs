@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use super::DevOptions;
 use super::client::MARKER;
@@ -13,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::output::Keeping;
 use crate::pipeline::{BuildOptions, Memory, Plan};
 use crate::site::Selection;
-use crate::source::{self, KnownFiles, ReadError, Renewal, SourceFile, Sources};
+use crate::source::{self, KnownFiles, ReadError, Renewal, SETTLING_TIME, SourceFile, Sources};
 use crate::watch::{Method, Touched, Watcher};
 
 /// Why a site can't be opened.
@@ -24,6 +25,9 @@ pub enum DeskError {
     /// A file or folder can't be read.
     Read(Vec<ReadError>),
 }
+
+/// So often files that are being written are waited for: half a second in all, and then they are taken as they are.
+const SETTLING_COUNT_MAX: usize = 25;
 
 /// What changed, by paths from the site's root, and what came of it.
 pub(super) struct Change {
@@ -160,7 +164,17 @@ impl Desk {
     }
 
     fn read_all(&mut self) -> Result<(), Vec<ReadError>> {
-        let (sources, diagnostics) = Sources::read_changed(&self.options.site, &self.config.paths, &mut self.known)?;
+        let (root, paths) = (&self.options.site, &self.config.paths);
+        let mut found = Sources::read_changed(root, paths, &mut self.known)?;
+        // Editors write in two steps; what is between them is nothing to show.
+        for _ in 0..SETTLING_COUNT_MAX {
+            if !self.known.is_settling {
+                break;
+            }
+            thread::sleep(SETTLING_TIME);
+            found = Sources::read_changed(root, paths, &mut self.known)?;
+        }
+        let (sources, diagnostics) = found;
         self.sources = sources;
         self.walk_diagnostics = diagnostics;
         Ok(())

@@ -191,11 +191,6 @@ impl Edition {
         own.or_else(|| str::from_utf8(path).ok().filter(|path| self.lost.contains_key(*path)).map(str::to_owned))
     }
 
-    /// Whether a path is another spelling of one, or is redirected.
-    pub(super) fn leads_elsewhere(&self, request: &Request<'_>) -> bool {
-        self.map.answer(request, &mut Vec::new()).status != 404
-    }
-
     /// What the map alone answers: redirects, other spellings, methods that aren't allowed.
     pub(super) fn map_answer(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
         self.map.answer(request, added)
@@ -389,6 +384,7 @@ fn draw_map(output: &Output, by_path: &HashMap<String, usize>) -> Map<Vec<u8>> {
     let published = output.published.iter().enumerate().filter(|(number, one)| by_path[&one.path] == *number);
     let published = published.map(|(_, one)| match one.kind {
         RouteKind::Redirect => one.clone(),
+        _ if one.status == 410 => one.clone(),
         _ => Published { body: Arc::clone(&empty), ..one.clone() },
     });
     let mut bare = Output { published: published.collect(), ..output.clone() };

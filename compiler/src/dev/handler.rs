@@ -25,19 +25,14 @@ pub(super) struct DevHandler {
 }
 
 impl Handler for DevHandler {
-    type View = Arc<Edition>;
+    /// Answers are copies: an edition that an idle connection held on to would stay in memory.
+    type View = ();
 
-    fn view(&self) -> Self::View {
-        self.studio.current()
-    }
+    fn view(&self) -> Self::View {}
 
-    fn renew(&self, view: &mut Self::View) {
-        if !self.studio.is_current(view) {
-            *view = self.studio.current();
-        }
-    }
+    fn renew(&self, _view: &mut Self::View) {}
 
-    fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v> {
+    fn answer<'v>(&self, request: &Request<'_>, _view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v> {
         if !self.doors.knows_host(request) {
             let text = "403 Forbidden: this host name is not known; `--allow-host NAME` allows one\n";
             return Answer::made(403, &format!("Content-Type: text/plain; charset=utf-8\r\n{NO_STORE}"), text);
@@ -53,41 +48,39 @@ impl Handler for DevHandler {
                 self.studio.look_first();
                 Answer::made(200, &format!("Content-Type: application/json\r\n{NO_STORE}"), "{\"status\":\"ok\"}\n")
             }
-            _ if matches!(request.method, Method::Get | Method::Head) => self.answer_path(request, view, added),
-            _ => view.map_answer(request, added),
+            _ if matches!(request.method, Method::Get | Method::Head) => self.answer_path(request, added),
+            _ => owned(&self.studio.current().map_answer(request, added)),
         }
     }
 }
 
 impl DevHandler {
-    fn answer_path<'v>(&self, request: &Request<'_>, view: &'v Arc<Edition>, added: &mut Vec<u8>) -> Answer<'v> {
+    fn answer_path(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'static> {
         self.studio.revalidate();
-        match self.find(request, view) {
-            Found::File(file) => lying(file),
-            Found::Page(shown) => made(&shown),
-            Found::Elsewhere => view.map_answer(request, added),
-            Found::Nothing => {
-                // It may be a file that was saved a moment ago.
-                self.studio.look_first();
-                let current = self.studio.current();
-                let found = self.find(request, &current);
-                match found {
-                    Found::File(file) => copied(file),
-                    Found::Page(shown) => made(&shown),
-                    Found::Elsewhere | Found::Nothing => self.answer_missing(&current),
-                }
-            }
+        let edition = self.studio.current();
+        if let Some(answer) = self.find(request, &edition, added) {
+            return answer;
         }
+        // It may be a file that was saved a moment ago.
+        self.studio.look_first();
+        let edition = self.studio.current();
+        self.find(request, &edition, added).unwrap_or_else(|| self.answer_missing(&edition))
     }
 
-    fn find<'v>(&self, request: &Request<'_>, edition: &'v Arc<Edition>) -> Found<'v> {
+    /// The answer for a path that leads somewhere.
+    fn find(&self, request: &Request<'_>, edition: &Arc<Edition>, added: &mut Vec<u8>) -> Option<Answer<'static>> {
         let Some(path) = edition.find_path(&request.path) else {
-            return if edition.leads_elsewhere(request) { Found::Elsewhere } else { Found::Nothing };
+            let answer = edition.map_answer(request, added);
+            return (answer.status != 404).then(|| owned(&answer));
         };
         if let Some(file) = edition.find_file(&path) {
-            return Found::File(file);
+            return Some(copied(file));
         }
-        self.studio.fetch(edition, path).map_or(Found::Elsewhere, Found::Page)
+        match self.studio.fetch(edition, path) {
+            Some(shown) => Some(made(&shown)),
+            // What is gone for good has no page and no file, only a word.
+            None => Some(owned(&edition.map_answer(request, added))),
+        }
     }
 
     fn answer_missing(&self, edition: &Arc<Edition>) -> Answer<'static> {
@@ -132,18 +125,11 @@ impl DevHandler {
     }
 }
 
-/// What a path leads to.
-enum Found<'v> {
-    File(&'v Arc<Ready>),
-    Page(Arc<Shown>),
-    /// A redirect, or another spelling.
-    Elsewhere,
-    Nothing,
-}
-
-fn lying(ready: &Ready) -> Answer<'_> {
-    let start = Cow::Borrowed(&*ready.head);
-    Answer { status: ready.status, start, fields: b"", body: Body::Lying(&ready.body) }
+/// The same answer, holding on to nothing.
+fn owned(answer: &Answer<'_>) -> Answer<'static> {
+    let start = [&*answer.start, answer.fields].concat();
+    let body = Body::Made(answer.body.bytes().to_vec());
+    Answer { status: answer.status, start: Cow::Owned(start), fields: b"", body }
 }
 
 fn copied(ready: &Ready) -> Answer<'static> {

@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime};
 use super::{DEFAULTS_NAME, FoundFile, ReadError, SourceFile, Sources, is_litter, read_file};
 use crate::config::Paths;
 
+/// How long to wait for files that are being written.
+pub const SETTLING_TIME: Duration = UNSURE_TIME_MAX;
+
 /// A file that was changed so shortly before it was looked at may change again without a sign: systems count its time in
 /// steps of up to 10 ms. Guessed, twice that.
 const UNSURE_TIME_MAX: Duration = Duration::from_millis(20);
@@ -20,6 +23,12 @@ pub(super) struct Stamp {
     modified: SystemTime,
     bytes: u64,
     inode: u64,
+}
+
+/// Whether a file was changed a moment ago, so that somebody may still be writing it.
+pub(super) fn is_settling(metadata: &Metadata) -> bool {
+    let age = metadata.modified().ok().and_then(|modified| modified.elapsed().ok());
+    age.is_some_and(|age| age <= UNSURE_TIME_MAX)
 }
 
 impl Stamp {
@@ -36,6 +45,8 @@ impl Stamp {
 #[derive(Debug, Default)]
 pub struct KnownFiles {
     by_path: HashMap<Arc<str>, (Stamp, Arc<[u8]>)>,
+    /// Whether some file was changed a moment before it was read: it may have been half written.
+    pub is_settling: bool,
 }
 
 impl KnownFiles {
