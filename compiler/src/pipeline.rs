@@ -16,6 +16,7 @@ use crate::feeds::{self, MadeFile};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Keeping, Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
+use crate::search;
 use crate::site::{self, Defaults, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
@@ -136,10 +137,13 @@ impl Plan {
             AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
         let published_assets = || asset_paths(&manifest).map(|(path, _)| path);
-        let (made, mut targets) = rayon::join(
-            || feeds::make_files(&site, &config),
-            || LinkTargets::new(&site, content, &config, published_assets()),
-        );
+        let make_files = || {
+            let mut made = feeds::make_files(&site, &config);
+            made.extend(search::make_index(&site, &config));
+            made
+        };
+        let find_targets = || LinkTargets::new(&site, content, &config, published_assets());
+        let (made, mut targets) = rayon::join(make_files, find_targets);
         targets.add_paths(made.iter().map(|file| file.path.as_str()));
         Self { sources, config, options, templates, site, manifest, targets, made, diagnostics }
     }
@@ -317,7 +321,8 @@ fn publish_page(page: &Page, text: String) -> Published {
     let body = text.into_bytes().into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
-        noindex: page.has_flag("noindex"),
+        noindex: page.has_flag("noindex") || page.is_private(),
+        is_private: page.is_private(),
         ..Published::new(page_path(page), RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
     }
 }

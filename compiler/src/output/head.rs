@@ -15,8 +15,8 @@ pub enum Caching {
     Immutable,
     /// To be asked about each time.
     Revalidate,
-    /// Nobody keeps it: it may be another one at the next request.
-    NoStore,
+    /// Not to be kept by anybody.
+    Never,
 }
 
 /// What a head is made of, but for coding and body.
@@ -49,8 +49,7 @@ impl HeadFields<'_> {
             content += &field("Content-Encoding", encoding.token());
         }
         let mut shared = self.shared_fields();
-        // What nobody keeps needs nothing that it could be recognised by.
-        if self.status == 200 && self.caching != Caching::NoStore {
+        if self.status == 200 {
             content += "Accept-Ranges: bytes\r\n";
             // Everything that a returning visitor should learn of is covered, dates alone are not.
             let covered = [content.as_bytes(), b"\n", shared.as_bytes(), b"\n", body];
@@ -76,7 +75,7 @@ impl HeadFields<'_> {
             match self.caching {
                 Caching::Immutable => "public, max-age=31536000, immutable",
                 Caching::Revalidate => "public, max-age=0, must-revalidate",
-                Caching::NoStore => "no-store",
+                Caching::Never => "private, no-store",
             },
         );
         if self.varies {
