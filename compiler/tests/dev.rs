@@ -326,15 +326,23 @@ fn without_watching_a_page_is_served_at_once_and_looked_at_behind() {
     assert!((0..200).any(is_new), "it never changed");
     // A page with mistakes is served as it was.
     write(&root, "content/a.md", "<% nowhere.html %/>\n");
-    assert!((0..20).all(|_| server.get("/a").contains("Other text.")));
+    let has_failed = |_| {
+        assert!(server.get("/a").contains("Other text."));
+        stats(&server)["revalidation_errors"].as_u64().unwrap() > 0
+    };
+    assert!((0..200).any(has_failed), "no mistake was found");
     // A file that nobody knew is looked for before it is said to be missing.
     write(&root, "content/new.md", "New.\n");
     assert!(server.get("/new").contains("New."));
-    let stats = server.get("/admin/cache/stats");
-    let stats: serde_json::Value = serde_json::from_str(stats.split_once("\r\n\r\n").unwrap().1).unwrap();
-    for counter in ["hits", "misses", "revalidations", "revalidation_errors"] {
+    let stats = stats(&server);
+    for counter in ["hits", "misses", "revalidations"] {
         assert!(stats[counter].as_u64().unwrap() > 0, "{counter}: {stats}");
     }
+}
+
+fn stats(server: &Server) -> serde_json::Value {
+    let answer = server.get("/admin/cache/stats");
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 #[test]

@@ -40,8 +40,8 @@
 
   const css = `
     :host { all: initial; position: fixed; inset: 0; z-index: 2147483647; }
-    .back { position: absolute; inset: 0; overflow: auto; background: #000a; font: 15px/1.5 system-ui, sans-serif; }
-    .box { max-width: 60rem; margin: 4vh auto; border-radius: 10px; border-top: 6px solid #c62828; background: #fff; color: #1b1b1b;
+    .back { position: absolute; inset: 0; overflow: auto; padding: 0 1rem; background: #000a; font: 15px/1.5 system-ui, sans-serif; }
+    .box { max-width: 60rem; margin: 4vh auto; outline: 0; border-radius: 10px; border-top: 6px solid #c62828; background: #fff; color: #1b1b1b;
       padding: 1.25rem 1.5rem; box-shadow: 0 10px 40px #0008; }
     h1 { font-size: 1.2rem; margin: 0; display: flex; justify-content: space-between; gap: 1rem; align-items: baseline; }
     button { font: inherit; font-size: .9rem; border: 1px solid #8888; border-radius: 6px; background: none; color: inherit; padding: .15rem .7rem; cursor: pointer; }

@@ -151,6 +151,15 @@ impl Studio {
         lock(&self.current)
     }
 
+    /// Shows mistakes, unless they were the last that were shown.
+    fn tell_once(&self, errors: &[Diagnostic], edition: &Edition) {
+        let mut told = lock(&self.told);
+        if *told != errors {
+            self.terminal.show(&draw(errors, edition, self.terminal.paint));
+            *told = errors.to_vec();
+        }
+    }
+
     fn replace(&self, edition: &Arc<Edition>) {
         *self.current_lock() = Arc::clone(edition);
         self.number.store(edition.number, Ordering::Release);
@@ -178,7 +187,8 @@ pub(super) fn start(studio: Arc<Studio>, desk: Desk, watcher: Option<Watcher>) -
         |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.to_owned()).spawn(work).map(drop);
     let shared = Arc::clone(&studio);
     spawn("edit", Box::new(move || edit(&shared, desk, &edits)))?;
-    spawn("fetch", Box::new(move || fetch(&fetches)))?;
+    let shared = Arc::clone(&studio);
+    spawn("fetch", Box::new(move || fetch(&shared, &fetches)))?;
     if let Some(mut watcher) = watcher {
         let shared = Arc::clone(&studio);
         let watch = move || {
@@ -226,8 +236,7 @@ fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched) {
                 lock(&studio.told).clear();
             } else {
                 count_error();
-                studio.terminal.show(&draw(&errors, &edition, studio.terminal.paint));
-                lock(&studio.told).clone_from(&errors);
+                studio.tell_once(&errors, &edition);
             }
         }
         Ok(None) => {}
@@ -271,10 +280,15 @@ fn describe(paths: &[String], made: usize, told: Told, time: Duration) -> String
 }
 
 /// Makes pages that are waited for.
-fn fetch(fetches: &Receiver<Fetch>) {
+fn fetch(studio: &Studio, fetches: &Receiver<Fetch>) {
     for Fetch { edition, path, reply } in fetches {
+        let shown = edition.show(&path);
+        if let Some(shown) = shown.as_ref().filter(|shown| !shown.errors.is_empty()) {
+            studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+            studio.tell_once(&shown.errors, &edition);
+        }
         // Whoever waited may have gone.
-        reply.send(edition.show(&path)).ok();
+        reply.send(shown).ok();
     }
 }
 
