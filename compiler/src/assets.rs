@@ -1,6 +1,6 @@
 //! Static files on their way to the visitor: public names and facts. It renders nothing.
 
-mod image;
+pub mod image;
 mod manifest;
 
 pub use image::ImageSize;
