@@ -1,5 +1,6 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::cache::FileMemo;
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
+use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
 use crate::site::{self, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
@@ -115,11 +117,12 @@ impl Plan {
         let (mut site, mistakes) = Site::read_changed(&sources.content, &config, options.selection, &memory.pages);
         diagnostics.extend(mistakes);
         site.add_term_pages(&templates, &config);
-        let Sources { static_files, content, .. } = &sources;
+        let Sources { content, .. } = &sources;
+        let static_files = add_highlight_sheet(&sources, &site, &config);
         let BuildOptions { asset_names: names, image_work, .. } = options;
         let asset_options = AssetOptions { names, images: &config.images, image_work };
         let (manifest, mistakes) =
-            AssetManifest::build(static_files, content, &asset_options, workshop, &memory.assets);
+            AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
         let made = feeds::make_files(&site, &config);
         let other_paths =
@@ -197,6 +200,28 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
     let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
     let counts = plan.counts();
     Built { output, manifest: plan.manifest, diagnostics, counts }
+}
+
+/// The static files, and the style sheet of highlighted code where pages or partials need it and the site has none.
+fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -> Cow<'a, [SourceFile]> {
+    let files = Cow::Borrowed(&sources.static_files[..]);
+    let is_own = || files.iter().any(|file| STYLE_SHEET_PATH.strip_prefix("/static/") == Some(&*file.name));
+    let names_it = |file: &SourceFile| find_bytes(&file.bytes, STYLE_SHEET_PATH.as_bytes());
+    let is_needed = || site.pages.iter().any(|page| page.has_styled_code) || sources.templates.iter().any(names_it);
+    if !config.markdown.highlight || is_own() || !is_needed() {
+        return files;
+    }
+    let mut files = files.into_owned();
+    files.push(SourceFile {
+        path: STYLE_SHEET_PATH.trim_start_matches('/').into(),
+        name: STYLE_SHEET_PATH.trim_start_matches("/static/").into(),
+        bytes: STYLE_SHEET.as_bytes().into(),
+    });
+    files.into()
+}
+
+fn find_bytes(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The partials of pages that will be published another day: they are no left-overs.
