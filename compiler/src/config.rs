@@ -8,7 +8,7 @@ use bundle::Encoding;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 
 pub use glob::Glob;
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
@@ -94,6 +94,8 @@ pub struct Paths {
     pub templates: String,
     /// Files published under `/static/`.
     pub static_files: String,
+    /// Data that pages list.
+    pub data: String,
 }
 
 /// How the site is built.
@@ -158,6 +160,7 @@ impl Default for Config {
                 content: "content".to_owned(),
                 templates: "templates".to_owned(),
                 static_files: "static".to_owned(),
+                data: "data".to_owned(),
             },
             build: Build {
                 compress: vec![Encoding::Brotli, Encoding::Gzip],
@@ -192,6 +195,14 @@ impl Config {
         (config, diagnostics)
     }
 
+    /// What is lost without the address that absolute URLs begin with.
+    pub fn check_base_url(&self) -> Option<Diagnostic> {
+        let place = Place { path: FILE_NAME.into(), span: Span::default() };
+        let message = "without `base_url` there is no feed, no sitemap and no canonical link";
+        let help = "write `base_url = \"https://example.com\"`, or build with `--base-url`";
+        self.base_url.is_empty().then(|| Diagnostic::new(Code::NoBaseUrl, place, message).with_help(help))
+    }
+
     /// Sets the address that absolute URLs begin with.
     ///
     /// # Errors
@@ -219,7 +230,8 @@ impl Config {
             paths.checked_text("content", &mut self.paths.content, check_folder);
             paths.checked_text("templates", &mut self.paths.templates, check_folder);
             paths.checked_text("static", &mut self.paths.static_files, check_folder);
-            paths.not_yet(&["styles", "data"]);
+            paths.checked_text("data", &mut self.paths.data, check_folder);
+            paths.not_yet(&["styles"]);
         });
         top.table("build", |build| {
             build.flag("trailing_slash", &mut self.build.trailing_slash);

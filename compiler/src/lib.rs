@@ -5,6 +5,7 @@ pub mod assets;
 pub mod cache;
 pub mod commands;
 pub mod config;
+pub mod data;
 pub mod diagnostic;
 pub mod feeds;
 pub mod front_matter;

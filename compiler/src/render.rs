@@ -15,7 +15,7 @@ use std::rc::Rc;
 use crate::assets::AssetManifest;
 use crate::diagnostic::{Code, Diagnostic, Place, Span, nearest};
 use crate::front_matter::Value as FieldValue;
-use crate::site::{Item, Page, Query, Site};
+use crate::site::{self, Item, Page, Query, QueryMistake, QueryPart, Selected, Site};
 use crate::template::{
     Asset, Block, Body, Each, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
     check_query_attribute,
@@ -155,7 +155,7 @@ fn find_layout<'a>(page: &'a Page, templates: &TemplateSet) -> Option<(&'a str, 
     if let Some((name, span)) = &page.layout
         && !name.trim_ascii().is_empty()
     {
-        return Some((name, *span));
+        return Some((name, span.unwrap_or_default()));
     }
     let has_default = page.template.kind == Kind::MarkdownPage && templates.find(DEFAULT_LAYOUT).is_some();
     has_default.then_some((DEFAULT_LAYOUT, Span::default()))
@@ -271,7 +271,9 @@ impl<'a> Renderer<'a> {
     fn render_layout(&mut self, name: &'a str, span: Span, body: ValueId) -> ValueId {
         let page: &'a Template = &self.page.template;
         let Some(partial) = self.templates.find(name) else {
-            if let Some(diagnostic) = self.templates.check_name(name, &page.source, span) {
+            // A layout that `_defaults.toml` names is reported there.
+            let is_own = self.page.layout.as_ref().is_some_and(|(_, span)| span.is_some());
+            if let Some(diagnostic) = self.templates.check_name(name, &page.source, span).filter(|_| is_own) {
                 self.report(diagnostic);
             }
             return body;
@@ -507,26 +509,37 @@ impl<'a> Renderer<'a> {
         }
         let query = Query {
             collection: &each.collection,
+            item: scope.item(),
             of: of.as_deref(),
             sort: sort.as_deref(),
             filter: filter.as_deref(),
             limit: limit.and_then(|limit| limit.parse().ok()),
         };
-        match self.site.select(&query, self.page) {
-            Ok(items) => {
-                let caller = Caller { name: &each.partial, template, span: each.partial_span, kind: CallerKind::Each };
-                let attributes = Rc::new(attributes);
-                let items = Items { partial, caller, attributes, left: items.into_iter(), is_first: true };
-                self.tasks.push(Task::Items(Box::new(items)));
-            }
-            Err(message) => {
-                let of = each.of.as_ref().map(|of| of.span);
-                let place = template.place(of.unwrap_or(each.collection_span));
-                let mut diagnostic = Diagnostic::new(Code::UnknownCollection, place, message);
-                diagnostic.help = suggest_collection(&each.collection);
-                self.report(diagnostic);
-            }
+        let Selected { mut items, mistakes } = self.site.select(&query, self.page);
+        for mistake in mistakes {
+            self.report_query(template, each, mistake);
         }
+        if let (Some(part), Some(size)) = (self.page.part, site::size_of(each)) {
+            items = items.into_iter().skip((part.number - 1) * size).take(size).collect();
+        }
+        let caller = Caller { name: &each.partial, template, span: each.partial_span, kind: CallerKind::Each };
+        let items = Items { partial, caller, attributes: Rc::new(attributes), left: items.into_iter(), is_first: true };
+        self.tasks.push(Task::Items(Box::new(items)));
+    }
+
+    fn report_query(&mut self, template: &'a Template, each: &'a Each, mistake: QueryMistake) {
+        let value = match mistake.part {
+            QueryPart::Collection => &each.of,
+            QueryPart::Filter => &each.filter,
+            QueryPart::Sort => &each.sort,
+        };
+        let span = value.as_ref().map_or(each.collection_span, |value| value.span);
+        let mut diagnostic = Diagnostic::new(mistake.code, template.place(span), mistake.message);
+        diagnostic.help = mistake.help;
+        if mistake.part == QueryPart::Collection && diagnostic.help.is_none() {
+            diagnostic.help = suggest_collection(&each.collection);
+        }
+        self.report(diagnostic);
     }
 
     /// Whether an attribute of an `each` can be understood. If it was written out, the parser has checked it.
@@ -561,10 +574,15 @@ impl<'a> Renderer<'a> {
         let Some(caller) = scope.caller.filter(|caller| caller.kind != CallerKind::BrokenTag) else { return };
         for target in [Target::Slot, Target::Attribute] {
             let names = scope.missing(target);
-            if !names.is_empty() {
-                let diagnostic = scope::missing_diagnostic(caller, scope.item(), &names, target, self.page);
-                self.report(diagnostic);
+            if names.is_empty() {
+                continue;
             }
+            let made_from = self.templates.find(caller.name).filter(|_| self.page.is_made && scope.item().is_none());
+            let diagnostic = match made_from.filter(|_| caller.template.source.path == self.page.source.path) {
+                Some(partial) => scope::missing_in_made(partial, caller.name, &names, target),
+                None => scope::missing_diagnostic(caller, scope.item(), &names, target, self.page),
+            };
+            self.report(diagnostic);
         }
     }
 }

@@ -207,27 +207,10 @@ impl<'a> Reader<'a> {
         }
         let partial = partial?;
         self.check_number(limit.as_ref());
-        self.check_number(paginate.as_ref());
         if !self.check_order(sort.as_ref(), filter.as_ref()) {
             return None;
         }
-        if let Some(paginate) = &paginate
-            && self.kind == Kind::Partial
-        {
-            let help = "put this `each` into the page";
-            self.report(Code::MalformedAttribute, paginate.name_span, "only a page's own `each` can be split", help);
-        }
-        if let Some(paginate) = &paginate
-            && self.kind != Kind::Partial
-        {
-            let message = "`paginate` has no effect yet";
-            self.report(
-                Code::NoEffectYet,
-                paginate.name_span,
-                message,
-                "the page shows all items; use `limit` to show fewer",
-            );
-        }
+        self.check_paginate(paginate.as_ref());
         let Some(partial_name) = partial.value.as_text() else {
             let help = "name the partial as it is";
             let message = "a partial's name can't be put together";
@@ -246,6 +229,16 @@ impl<'a> Reader<'a> {
             paginate: paginate.map(|attribute| attribute.value),
             attributes: given,
         })))
+    }
+
+    /// The list of a page is split, and that of the partial which is the page of a term.
+    fn check_paginate(&mut self, attribute: Option<&Attribute>) {
+        self.check_number(attribute);
+        let Some(attribute) = attribute else { return };
+        if self.kind == Kind::Partial && !self.source.path.ends_with("/term.html") {
+            let help = "put this `each` into the page";
+            self.report(Code::MalformedAttribute, attribute.name_span, "only a page's own `each` can be split", help);
+        }
     }
 
     /// Whether `sort` and `where` can be understood, as far as they are known before rendering.
