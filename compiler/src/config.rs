@@ -51,6 +51,8 @@ pub struct Config {
     pub taxonomies: Vec<Taxonomy>,
     /// `[feed]`
     pub feed: Feed,
+    /// `[search]` `path`: where the search index is published; empty: there is none.
+    pub search_path: String,
 }
 
 /// One way of sorting pages into terms.
@@ -179,6 +181,7 @@ impl Default for Config {
             redirects: Vec::new(),
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
+            search_path: String::new(),
         }
     }
 }
@@ -265,13 +268,14 @@ impl Config {
             self.taxonomies.push(taxonomy);
             Ok(())
         });
+        top.table("search", |search| search.checked_text("path", &mut self.search_path, check_published_path));
         top.table("feed", |feed| {
             feed.checked_text("path", &mut self.feed.path, check_published_path);
             feed.checked_text("json", &mut self.feed.json, check_published_path);
             feed.count("limit", &mut self.feed.limit);
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
-        top.not_yet(&["search", "headers", "tools", "filters", "budget"]);
+        top.not_yet(&["headers", "tools", "filters", "budget"]);
     }
 }
 

@@ -16,6 +16,7 @@ use crate::feeds::{self, MadeFile};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
+use crate::search;
 use crate::site::{self, Defaults, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
@@ -133,7 +134,8 @@ impl Plan {
         let (manifest, mistakes) =
             AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
-        let made = feeds::make_files(&site, &config);
+        let mut made = feeds::make_files(&site, &config);
+        made.extend(search::make_index(&site, &config));
         let other_paths =
             asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
         let targets = LinkTargets::new(&site, content, &config, other_paths);
@@ -308,7 +310,8 @@ fn publish_page(page: &Page, text: String) -> Published {
     let body = text.into_bytes().into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
-        noindex: page.has_flag("noindex"),
+        noindex: page.has_flag("noindex") || page.is_private(),
+        is_private: page.is_private(),
         ..Published::new(path, RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
     }
 }

@@ -78,6 +78,8 @@ pub struct Site {
     pub left_out: Vec<(Page, LeftOut)>,
     /// Data that pages list.
     pub data: Data,
+    /// The settings that pages show.
+    pub config: Config,
     /// Numbers of all pages by weight, then title.
     order: Vec<usize>,
     /// Numbers of the pages one segment below each path, in the same order.
@@ -108,7 +110,7 @@ impl Site {
             })
         };
         let results: Vec<_> = content.par_iter().filter(|file| is_page(file)).map(read).collect();
-        let mut site = Self::default();
+        let mut site = Self { config: config.clone(), ..Self::default() };
         let mut diagnostics = Vec::new();
         for ReadPage { page, mistakes } in results {
             let left_out = page.as_ref().and_then(|page| {

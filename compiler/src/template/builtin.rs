@@ -5,12 +5,13 @@ use super::syntax::{Attribute, Each, If, Image, ImageOrigin, Kind, Name, Node, P
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 
 const LIVE_RELOAD: &str = "generated_livereload_script.html";
+const HEAD: &str = "generated_head.html";
 const BLOG_ITEMS: &str = "generated_blog_items.html";
 
 /// The partial that shows a post in `generated_blog_items.html`.
 pub const BLOG_ITEM_PARTIAL: &str = "blog_index_item.html";
 
-const RESERVED: [&str; 8] = ["img", "each", "if", "else", "toc", "raw", BLOG_ITEMS, LIVE_RELOAD];
+const RESERVED: [&str; 9] = ["img", "each", "if", "else", "toc", "raw", BLOG_ITEMS, HEAD, LIVE_RELOAD];
 
 /// The attributes of `img`, in the order in which they are written, with the values that they accept if not all.
 pub const IMAGE_ATTRIBUTES: [(&str, &[&str]); 11] = [
@@ -52,6 +53,7 @@ pub(super) fn read(
             reader.expect_nothing(name, &raw);
             Some(match name {
                 "toc" => Node::Toc(raw.name),
+                HEAD => Node::Head(raw.name),
                 LIVE_RELOAD => Node::LiveReload(raw.name),
                 _ => Node::Each(Box::new(Each::of_posts(raw.name))),
             })
