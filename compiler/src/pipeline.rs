@@ -1,11 +1,15 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
+mod filters;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
+
+pub use filters::run_filters;
 
 use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop};
 use crate::cache::FileMemo;
@@ -17,7 +21,9 @@ use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Keeping, Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
 use crate::search;
-use crate::site::{self, Defaults, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
+use crate::site::{
+    self, Defaults, LeftOut, LinkTargets, Page, ReadPage, Reading, RoutePath, Selection, Site, Taxonomy,
+};
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
 
@@ -121,8 +127,8 @@ impl Plan {
         let (defaults, mistakes) = Defaults::read(&sources.defaults);
         diagnostics.extend(mistakes);
         diagnostics.extend(defaults.check_layouts(&templates));
-        let (mut site, mistakes) =
-            Site::read_changed(&sources.content, &config, options.selection, &defaults, &memory.pages);
+        let reading = Reading { config: &config, defaults: &defaults, filtered: &sources.filtered };
+        let (mut site, mistakes) = Site::read_changed(&sources.content, options.selection, &reading, &memory.pages);
         diagnostics.extend(mistakes);
         let (data, mistakes) = Data::read(&sources.data);
         diagnostics.extend(mistakes);

@@ -17,6 +17,7 @@ pub use known::{KnownFiles, Renewal, SETTLING_TIME};
 
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
+use crate::tools::filter::Filtered;
 
 use known::{Stamp, is_settling};
 
@@ -33,6 +34,8 @@ pub struct Sources {
     pub data: Vec<SourceFile>,
     /// `_defaults.toml` in folders of pages, named by their path there.
     pub defaults: Vec<SourceFile>,
+    /// What `[[filters]]` gave for blocks of code in pages.
+    pub filtered: Filtered,
 }
 
 /// The file of front matter's defaults in a folder of pages.
@@ -128,7 +131,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
 impl Sources {
     /// All files, each list in the order of the paths.
     pub fn lists(&self) -> [&[SourceFile]; 5] {
-        let Self { content, templates, static_files, data, defaults } = self;
+        let Self { content, templates, static_files, data, defaults, .. } = self;
         [content, templates, static_files, data, defaults]
     }
 
@@ -169,6 +172,7 @@ impl Sources {
             static_files: read_all(static_files),
             data: read_all(data),
             defaults,
+            filtered: Filtered::default(),
         };
         if !errors.is_empty() {
             return Err(errors);

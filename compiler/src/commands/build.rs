@@ -11,7 +11,7 @@ use super::{Failure, Report, open_bundle};
 use crate::assets::{AssetNames, ImageWork, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
-use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
+use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
 use crate::output::{BUNDLE_NAME, Keeping, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
@@ -170,13 +170,14 @@ impl Loaded {
         if let Some(base_url) = &arguments.base_url {
             config.set_base_url(base_url).map_err(|help| Failure::Usage(format!("--base-url `{base_url}`: {help}")))?;
         }
-        let (sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
+        let (mut sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
             let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
         diagnostics.extend(config.check_base_url());
         let cache = Cache::new(root.join(CACHE_FOLDER));
+        diagnostics.extend(pipeline::run_filters(&mut sources, &config, root, &cache));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
 
@@ -230,7 +231,8 @@ impl Loaded {
         }
         let fails =
             |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.code.severity() == Severity::Error;
-        report.exit_status = u8::from(diagnostics.iter().any(fails));
+        let has_failed_filter = diagnostics.iter().any(|diagnostic| diagnostic.code == Code::FilterFailed);
+        report.exit_status = if has_failed_filter { 3 } else { u8::from(diagnostics.iter().any(fails)) };
         report
     }
 

@@ -12,7 +12,7 @@ use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::output::Keeping;
-use crate::pipeline::{BuildOptions, Memory, Plan};
+use crate::pipeline::{BuildOptions, Memory, Plan, run_filters};
 use crate::site::Selection;
 use crate::source::{self, KnownFiles, ReadError, Renewal, SETTLING_TIME, SourceFile, Sources};
 use crate::watch::{Method, Touched, Watcher};
@@ -50,6 +50,8 @@ pub struct Desk {
     cache: Cache,
     /// What reading the folders found.
     walk_diagnostics: Vec<Diagnostic>,
+    /// What running the filters found.
+    filter_diagnostics: Vec<Diagnostic>,
     current: Option<Arc<Edition>>,
 }
 
@@ -67,6 +69,7 @@ impl Desk {
             known: KnownFiles::default(),
             memory: Memory::default(),
             walk_diagnostics: Vec::new(),
+            filter_diagnostics: Vec::new(),
             current: None,
         }
     }
@@ -84,6 +87,7 @@ impl Desk {
             return Err(DeskError::NoSite(message));
         }
         self.read_all().map_err(DeskError::Read)?;
+        self.run_filters();
         Ok(self.plan())
     }
 
@@ -124,6 +128,7 @@ impl Desk {
         if renewal == Renewal::WantsAll {
             self.read_all()?;
         }
+        self.run_filters();
         let mut paths = find_changed(&before, &self.sources);
         if config_changed {
             paths.insert(0, config::FILE_NAME.to_owned());
@@ -175,9 +180,25 @@ impl Desk {
             found = Sources::read_changed(root, paths, &mut self.known)?;
         }
         let (sources, diagnostics) = found;
-        self.sources = sources;
+        let filtered = std::mem::take(&mut self.sources.filtered);
+        self.sources = Sources { filtered, ..sources };
         self.walk_diagnostics = diagnostics;
         Ok(())
+    }
+
+    /// Has filters make what they make of blocks of code. What they made before lies in the cache.
+    fn run_filters(&mut self) {
+        if self.config.filters.is_empty() {
+            self.filter_diagnostics.clear();
+            return;
+        }
+        let before = std::mem::take(&mut self.sources.filtered);
+        let (root, cache) = (&self.options.site, &self.cache);
+        self.filter_diagnostics = run_filters(&mut self.sources, &self.config, root, cache);
+        if self.sources.filtered != before {
+            // Pages are remembered by their own bytes.
+            self.memory = Memory::default();
+        }
     }
 
     fn plan(&mut self) -> Arc<Edition> {
@@ -199,7 +220,7 @@ impl Desk {
         let workshop = Workshop::new(&self.cache);
         let mut plan = Plan::new(self.sources.clone(), self.config.clone(), options, &self.memory, &workshop);
         self.memory.sweep();
-        plan.diagnostics.extend(self.walk_diagnostics.iter().cloned());
+        plan.diagnostics.extend(self.walk_diagnostics.iter().chain(&self.filter_diagnostics).cloned());
         let edition =
             Arc::new(Edition::new(plan, self.config_text.clone(), self.config_errors.clone(), self.current.as_deref()));
         self.current = Some(Arc::clone(&edition));
