@@ -14,7 +14,7 @@ use socket2::Socket;
 
 use super::stream::Held;
 use super::{Coroutine, Message, Shared, start_conversation};
-use crate::connection::Visit;
+use crate::connection::{Context, Visit};
 use crate::limits::{
     ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, CROWD_CONNECTION_COUNT, IDLE_GRACE_MS, TICK_MS,
 };
@@ -187,17 +187,16 @@ impl<H: Handler> Door<H> {
     fn admit(&mut self, socket: Socket, peer: Option<IpAddr>) {
         let limits = &self.shared.context.limits;
         let (connections_max, per_address_max) = (limits.connections_max, limits.connections_per_address_max);
-        let is_capped =
-            |peer: &IpAddr| per_address_max > 0 && (limits.caps_loopback || !peer.to_canonical().is_loopback());
-        let address = peer.filter(is_capped).map(address_key);
+        let address = peer.filter(|peer| self.is_capped(*peer)).map(address_key);
         let address_count = address.and_then(|address| self.address_counts.get(&address).copied()).unwrap_or(0);
-        let is_let_in = if address.is_some() && address_count >= per_address_max {
+        let is_crowd = address.is_some() && address_count >= per_address_max;
+        let is_let_in = if is_crowd {
             self.make_room(address)
         } else {
             self.connection_count() < connections_max || self.make_room(None)
         };
         if !is_let_in {
-            self.count(Event::TurnedAway);
+            self.count(if is_crowd { Event::AddressTurnedAway } else { Event::TurnedAway });
             refuse(&socket);
             return;
         }
@@ -221,6 +220,14 @@ impl<H: Handler> Door<H> {
         });
         let coroutine = start_conversation(&self.shared, &held, number, visit);
         self.seats[number] = Some(Seat { held, address, paused: None, coroutine, was_silent: false });
+    }
+
+    /// Whether the connections of this address are limited: not those of a proxy, which speaks for everybody.
+    fn is_capped(&self, peer: IpAddr) -> bool {
+        let Context { limits, trusted_proxies, begins_with_proxy_header, .. } = &*self.shared.context;
+        let is_proxy = *begins_with_proxy_header || trusted_proxies.iter().any(|range| range.contains(peer));
+        let is_exempt = !limits.caps_loopback && peer.to_canonical().is_loopback();
+        limits.connections_per_address_max > 0 && !is_proxy && !is_exempt
     }
 
     /// Ends the connection that has been idle for longest, among all or those of an address; `false` if none is idle.
