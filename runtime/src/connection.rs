@@ -18,7 +18,7 @@ use crate::access_log::{AccessLog, LogNote, Outcome};
 use crate::clock::Clock;
 use crate::http::date::DateField;
 use crate::http::framing::{BodySkip, Framing};
-use crate::http::proxy::{AddressRange, ProxyHeader, client_of};
+use crate::http::proxy::{AddressRange, Forwarded, ProxyHeader};
 use crate::http::request::{Method, Refusal, Request, Version, field_slots};
 use crate::http::response::{Answer, Body};
 use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, Limits, REQUEST_ID_BYTES_MAX};
@@ -296,8 +296,8 @@ impl<T: Transport> Exchange<'_, T> {
         let mut request = Request::parse(&self.input.bytes[head.clone()], &mut slots)?;
         request.peer = self.visit.peer;
         if !self.context.trusted_proxies.is_empty() {
-            let client = client_of(&request, self.visit.peer, &self.context.trusted_proxies);
-            request.peer = client.or(self.visit.peer);
+            let forwarded = Forwarded::read(&request, self.visit.peer, &self.context.trusted_proxies);
+            forwarded.into_iter().for_each(|forwarded| request.take_forwarded(forwarded));
         }
         let mut body =
             if request.expects_continue { None } else { Some(BodySkip::new(request.framing, limits.body_bytes_max)?) };

@@ -106,7 +106,8 @@ impl<B: SiteBytes> Site<B> {
     /// Where a request for another host name belongs. Without a scheme, so that the client keeps its own.
     fn canonical_host_url(&self, request: &Request<'_>) -> Option<Vec<u8>> {
         let canonical = self.bundle.settings().canonical_host.as_bytes();
-        let host = request.host?;
+        // A proxy may ask for the site under a name of its own.
+        let host = request.public_host()?;
         if canonical.is_empty() || host_name(host).eq_ignore_ascii_case(host_name(canonical)) {
             return None;
         }

@@ -232,13 +232,17 @@ fn another_host_is_led_to_the_canonical_one_in_the_scheme_that_the_client_used()
     let settings = Settings { canonical_host: "example.com".to_owned(), ..Settings::default() };
     let path = scratch.write("a.bundle", &small_site::packed(settings));
     let kilnd = Kilnd::start(&path, &["--trust-proxy", "127.0.0.0/8"]);
+    let ask = |fields: &str| {
+        let asked = format!("GET /post?q=1 HTTP/1.1\r\nHost: www.example.com\r\n{fields}\r\n");
+        request(&mut kilnd.connect(), &asked)
+    };
     for scheme in ["http", "https"] {
-        let asked = format!(
-            "GET /post?q=1 HTTP/1.1\r\nHost: www.example.com\r\nX-Forwarded-For: 192.0.2.1\r\n\
-             X-Forwarded-Proto: {scheme}\r\nX-Forwarded-Host: example.com\r\n\r\n"
-        );
-        let answer = request(&mut kilnd.connect(), &asked);
+        let answer = ask(&format!("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: {scheme}\r\n"));
         assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
         assert!(answer.contains("\r\nLocation: //example.com/post?q=1\r\n"), "{answer}");
     }
+    // A proxy that asks under another name than the client did: the client is where it should be.
+    assert!(ask("X-Forwarded-Host: example.com\r\n").starts_with("HTTP/1.1 200"));
+    let answer = ask("X-Forwarded-Host: blog.example.com\r\n");
+    assert!(answer.contains("\r\nLocation: //example.com/post?q=1\r\n"), "{answer}");
 }
