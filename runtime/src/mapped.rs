@@ -1,4 +1,4 @@
-//! Raw memory: files mapped into it, and giving back what was freed. The only `unsafe` of the server.
+//! Raw memory: files mapped into it, and giving back what was freed.
 
 use std::fs::File;
 use std::io;
