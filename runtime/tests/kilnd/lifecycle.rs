@@ -5,9 +5,11 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use bundle::Settings;
 
+use crate::limits::packed_page;
 use crate::process::{GET_POST, Kilnd, Scratch, command, request};
 use crate::small_site;
 
@@ -143,6 +145,31 @@ fn a_file_cut_short_costs_a_connection_and_not_the_process() {
     rename_over(&scratch, &path, &generation(2));
     kilnd.hear("now serving");
     assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 2\n"));
+}
+
+#[test]
+fn a_file_cut_short_while_it_is_checked_does_not_end_the_process() {
+    // The check reads every byte of the new file: had it read them in a map, each of these could be a SIGBUS.
+    let scratch = Scratch::new("cut-in-check");
+    let path = scratch.write("a.bundle", &generation(0));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let large = packed_page(&"a line of text\n".repeat(300_000));
+    for round in 0..60_u64 {
+        let new = scratch.write("beside", &large);
+        let file = fs::File::options().write(true).open(&new).unwrap();
+        fs::rename(&new, &path).unwrap();
+        kilnd.signal("-HUP");
+        // At another moment of the check each time, if only by the machine's mood.
+        std::thread::sleep(Duration::from_micros(round * 100));
+        file.set_len(round * 1_000).unwrap();
+        assert_eq!(kilnd.process.try_wait().unwrap(), None, "it lives");
+    }
+    rename_over(&scratch, &path, &generation(1));
+    kilnd.signal("-HUP");
+    while !get_asset(&mut kilnd.connect(), 1).starts_with("HTTP/1.1 200") {
+        std::thread::yield_now();
+    }
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 1\n"));
 }
 
 #[test]
