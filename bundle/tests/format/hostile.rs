@@ -27,8 +27,8 @@ fn open(bytes: &[u8]) -> Result<BundleView<&[u8]>, OpenError> {
     read
 }
 
-fn open_error(bytes: Vec<u8>) -> OpenError {
-    open(&bytes).expect_err("these bytes are no bundle")
+fn open_error(bytes: &[u8]) -> OpenError {
+    open(bytes).expect_err("these bytes are no bundle")
 }
 
 #[test]
@@ -77,14 +77,14 @@ fn every_flipped_bit_behind_a_right_digest_is_refused_or_read_whole() {
 fn bytes_added_at_the_end_are_refused() {
     let mut bytes = small_bundle();
     bytes.push(0);
-    assert!(matches!(open_error(bytes), OpenError::Length { .. }));
+    assert!(matches!(open_error(&bytes), OpenError::Length { .. }));
 }
 
 #[test]
 fn another_version_is_named() {
     let mut bytes = small_bundle();
     bytes[8] = 2;
-    assert_eq!(open_error(bytes), OpenError::Version { found: 2 });
+    assert_eq!(open_error(&bytes), OpenError::Version { found: 2 });
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn an_unknown_section_is_passed_over_unless_it_is_required() {
 #[test]
 fn messages_say_what_is_wrong() {
     let messages = [
-        open_error(b"<!doctype html>".to_vec()).to_string(),
-        open_error(small_bundle()[..100].to_vec()).to_string(),
+        open_error(b"<!doctype html>").to_string(),
+        open_error(&small_bundle()[..100]).to_string(),
         OpenError::Digest.to_string(),
     ];
     assert_eq!(messages[0], "not a bundle (its first bytes are others)");
