@@ -12,7 +12,9 @@ use may::io::{CoIo, WaitIo, WaitIoWaker};
 use socket2::Socket;
 
 use crate::connection::{Awaiting, Context, Transport, Visit};
-use crate::limits::{LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
+use crate::fetch::Fetch;
+use crate::limits::{FETCH_BYTES, LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
+use crate::mapped::is_in_memory;
 use crate::metrics::Event;
 
 /// What a connection is doing, as far as its deadline depends on it.
@@ -252,6 +254,16 @@ impl Stream {
         self.held.enter(Phase::Answering, self.context.clock.running_ms(), u64::MAX);
     }
 
+    /// Has a part of a file brought into memory, and waits for that.
+    fn fetch(&mut self, file: &File, offset: usize, len: usize) -> io::Result<()> {
+        let waker = self.io.waker();
+        let fetch = Fetch::begin(file, offset as u64, len, move || waker.wakeup())?;
+        while !fetch.is_done() {
+            self.wait();
+        }
+        Ok(())
+    }
+
     fn sent(&mut self, len: usize) -> usize {
         if self.awaiting.is_some() || self.delay.is_some() {
             self.answering();
@@ -309,6 +321,10 @@ impl Transport for Stream {
     }
 
     fn send_file(&mut self, file: &File, offset: usize, len: usize) -> io::Result<Option<usize>> {
+        let len = len.min(FETCH_BYTES);
+        if !is_in_memory(file, offset) || !is_in_memory(file, offset + len - 1) {
+            self.fetch(file, offset, len)?;
+        }
         loop {
             let Ok(mut position) = i64::try_from(offset) else { return Ok(None) };
             match nix::sys::sendfile::sendfile64(self.held.socket(), file, Some(&mut position), len) {

@@ -148,6 +148,30 @@ fn a_file_cut_short_costs_a_connection_and_not_the_process() {
 }
 
 #[test]
+fn a_large_file_that_is_not_in_memory_is_sent_whole_and_small_ones_meanwhile() {
+    // It is read by a thread of its own, piece by piece, and its coroutine is woken for each.
+    let scratch = Scratch::new("cold");
+    let body = (0..400_000).map(|number| format!("{number:07}\n")).collect::<Vec<_>>().concat();
+    let path = scratch.write("a.bundle", &packed_page(&body));
+    let kilnd = Kilnd::start(&path, &[]);
+    let file = fs::File::open(&path).unwrap();
+    file.sync_all().unwrap();
+    for _ in 0..3 {
+        nix::fcntl::posix_fadvise(&file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        let mut clients = (0..6).map(|_| kilnd.connect()).collect::<Vec<_>>();
+        for client in &mut clients {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        }
+        assert!(request(&mut kilnd.connect(), GET_HEALTH).starts_with("HTTP/1.1 200"));
+        for client in &mut clients {
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).unwrap();
+            assert!(answer.ends_with(body.as_bytes()), "{} bytes", answer.len());
+        }
+    }
+}
+
+#[test]
 fn a_file_cut_short_while_it_is_checked_does_not_end_the_process() {
     // The check reads every byte of the new file: had it read them in a map, each of these could be a SIGBUS.
     let scratch = Scratch::new("cut-in-check");
