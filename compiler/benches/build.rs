@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use bundle::BundleView;
-use compiler::assets::AssetNames;
+use compiler::assets::{AssetNames, ImageWork, Workshop};
 use compiler::cache::Cache;
 use compiler::config::Config;
+use compiler::output::Keeping;
 use compiler::pipeline::{self, BuildOptions, Built};
 use compiler::site::Selection;
 use compiler::source::{SourceFile, Sources};
@@ -63,6 +64,7 @@ fn site(post_count: usize) -> Sources {
         content,
         templates: partials.map(|(name, text)| file("templates", name, text)).into(),
         static_files: vec![file("static", "style.css", "body { margin: auto }")],
+        ..Sources::default()
     }
 }
 
@@ -71,12 +73,15 @@ fn build(sources: &Sources, compress: bool) -> Built {
     let today = jiff::civil::date(2026, 1, 1);
     let options = BuildOptions {
         asset_names: AssetNames::Digested,
+        keeping: Keeping::ByKind,
+        image_work: ImageWork::Make,
         compress,
         selection: Selection { drafts: false, future: false, today },
         time: None,
         live_reload: "",
     };
-    let built = pipeline::build(sources, &config, &options);
+    let cache = Cache::none();
+    let built = pipeline::build(sources, &config, &options, &Workshop::new(&cache));
     assert!(built.output.is_some(), "{:?}", built.diagnostics.first());
     built
 }

@@ -1,11 +1,19 @@
 //! `site.toml`: every key, its default and its check. It reads text and returns values; a mistake becomes a diagnostic
 //! at its place, and the key's default stands in.
 
+mod filter;
+mod glob;
+mod images;
+
 use bundle::Encoding;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
+
+pub use filter::Filter;
+pub use glob::Glob;
+pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
 
 /// The name of the file, at the site's root.
 pub const FILE_NAME: &str = "site.toml";
@@ -31,6 +39,8 @@ pub struct Config {
     pub paths: Paths,
     /// `[build]`
     pub build: Build,
+    /// `[images]`
+    pub images: Images,
     /// `[markdown]`
     pub markdown: Markdown,
     /// `[links]` `check_internal`
@@ -43,6 +53,10 @@ pub struct Config {
     pub taxonomies: Vec<Taxonomy>,
     /// `[feed]`
     pub feed: Feed,
+    /// `[[filters]]`
+    pub filters: Vec<Filter>,
+    /// `[search]` `path`: where the search index is published; empty: there is none.
+    pub search_path: String,
 }
 
 /// One way of sorting pages into terms.
@@ -86,6 +100,15 @@ pub struct Paths {
     pub templates: String,
     /// Files published under `/static/`.
     pub static_files: String,
+    /// Data that pages list.
+    pub data: String,
+}
+
+impl Paths {
+    /// Every folder that a site is made from.
+    pub fn all(&self) -> Vec<&str> {
+        vec![&self.content, &self.templates, &self.static_files, &self.data]
+    }
 }
 
 /// How the site is built.
@@ -108,6 +131,8 @@ pub struct Markdown {
     pub heading_anchors: bool,
     /// Quotes, dashes and ellipses become typographic ones.
     pub smart_punctuation: bool,
+    /// Blocks of code have classes for what is in them.
+    pub highlight: bool,
 }
 
 /// Fields that every page's head carries.
@@ -148,6 +173,7 @@ impl Default for Config {
                 content: "content".to_owned(),
                 templates: "templates".to_owned(),
                 static_files: "static".to_owned(),
+                data: "data".to_owned(),
             },
             build: Build {
                 compress: vec![Encoding::Brotli, Encoding::Gzip],
@@ -155,7 +181,8 @@ impl Default for Config {
                 future: false,
                 drafts: false,
             },
-            markdown: Markdown { heading_anchors: true, smart_punctuation: false },
+            images: Images::default(),
+            markdown: Markdown { heading_anchors: true, smart_punctuation: false, highlight: true },
             check_internal_links: true,
             security: Security {
                 hsts: false,
@@ -165,6 +192,8 @@ impl Default for Config {
             redirects: Vec::new(),
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
+            filters: Vec::new(),
+            search_path: String::new(),
         }
     }
 }
@@ -179,6 +208,14 @@ impl Config {
         config.read_top(&mut top);
         top.finish();
         (config, diagnostics)
+    }
+
+    /// What is lost without the address that absolute URLs begin with.
+    pub fn check_base_url(&self) -> Option<Diagnostic> {
+        let place = Place { path: FILE_NAME.into(), span: Span::default() };
+        let message = "without `base_url` there is no feed, no sitemap and no canonical link";
+        let help = "write `base_url = \"https://example.com\"`, or build with `--base-url`";
+        self.base_url.is_empty().then(|| Diagnostic::new(Code::NoBaseUrl, place, message).with_help(help))
     }
 
     /// Sets the address that absolute URLs begin with.
@@ -208,7 +245,8 @@ impl Config {
             paths.checked_text("content", &mut self.paths.content, check_folder);
             paths.checked_text("templates", &mut self.paths.templates, check_folder);
             paths.checked_text("static", &mut self.paths.static_files, check_folder);
-            paths.not_yet(&["styles", "data"]);
+            paths.checked_text("data", &mut self.paths.data, check_folder);
+            paths.not_yet(&["styles"]);
         });
         top.table("build", |build| {
             build.flag("trailing_slash", &mut self.build.trailing_slash);
@@ -222,10 +260,11 @@ impl Config {
             });
             build.not_yet(&["minify", "js", "integrity"]);
         });
+        top.table("images", |images| self.images.read(images));
         top.table("markdown", |markdown| {
             markdown.flag("heading_anchors", &mut self.markdown.heading_anchors);
             markdown.flag("smart_punctuation", &mut self.markdown.smart_punctuation);
-            markdown.not_yet(&["highlight"]);
+            markdown.flag("highlight", &mut self.markdown.highlight);
         });
         top.table("links", |links| links.flag("check_internal", &mut self.check_internal_links));
         top.table("security", |security| {
@@ -241,13 +280,15 @@ impl Config {
             self.taxonomies.push(taxonomy);
             Ok(())
         });
+        top.table("search", |search| search.checked_text("path", &mut self.search_path, check_published_path));
         top.table("feed", |feed| {
             feed.checked_text("path", &mut self.feed.path, check_published_path);
             feed.checked_text("json", &mut self.feed.json, check_published_path);
             feed.count("limit", &mut self.feed.limit);
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
-        top.not_yet(&["images", "search", "headers", "tools", "filters", "budget"]);
+        top.each_table("filters", |reader| self.filters.extend(Filter::read(reader)));
+        top.not_yet(&["headers", "tools", "budget"]);
     }
 }
 
@@ -256,6 +297,8 @@ struct Reader<'a> {
     source: &'a SourceText,
     /// The table's own name with a dot after it, or nothing for the top.
     prefix: String,
+    /// Where the table begins, for what it lacks; empty for the top.
+    span: std::ops::Range<usize>,
     table: &'a DeTable<'a>,
     known: Vec<&'static str>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -268,7 +311,7 @@ impl<'a> Reader<'a> {
         table: &'a DeTable<'a>,
         diagnostics: &'a mut Vec<Diagnostic>,
     ) -> Self {
-        Self { source, prefix, table, known: Vec::new(), diagnostics }
+        Self { source, prefix, span: 0..0, table, known: Vec::new(), diagnostics }
     }
 
     /// The value of a key, if the file has one.
@@ -337,6 +380,23 @@ impl<'a> Reader<'a> {
         let mut reader = Reader::new(self.source, format!("{}{key}.", self.prefix), table, self.diagnostics);
         read(&mut reader);
         reader.finish();
+    }
+
+    /// Hands each table of an array of tables to `read`, in the order of the file.
+    fn each_table(&mut self, key: &'static str, mut read: impl FnMut(&mut Reader<'_>)) {
+        let Some(items) = self.typed(key, "an array of tables", DeValue::as_array) else { return };
+        for item in items {
+            let Some(table) = item.get_ref().as_table() else {
+                let message = format!("`{}{key}` is an array of tables", self.prefix);
+                self.report(item.span(), message, Some("each begins with its name in two pairs of square brackets"));
+                continue;
+            };
+            let prefix = format!("{}{key}.", self.prefix);
+            let mut reader = Reader::new(self.source, prefix, table, self.diagnostics);
+            reader.span = item.span();
+            read(&mut reader);
+            reader.finish();
+        }
     }
 
     /// Hands each key of a table with free keys to `read`, in the order of the file.

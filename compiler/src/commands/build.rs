@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Failure, Report, open_bundle};
-use crate::assets::AssetNames;
+use crate::assets::{AssetNames, ImageWork, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
-use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
-use crate::output::{BUNDLE_NAME, write_dist};
+use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
+use crate::output::{BUNDLE_NAME, Keeping, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
@@ -170,12 +170,14 @@ impl Loaded {
         if let Some(base_url) = &arguments.base_url {
             config.set_base_url(base_url).map_err(|help| Failure::Usage(format!("--base-url `{base_url}`: {help}")))?;
         }
-        let (sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
+        let (mut sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
             let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
+        diagnostics.extend(config.check_base_url());
         let cache = Cache::new(root.join(CACHE_FOLDER));
+        diagnostics.extend(pipeline::run_filters(&mut sources, &config, root, &cache));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
 
@@ -183,10 +185,12 @@ impl Loaded {
     fn out_folder(&self, arguments: &BuildArguments) -> Result<PathBuf, Failure> {
         let out = &arguments.out;
         let is_within = |folder: &str| arguments.site.join(out).starts_with(arguments.site.join(folder));
-        let Paths { content, templates, static_files } = &self.config.paths;
+        let Paths { content, templates, static_files, data } = &self.config.paths;
         let has_parent = out.components().any(|part| matches!(part, Component::ParentDir));
         let is_site = out.components().all(|part| matches!(part, Component::CurDir));
-        if is_site || (!has_parent && [content, templates, static_files].into_iter().any(|folder| is_within(folder))) {
+        if is_site
+            || (!has_parent && [content, templates, static_files, data].into_iter().any(|folder| is_within(folder)))
+        {
             let message = format!("--out `{}` is among the site's sources; name another folder", out.display());
             return Err(Failure::Usage(message));
         }
@@ -197,6 +201,8 @@ impl Loaded {
         let time = build_time()?;
         let options = BuildOptions {
             asset_names: if arguments.plain_names { AssetNames::Plain } else { AssetNames::Digested },
+            keeping: Keeping::ByKind,
+            image_work: ImageWork::Make,
             compress: arguments.compress,
             selection: Selection {
                 drafts: arguments.drafts || self.config.build.drafts,
@@ -206,7 +212,8 @@ impl Loaded {
             time,
             live_reload: "",
         };
-        let mut built = pipeline::build(&self.sources, &self.config, &options);
+        let workshop = Workshop::new(&self.cache);
+        let mut built = pipeline::build(&self.sources, &self.config, &options, &workshop);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
         Ok(built)
@@ -224,7 +231,8 @@ impl Loaded {
         }
         let fails =
             |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.code.severity() == Severity::Error;
-        report.exit_status = u8::from(diagnostics.iter().any(fails));
+        let has_failed_filter = diagnostics.iter().any(|diagnostic| diagnostic.code == Code::FilterFailed);
+        report.exit_status = if has_failed_filter { 3 } else { u8::from(diagnostics.iter().any(fails)) };
         report
     }
 
@@ -233,9 +241,9 @@ impl Loaded {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, .. } = &self.sources;
-        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates);
-        texts.find(|file| &*file.path == path)?.to_text().ok().map(|text| text.text)
+        let Sources { content, templates, data, defaults, .. } = &self.sources;
+        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
+        texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 }
 
@@ -249,7 +257,7 @@ fn thread_pool(job_count: usize) -> Result<rayon::ThreadPool, Failure> {
 const SECONDS_MAX: u64 = 253_402_300_799;
 
 /// `SOURCE_DATE_EPOCH`, if it is set: the time that goes into what visitors are told.
-fn build_time() -> Result<Option<u64>, Failure> {
+pub(super) fn build_time() -> Result<Option<u64>, Failure> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(None) };
     let seconds = text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds <= SECONDS_MAX);
     let message = || format!("SOURCE_DATE_EPOCH is `{}`, and should be seconds since 1970", text.display());
@@ -258,7 +266,7 @@ fn build_time() -> Result<Option<u64>, Failure> {
 
 /// The day of the build, in UTC. Without `SOURCE_DATE_EPOCH` the clock says it, and it decides about pages of the future
 /// alone.
-fn today(time: Option<u64>) -> Result<jiff::civil::Date, Failure> {
+pub(super) fn today(time: Option<u64>) -> Result<jiff::civil::Date, Failure> {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let seconds = i64::try_from(time.unwrap_or_else(clock)).unwrap_or(i64::MAX);
     let timestamp = Timestamp::from_second(seconds).map_err(|error| Failure::Usage(format!("the clock: {error}")))?;
