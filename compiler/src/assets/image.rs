@@ -15,6 +15,7 @@ mod jpeg;
 mod memory;
 mod png;
 mod probe;
+mod reconstruct;
 mod resize;
 mod strip;
 mod svg;

@@ -26,7 +26,7 @@ pub struct EncodeSettings {
 }
 
 /// The effort of the AVIF encoder, 1 (slow) to 10: specified by the design of the image road.
-const AVIF_SPEED: u8 = 8;
+pub(super) const AVIF_SPEED: u8 = 8;
 /// The effort of the lossy WebP encoder, 0 to 6 (slow): specified by the design of the image road.
 const WEBP_METHOD: i32 = 4;
 /// The effort of the PNG optimizer, 0 to 6 (slow): specified by the design of the image road.
