@@ -134,7 +134,7 @@ fn measure(command: &mut Command) -> Cost {
         std::thread::sleep(Duration::from_millis(5));
     };
     assert!(status.success(), "{command:?} fails");
-    Cost { wall: start.elapsed(), cpu: cpu_of_children() - cpu_before, memory_kib }
+    Cost { wall: start.elapsed(), cpu: cpu_of_children().saturating_sub(cpu_before), memory_kib }
 }
 
 /// CPU time of all children that have ended, from `/proc/self/stat` (proc(5): fields 16 and 17, after the name).

@@ -44,7 +44,7 @@ fn srgb_curve(value: f64) -> f64 {
 /// Linear light of Display P3 in that of sRGB; both have the same white.
 const FROM_P3: [[f64; 3]; 3] =
     [[1.224_940, -0.224_940, 0.0], [-0.042_057, 1.042_057, 0.0], [-0.019_638, -0.078_636, 1.098_274]];
-/// Linear light of ProPhoto in that of sRGB, from white D50 to D65 by Bradford's method.
+/// Linear light of `ProPhoto` in that of sRGB, from white D50 to D65 by Bradford's method.
 const FROM_PROPHOTO: [[f64; 3]; 3] =
     [[2.034_193, -0.727_420, -0.306_766], [-0.228_811, 1.231_729, -0.002_922], [-0.008_565, -0.153_273, 1.161_839]];
 
@@ -169,14 +169,14 @@ fn inks_that_may_be_inverted_are_refused() {
 
 #[test]
 fn sixteen_bits_a_channel_keep_their_look() {
-    let values: [u16; 4] = [0, 0x80FF, 0xFFFF, 0x1234];
+    let values: [u16; 4] = [0x00FF, 0x8080, 0xFFFF, 0x1234];
     let pixels: Vec<u8> = values.repeat(16 * 12 / 4).iter().flat_map(|value| value.to_ne_bytes()).collect();
     for (color_type, channels) in [(ExtendedColorType::L16, 1), (ExtendedColorType::Rgba16, 4)] {
         let mut bytes = Vec::new();
         PngEncoder::new(&mut bytes).write_image(&pixels, 16 / channels, 12, color_type).unwrap();
         let picture = decoded(ImageFormat::Png, &bytes);
         // To the nearest step, not just cut off.
-        let expected: &[u8] = if channels == 1 { &[0, 0, 0, 129, 129, 129, 255, 255, 255] } else { &[0, 129, 255, 18] };
+        let expected: &[u8] = if channels == 1 { &[1, 1, 1, 128, 128, 128, 255, 255, 255] } else { &[1, 128, 255, 18] };
         assert_eq!(&picture.pixels()[..expected.len()], expected);
         // The original stays as deep as it was.
         assert_eq!(strip(&bytes, &probed(ImageFormat::Png, &bytes)).unwrap()[24], 16);

@@ -149,16 +149,17 @@ pub(crate) fn extended_webp(
     let u24 = |number: u32| number.to_le_bytes()[..3].to_vec();
     let header = [vec![flags, 0, 0, 0], u24(size.width - 1), u24(size.height - 1)].concat();
     let mut body = [b"WEBP".to_vec(), riff_chunk(b"VP8X", &header)].concat();
-    before.iter().for_each(|(kind, payload)| body.extend(riff_chunk(kind, payload)));
+    body.extend(before.iter().flat_map(|(kind, payload)| riff_chunk(kind, payload)));
     body.extend(&webp[12..]);
-    behind.iter().for_each(|(kind, payload)| body.extend(riff_chunk(kind, payload)));
+    body.extend(behind.iter().flat_map(|(kind, payload)| riff_chunk(kind, payload)));
     riff_chunk(b"RIFF", &body)
 }
 
 /// A chunk of a RIFF file, padded to an even length.
 pub(crate) fn riff_chunk(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).unwrap().to_le_bytes();
-    [kind, &len[..], payload, if payload.len() % 2 == 1 { &[0] } else { &[] }].concat()
+    let padding = if payload.len() % 2 == 1 { &[0][..] } else { &[] };
+    [&kind[..], &len, payload, padding].concat()
 }
 
 /// Three frames that differ, as animations of each kind.
