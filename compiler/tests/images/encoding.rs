@@ -53,8 +53,15 @@ fn a_webp_ends_at_16383_pixels_a_side() {
     let wide = |width| picture(width, 1, |_, _| [9, 9, 9]);
     assert!(encode(&wide(16_383), ImageFormat::WebP, &settings).is_ok());
     let fault = encode(&wide(16_384), ImageFormat::WebP, &settings).unwrap_err();
-    assert!(fault.message.contains("more pixels a side than a WebP can have"));
+    assert!(fault.message.contains("more pixels than a WebP can have"));
     assert!(encode(&wide(16_384), ImageFormat::Jpeg, &settings).is_ok());
+}
+
+#[test]
+fn an_avif_ends_where_the_highest_level_does() {
+    let holds = |width, height| ImageFormat::Avif.holds(ImageSize { width, height });
+    assert!(holds(16_384, 2176) && !holds(16_385, 1));
+    assert!(holds(8192, 4352) && !holds(8193, 4352));
 }
 
 #[test]
@@ -132,17 +139,30 @@ fn a_score_falls_with_the_quality_and_has_no_opinion_on_tiny_pictures() {
 }
 
 #[test]
-fn a_target_is_met_with_few_bytes_to_spare() {
+fn a_target_is_met_and_a_higher_one_costs_more() {
     let original = scene(160, 120);
     for format in [ImageFormat::Jpeg, ImageFormat::WebP] {
-        for target in [60.0, 75.0] {
+        let written = [50.0, 70.0].map(|target| {
             let settings = EncodeSettings { quality: Quality::Target(target), kind: Kind::Photograph };
             let bytes = encode(&original, format, &settings).unwrap();
             let found = score(&original, &decoded(format, &bytes)).unwrap();
-            let excess = found - f64::from(target);
-            assert!((0.0..3.0).contains(&excess), "{format:?} for {target}: {found}");
+            assert!(found >= f64::from(target), "{format:?} for {target}: {found}");
             assert_eq!(encode(&original, format, &settings).unwrap(), bytes);
-        }
+            bytes
+        });
+        assert!(written[0].len() < written[1].len());
+    }
+}
+
+#[test]
+fn a_higher_quality_costs_more_and_looks_better_in_every_lossy_format() {
+    let original = scene(128, 96);
+    for format in [ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Avif] {
+        let written = [30, 60, 90].map(|quality| {
+            let settings = EncodeSettings { quality: Quality::Fixed(quality), kind: Kind::Photograph };
+            encode(&original, format, &settings).unwrap().len()
+        });
+        assert!(written.is_sorted() && written[0] < written[2], "{format:?}: {written:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use rav1e::prelude::*;
 
-use super::encode::AVIF_SPEED;
+use super::encode::{AVIF_SPEED, light_and_differences};
 use super::{Channels, Picture};
 
 /// An AVIF's coded colours, and the picture that they decode to.
@@ -89,21 +89,14 @@ fn quantizer(quality: u8) -> u8 {
     (share * 255.0).round() as u8
 }
 
-/// Red, green and blue in the light and the two differences that are coded (ITU-R BT.601), in their full range.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
+/// Writes the picture into a frame for the encoder.
 fn fill(frame: &mut Frame<u8>, picture: &Picture) {
     let width = picture.size.width as usize;
-    let rows = picture.pixels.chunks_exact(width * picture.channels.count());
     let strides = [0, 1, 2].map(|plane| frame.planes[plane].cfg.stride);
-    for (y, row) in rows.enumerate() {
-        for (x, pixel) in row.chunks_exact(picture.channels.count()).enumerate() {
-            let [red, green, blue] = [0, 1, 2].map(|channel| f32::from(pixel[channel]));
-            let light = 0.1140_f32.mul_add(blue, 0.2990_f32.mul_add(red, 0.5870 * green));
-            let blue_difference = (blue - light).mul_add(0.5 / (1.0 - 0.1140), 128.0);
-            let red_difference = (red - light).mul_add(0.5 / (1.0 - 0.2990), 128.0);
-            for (plane, value) in [light, blue_difference, red_difference].into_iter().enumerate() {
-                frame.planes[plane].data_origin_mut()[y * strides[plane] + x] = value.round() as u8;
-            }
+    for (index, pixel) in picture.pixels.chunks_exact(picture.channels.count()).enumerate() {
+        let (x, y) = (index % width, index / width);
+        for (plane, value) in light_and_differences([pixel[0], pixel[1], pixel[2]]).into_iter().enumerate() {
+            frame.planes[plane].data_origin_mut()[y * strides[plane] + x] = value;
         }
     }
 }
