@@ -10,14 +10,17 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 LISTEN ?= 127.0.0.1:8080
 # Where the site will be published, such as https://example.com; without it pages have no absolute URLs.
 BASE_URL ?=
-KILND := $(TARGET)/release/kilnd
+# The programs are those for use; `make test` tries the ones that its tests were linked with (debug), so that nothing is
+# compiled twice.
+PROFILE ?= release
+KILND := $(TARGET)/$(PROFILE)/kilnd
 KILN_FLAGS := $(if $(BASE_URL),--base-url $(BASE_URL))
 
 # Timestamps in a build are those of the last commit. Without git, and without the variable, there are none.
 COMMITTED := $(shell git log -1 --format=%ct 2>/dev/null)
 SOURCE_DATE_EPOCH ?= $(COMMITTED)
 # For kiln alone: the build scripts of C libraries look at it too, and would compile anew after each commit.
-KILN := $(if $(SOURCE_DATE_EPOCH),SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) )$(TARGET)/release/kiln
+KILN := $(if $(SOURCE_DATE_EPOCH),SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) )$(TARGET)/$(PROFILE)/kiln
 
 .PHONY: help run build binaries dev test prepare check unit twice e2e bench image clean
 
@@ -34,12 +37,13 @@ build: binaries ## compile Kiln and its own site into dist/ (BASE_URL=https://â€
 
 binaries:
 	@command -v $(CARGO) >/dev/null || { echo "make: \`$(CARGO)\` is not installed: get Rust from your distribution or by rustup" >&2; exit 1; }
-	$(CARGO) build --release --locked --bin kiln --bin kilnd $$(.ci/assembler)
+	$(CARGO) $(if $(filter debug,$(PROFILE)),test --workspace --no-run,build --release --bin kiln --bin kilnd) --locked $$(.ci/assembler)
 
 dev: binaries ## serve the site from memory while it is written, drafts included; open pages show every change
-	@exec $(TARGET)/release/kiln dev --watch --listen $(LISTEN)
+	@exec $(TARGET)/$(PROFILE)/kiln dev --watch --listen $(LISTEN)
 
-test: prepare check unit twice e2e ## everything: format, lints, all tests, two builds compared, the site in a real browser
+test: prepare check unit ## everything: format, lints, all tests, two builds compared, the site in a real browser
+	@$(MAKE) --no-print-directory PROFILE=debug twice e2e
 	@echo "make test: all done"
 
 prepare:
@@ -47,10 +51,10 @@ prepare:
 
 check: ## format and lints, without running a test
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked $$(.ci/assembler) -- -D warnings
 
 unit: ## the tests of the crates, documentation examples included
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked $$(.ci/assembler)
 
 twice: build ## build the site twice, with one thread and with several, and compare the bundles byte for byte
 	rm -rf $(TARGET)/twice
@@ -60,7 +64,7 @@ twice: build ## build the site twice, with one thread and with several, and comp
 	@echo "twice: the same bytes"
 
 e2e: build ## the site in Chromium (skipped, loudly, where Chromium or Node can't be had)
-	@KILN="$(abspath $(TARGET)/release/kiln)" .ci/e2e
+	@KILN="$(abspath $(TARGET)/$(PROFILE)/kiln)" .ci/e2e
 
 bench: ## the benchmarks of the crates (PHOTOS=folder: the photographs that the image road is measured with)
 	$(CARGO) bench --workspace --locked $$(.ci/assembler)
