@@ -3,6 +3,7 @@
 //! and no times: machines may share it. A damaged entry counts as absent.
 
 mod memo;
+mod pack;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -12,7 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bundle::Digest;
 
 pub use memo::FileMemo;
+use pack::Pack;
 
+/// The file of small results, in the cache's folder.
+const PACK_NAME: &str = "small.pack";
 /// Where a site keeps its cache, from its root.
 pub const CACHE_FOLDER: &str = ".kiln/cache";
 /// Bytes before an entry's content: the digest of its key and its content.
@@ -63,6 +67,7 @@ pub struct CacheCounts {
 #[derive(Debug, Default)]
 pub struct Cache {
     folder: Option<PathBuf>,
+    pack: Pack,
     hits: AtomicU64,
     misses: AtomicU64,
     damaged: AtomicU64,
@@ -107,6 +112,36 @@ impl Cache {
         let result = make()?;
         self.keep(key, &result);
         Ok(result)
+    }
+
+    /// The same for a small result, of which a site has thousands: they lie together in one file, which is written by
+    /// [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// What `make` says; errors are not remembered.
+    pub fn find_or_make_small<E>(
+        &self,
+        key: &CacheKey,
+        make: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        let Some(folder) = &self.folder else { return make() };
+        let found = self.pack.find(&folder.join(PACK_NAME), &key.0);
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let result = make()?;
+        self.pack.keep(&key.0, &result);
+        Ok(result)
+    }
+
+    /// Writes what is kept until the end of a build. A disk that refuses is counted.
+    pub fn finish(&self) {
+        let Some(folder) = &self.folder else { return };
+        if self.pack.write(&folder.join(PACK_NAME)).is_err() {
+            self.not_kept.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How it went so far.

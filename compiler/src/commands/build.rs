@@ -109,6 +109,7 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let packed = pool
         .install(|| output.pack(previous.as_ref(), &loaded.cache))
         .map_err(|error| Failure::Site(error.to_string()))?;
+    loaded.cache.finish();
     let texts = [
         ("manifest.json", built.manifest.to_manifest_json()),
         ("assets_meta.json", built.manifest.to_assets_meta_json()),

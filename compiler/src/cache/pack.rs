@@ -1,0 +1,179 @@
+//! Many small results in one file: ten thousand files of a few kilobytes cost more than what is in them. The file is read
+//! whole when the first of them is asked for, and written anew at the end of a build that made some or dropped some.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use bundle::Digest;
+
+/// The first bytes, with the format's version.
+const MAGIC: &[u8; 8] = b"KILNPK1\n";
+/// Bytes of a digest: an entry's key, and the seal at the end.
+const DIGEST_BYTES: usize = 32;
+/// Bytes before an entry's content: its key, its age, its length.
+const ENTRY_HEAD_BYTES: usize = DIGEST_BYTES + 1 + 4;
+/// Builds that an entry outlives without being asked for: those with other options in between. Guessed.
+const AGE_MAX: u8 = 3;
+
+/// One file of results.
+#[derive(Debug, Default)]
+pub(super) struct Pack {
+    held: OnceLock<Held>,
+    /// What was made since the file was read.
+    made: Mutex<BTreeMap<[u8; DIGEST_BYTES], Vec<u8>>>,
+}
+
+/// The file as it was read.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    entries: HashMap<[u8; DIGEST_BYTES], Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    age: u8,
+    content: Range<usize>,
+    is_used: AtomicBool,
+}
+
+impl Pack {
+    /// What is kept under a key.
+    pub(super) fn find(&self, path: &Path, key: &Digest) -> Option<Vec<u8>> {
+        let held = self.held.get_or_init(|| Held::read(path).unwrap_or_default());
+        if let Some(entry) = held.entries.get(key.as_bytes()) {
+            entry.is_used.store(true, Ordering::Relaxed);
+            return Some(held.bytes[entry.content.clone()].to_vec());
+        }
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).get(key.as_bytes()).cloned()
+    }
+
+    /// Keeps something until the file is written.
+    pub(super) fn keep(&self, key: &Digest, content: &[u8]) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(*key.as_bytes(), content.to_vec());
+    }
+
+    /// Writes the file anew, if anything was asked for or made: what was used and what is young.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        let Some(held) = self.held.get() else { return Ok(()) };
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries: BTreeMap<&[u8; DIGEST_BYTES], (u8, &[u8])> = BTreeMap::new();
+        let mut is_same = made.is_empty();
+        for (key, entry) in &held.entries {
+            let age = if entry.is_used.load(Ordering::Relaxed) { 0 } else { entry.age + 1 };
+            is_same &= age == entry.age;
+            if age <= AGE_MAX {
+                entries.insert(key, (age, &held.bytes[entry.content.clone()]));
+            }
+        }
+        if is_same {
+            return Ok(());
+        }
+        entries.extend(made.iter().map(|(key, content)| (key, (0, content.as_slice()))));
+        let mut bytes = MAGIC.to_vec();
+        for (key, (age, content)) in entries {
+            let Ok(len) = u32::try_from(content.len()) else { continue };
+            bytes.extend_from_slice(key);
+            bytes.push(age);
+            bytes.extend_from_slice(&len.to_le_bytes());
+            bytes.extend_from_slice(content);
+        }
+        let seal = Digest::of(&bytes);
+        bytes.extend_from_slice(seal.as_bytes());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        // Beside it and renamed: another build never sees half of it.
+        let beside = path.with_extension(format!("tmp{}", std::process::id()));
+        fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+            // The reason is reported; what is left over is overwritten by the next.
+            fs::remove_file(&beside).ok();
+        })
+    }
+}
+
+impl Held {
+    /// The file, if it is there and whole.
+    fn read(path: &Path) -> Option<Self> {
+        let mut bytes = fs::read(path).ok()?;
+        let body_end = bytes.len().checked_sub(DIGEST_BYTES)?;
+        if !bytes.starts_with(MAGIC) || Digest::of(&bytes[..body_end]).as_bytes() != &bytes[body_end..] {
+            return None;
+        }
+        bytes.truncate(body_end);
+        let mut entries = HashMap::new();
+        let mut at = MAGIC.len();
+        while at < bytes.len() {
+            let (head, _) = bytes[at..].split_at_checked(ENTRY_HEAD_BYTES)?;
+            let (key, rest) = head.split_first_chunk::<DIGEST_BYTES>()?;
+            let (age, len) = (rest[0], u32::from_le_bytes(rest[1..].try_into().ok()?));
+            let content = at + ENTRY_HEAD_BYTES..at + ENTRY_HEAD_BYTES + usize::try_from(len).ok()?;
+            at = content.end;
+            bytes.get(content.clone())?;
+            entries.insert(*key, Entry { age, content, is_used: AtomicBool::new(false) });
+        }
+        Some(Self { bytes, entries })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("kiln-pack-{name}-{}", std::process::id()));
+        fs::remove_file(&path).ok();
+        path
+    }
+
+    #[test]
+    fn what_was_made_is_there_in_the_next_build_and_goes_when_nobody_asks_for_it() {
+        let path = path("ages");
+        let [one, other] = [Digest::of(b"1"), Digest::of(b"2")];
+        let pack = Pack::default();
+        assert_eq!(pack.find(&path, &one), None);
+        pack.keep(&one, b"content");
+        pack.keep(&other, b"other");
+        pack.write(&path).unwrap();
+        for _ in 0..=AGE_MAX {
+            let pack = Pack::default();
+            assert_eq!(pack.find(&path, &one).unwrap(), b"content");
+            pack.write(&path).unwrap();
+        }
+        let pack = Pack::default();
+        assert_eq!(pack.find(&path, &one).unwrap(), b"content");
+        assert_eq!(pack.find(&path, &other), None);
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_counts_as_empty() {
+        let path = path("damaged");
+        let key = Digest::of(b"1");
+        let pack = Pack::default();
+        pack.find(&path, &key);
+        pack.keep(&key, b"content");
+        pack.write(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for len in 0..whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            assert_eq!(Pack::default().find(&path, &key), None, "cut at {len}");
+        }
+        for index in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[index] ^= 1;
+            fs::write(&path, changed).unwrap();
+            assert_eq!(Pack::default().find(&path, &key), None, "changed at {index}");
+        }
+        fs::remove_file(path).unwrap();
+    }
+}
