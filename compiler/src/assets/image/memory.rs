@@ -1,4 +1,6 @@
-//! How much memory making a file takes at its peak. Measured with pictures of 1 to 40 million pixels.
+//! How much memory making a file takes at its peak: upper bounds. Measured were, for each pixel that is encoded, 7.1 bytes
+//! for a JPEG and 8.0 for a lossy WebP (9.2 million pixels), and 12.8 for a PNG without transparency (1.5 million). AVIF's
+//! figure is reckoned from what rav1e allocates, not measured.
 
 use super::{ImageFormat, ImageSize};
 
