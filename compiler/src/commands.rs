@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod cache;
+pub mod dev;
 pub mod export;
 pub mod inspect;
 mod memory;
