@@ -21,6 +21,7 @@ const PAGES = [
   { name: "getting-started", path: "/docs/getting-started", heading: "Getting started" },
   { name: "template-language", path: "/docs/template-language", heading: "The template language" },
   { name: "bundle-format", path: "/docs/bundle-format", heading: "The bundle format" },
+  { name: "images", path: "/docs/images", heading: "Images" },
   { name: "runtime", path: "/docs/runtime", heading: "The server" },
   { name: "blog", path: "/blog", heading: "Blog" },
   { name: "post", path: "/blog/one-file", heading: "A website is one file" },
@@ -157,6 +158,40 @@ for (const { name, path: pathname, heading } of PAGES) {
         }
       });
     }
+  });
+}
+
+// How wide the first picture is shown, in CSS pixels, and the width of the variant that suits it: the next one up.
+const CHOICES = [
+  { width: 400, scale: 1, chosen: 480 }, { width: 400, scale: 2, chosen: 876 },
+  { width: 1600, scale: 1, chosen: 640 }, { width: 1600, scale: 2, chosen: 1200 },
+];
+
+for (const { width, scale, chosen } of CHOICES) {
+  test(`a window of ${width} px at ${scale}x loads the picture that suits it, and nothing moves`, async () => {
+    const { page, wrong, close } = await open("/", { viewport: { width, height: 900 }, deviceScaleFactor: scale });
+    const image = page.locator(".hero img");
+    await image.evaluate((node) => node.decode());
+    const seen = await image.evaluate((node) => ({
+      src: node.currentSrc, shown: node.getBoundingClientRect().width, ratio: node.clientWidth / node.clientHeight,
+      srcset: [...node.parentElement.querySelectorAll("source"), node].map((one) => one.srcset).join(", "),
+    }));
+    // A browser gives a picture the size that `sizes` says, so the width is read from the list and not from the pixels.
+    const candidate = seen.srcset.split(", ").find((one) => origin + one.split(" ")[0] === seen.src);
+    assert.equal(candidate?.split(" ")[1], `${chosen}w`, JSON.stringify(seen));
+    assert.ok(chosen >= seen.shown * scale * 0.95, `${chosen} px for ${seen.shown} px at ${scale}x`);
+    assert.ok(Math.abs(seen.ratio - 1200 / 750) < 0.02, `${seen.ratio}`);
+    const shift = await page.evaluate(() => new Promise((resolve) => {
+      new PerformanceObserver((list) => resolve(list.getEntries().reduce((sum, entry) => sum + entry.value, 0)))
+        .observe({ type: "layout-shift", buffered: true });
+      setTimeout(() => resolve(0), 300);
+    }));
+    assert.equal(shift, 0);
+    const first = await page.locator('link[rel="preload"][as="image"]').getAttribute("imagesrcset");
+    assert.ok(first.split(", ").some((one) => origin + one.split(" ")[0] === seen.src), "the hint names what is shown");
+    // Loaded twice would be worse than no hint, and Chromium warns of it.
+    assert.deepEqual(wrong, []);
+    await close();
   });
 }
 

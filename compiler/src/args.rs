@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::build::{BuildArguments, DiagnosticFormat, SummaryFormat, build, check};
+use crate::commands::cache::{PruneArguments, parse_bytes, prune_cache};
 use crate::commands::dev::{DevArguments, dev};
 use crate::commands::export::export;
 use crate::commands::inspect::{Question, inspect};
@@ -31,6 +32,9 @@ enum Command {
     Build(BuildFlags),
     /// Verify everything that a build verifies, and write nothing
     Check(CheckFlags),
+    /// Look after the folder of earlier results, .kiln/cache
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Serve the site while it is written, from memory, drafts included
     Dev(DevFlags),
     /// Show what is in a bundle
@@ -49,6 +53,22 @@ enum Command {
         bundle: PathBuf,
         /// The folder, which must be new or empty
         dir: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum CacheCommand {
+    /// Remove the results that nobody used for longest; they are made again when they are needed
+    Prune {
+        /// The site's folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        site: PathBuf,
+        /// Leave no more bytes than this; K, M and G are units
+        #[arg(long, value_name = "N", default_value = "1G", value_parser = parse_bytes)]
+        max_bytes: u64,
+        /// Remove whatever wasn't used for so many days
+        #[arg(long, value_name = "DAYS")]
+        unused_days: Option<u32>,
     },
 }
 
@@ -210,6 +230,9 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
                 Format::Json => DiagnosticFormat::Json,
             };
             check(&BuildArguments { diagnostics, colours, ..flags.site.into_arguments() })
+        }
+        Command::Cache(CacheCommand::Prune { site, max_bytes, unused_days }) => {
+            prune_cache(&PruneArguments { site, bytes_max: max_bytes, unused_days_max: unused_days })
         }
         Command::Dev(flags) => dev(flags.into_arguments(colours)).map(|()| Report::default()),
         Command::Inspect { bundle, path, verify } => {

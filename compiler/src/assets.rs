@@ -7,5 +7,5 @@ mod workshop;
 
 pub use image::{ImageFormat, ImageSize};
 pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
-pub use variants::ImageVariant;
+pub use variants::{ImageCounts, ImageVariant};
 pub use workshop::{ImageWork, Progress, Silent, Workshop};

@@ -1,19 +1,22 @@
 //! What pure functions returned, kept in a folder between builds. An entry's name is the digest of everything that its
-//! function read, so nothing is ever out of date, and deleting the folder changes nothing but time. It holds no paths
-//! and no times: machines may share it. A damaged entry counts as absent.
+//! function read, so nothing is ever out of date, and deleting the folder changes nothing but time. It holds no paths,
+//! and times only as marks for pruning: machines may share it. A damaged entry counts as absent.
 
 mod memo;
 mod pack;
+mod prune;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use bundle::Digest;
 
 pub use memo::FileMemo;
 use pack::Pack;
+pub use prune::{Pruned, prune};
 
 /// The file of small results, in the cache's folder.
 const PACK_NAME: &str = "small.pack";
@@ -43,6 +46,11 @@ impl CacheKey {
         Self(Digest::of(&text))
     }
 
+    /// The key's bytes.
+    pub fn as_bytes(&self) -> &[u8; Digest::BYTES] {
+        self.0.as_bytes()
+    }
+
     fn seal(&self, content: &[u8]) -> Digest {
         let mut text = self.0.as_bytes().to_vec();
         text.extend_from_slice(Digest::of(content).as_bytes());
@@ -68,6 +76,8 @@ pub struct CacheCounts {
 pub struct Cache {
     folder: Option<PathBuf>,
     pack: Pack,
+    /// When results are used, so that pruning can tell.
+    now: Option<SystemTime>,
     hits: AtomicU64,
     misses: AtomicU64,
     damaged: AtomicU64,
@@ -78,6 +88,11 @@ impl Cache {
     /// The cache in a folder, which is made when the first result is kept.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder: Some(folder), ..Self::default() }
+    }
+
+    /// The same, where results that are used are marked with this time: pruning removes first what has the oldest mark.
+    pub fn used_at(self, now: SystemTime) -> Self {
+        Self { now: Some(now), ..self }
     }
 
     /// A cache that remembers nothing.
@@ -96,7 +111,7 @@ impl Cache {
     /// Remembers what a function returned. A disk that refuses is counted and costs time at the next build, no more.
     pub fn keep(&self, key: &CacheKey, content: &[u8]) {
         let Some(folder) = &self.folder else { return };
-        if write_entry(&entry_path(folder, key), &key.seal(content), content).is_err() {
+        if write_entry(&entry_path(folder, key), &key.seal(content), content, self.now).is_err() {
             self.not_kept.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -155,18 +170,32 @@ impl Cache {
         }
     }
 
+    /// Marks an entry as used. Where that can't be done, as on a disk that is only read, nothing is lost but the order in
+    /// which results are pruned.
+    fn mark(&self, file: &File) {
+        let Some(now) = self.now else { return };
+        let marked = file.metadata().and_then(|metadata| metadata.modified());
+        if marked.is_ok_and(|marked| now.duration_since(marked).is_ok_and(|age| age > MARK_PERIOD)) {
+            drop(file.set_modified(now));
+        }
+    }
+
     fn read_entry(&self, path: &Path, key: &CacheKey) -> Option<Vec<u8>> {
         let mut file = File::open(path).ok()?;
         let mut seal = [0; SEAL_BYTES];
         let mut content = Vec::new();
         let is_read = file.read_exact(&mut seal).and_then(|()| file.read_to_end(&mut content)).is_ok();
         if is_read && key.seal(&content).as_bytes() == &seal {
+            self.mark(&file);
             return Some(content);
         }
         self.damaged.fetch_add(1, Ordering::Relaxed);
         None
     }
 }
+
+/// A mark is renewed when it is older than this: once a day is enough to tell what is used.
+const MARK_PERIOD: Duration = Duration::from_hours(24);
 
 /// Two levels, so that no folder holds a hundred thousand files.
 fn entry_path(folder: &Path, key: &CacheKey) -> PathBuf {
@@ -176,14 +205,15 @@ fn entry_path(folder: &Path, key: &CacheKey) -> PathBuf {
 
 /// Writes beside and renames: another build never sees half an entry, whenever this one is killed. Nothing is flushed
 /// to the disk: after a power cut the seal tells.
-fn write_entry(path: &Path, seal: &Digest, content: &[u8]) -> io::Result<()> {
+fn write_entry(path: &Path, seal: &Digest, content: &[u8], now: Option<SystemTime>) -> io::Result<()> {
     let folder = path.parent().expect("an entry's path has the cache's folder before it");
     let mut beside = path.to_owned();
     beside.set_extension(format!("{}.tmp", std::process::id()));
     let write = || {
         let mut file = File::create(&beside)?;
         file.write_all(seal.as_bytes())?;
-        file.write_all(content)
+        file.write_all(content)?;
+        now.map_or(Ok(()), |now| file.set_modified(now))
     };
     let written = write().or_else(|error| {
         if error.kind() != io::ErrorKind::NotFound {

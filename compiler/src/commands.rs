@@ -2,10 +2,13 @@
 //! says which failure has which exit status.
 
 pub mod build;
+pub mod cache;
 pub mod dev;
 pub mod export;
 pub mod inspect;
+mod memory;
 pub mod new;
+mod progress;
 
 use std::fmt;
 use std::path::Path;

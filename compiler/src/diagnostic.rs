@@ -154,6 +154,8 @@ codes! {
     UnresolvedAsset "unresolved-asset" Error " An asset isn't there.",
     NotAnImage "not-an-image" Error " An image is asked for, and the file is none.",
     NoImageMetadata "no-image-metadata" Error " An image's size can't be found out.",
+    BrokenImage "broken-image" Error " An image is damaged, too large, or of a kind that browsers don't show.",
+    ImageTypeMismatch "image-type-mismatch" Error " An image's content is of another format than its name says.",
     BadFrontMatter "bad-front-matter" Error " Front matter can't be read.",
     BadDate "bad-date" Error " A date is not ISO 8601.",
     FilterFailed "filter-failed" Error " A filter's command is missing or failed.",

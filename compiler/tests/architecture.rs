@@ -111,6 +111,7 @@ fn there_is_one_door_to_the_disk() {
         "source/known.rs",
         "cache.rs",
         "cache/pack.rs",
+        "cache/prune.rs",
         "output/dist.rs",
         "commands/new.rs",
         "commands/export.rs",
@@ -141,7 +142,7 @@ fn what_varies_is_an_argument() {
     let words = ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "env::var"];
     // A filter's time limit never reaches its result. What a development server does depends on when things happen; what
     // it makes doesn't.
-    let clocks = ["main.rs", "commands/build.rs", "tools/filter.rs", "watch.rs", "dev/studio.rs"];
+    let clocks = ["main.rs", "commands/build.rs", "commands/cache.rs", "tools/filter.rs", "watch.rs", "dev/studio.rs"];
     only_in("compiler/src", &words, &clocks);
     only_in("compiler/src", &["process::Command", "Command::new"], &["tools/filter.rs", "commands/dev.rs"]);
     only_in("bundle/src", &words, &[]);

@@ -231,11 +231,13 @@ pub struct ImageFault {
     pub message: String,
     /// What to do.
     pub help: &'static str,
+    /// Whether only the file's name is wrong: its content has another format.
+    pub is_misnamed: bool,
 }
 
 impl ImageFault {
-    fn new(message: impl Into<String>, help: &'static str) -> Self {
-        Self { message: message.into(), help }
+    pub(crate) fn new(message: impl Into<String>, help: &'static str) -> Self {
+        Self { message: message.into(), help, is_misnamed: false }
     }
 
     /// The file ends too early or contradicts itself.

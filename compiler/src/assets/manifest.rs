@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bundle::Digest;
 use rayon::prelude::*;
 
-use super::image::{ImageFormat, ImageSize, is_image, probe};
-use super::variants::{ImageVariant, digested_path};
+use super::image::{ImageFault, ImageFormat, ImageSize, is_image};
+use super::variants::{ImageCounts, ImageVariant, MadeImage, MadePicture, digested_path, make, variant_path};
 use super::workshop::{ImageWork, Workshop};
 use crate::cache::{Cache, FileMemo};
 use crate::config::Images;
@@ -82,6 +82,8 @@ pub struct AssetManifest {
     assets: BTreeMap<String, Asset>,
     /// From the path of a variant to the image that it was made of.
     originals: BTreeMap<String, String>,
+    waiting: Vec<Arc<str>>,
+    image_counts: ImageCounts,
 }
 
 impl AssetManifest {
@@ -91,19 +93,41 @@ impl AssetManifest {
         static_files: &[SourceFile],
         content: &[SourceFile],
         options: &AssetOptions<'_>,
-        _workshop: &Workshop<'_>,
+        workshop: &Workshop<'_>,
         memo: &FileMemo<ReadAsset>,
     ) -> (Self, Vec<Diagnostic>) {
-        let remembered =
-            |file: &SourceFile, make: &(dyn Fn() -> ReadAsset + Sync)| memo.find_or_make(&file.path, &file.bytes, make);
-        let static_assets = static_files.par_iter().map(|file| remembered(file, &|| static_asset(file, options.names)));
-        let images = content.par_iter().filter(|file| is_image(&file.extension()));
-        let content_images = images.map(|file| remembered(file, &|| content_image(file)));
-        let results: Vec<_> = static_assets.chain(content_images).collect();
-        let mut manifest = Self::default();
+        let images_beside_pages = content.iter().filter(|file| is_image(&file.extension()));
+        let files: Vec<_> = static_files.iter().map(|file| (file, Folder::Static)).collect();
+        let files = [files, images_beside_pages.map(|file| (file, Folder::Content)).collect()].concat();
+        let remembered: Vec<Option<ReadAsset>> =
+            files.par_iter().map(|(file, _)| memo.find(&file.path, &file.bytes)).collect();
+        let is_new_image = |index: &usize| remembered[*index].is_none() && is_image(&files[*index].0.extension());
+        let new_images: Vec<usize> = (0..files.len()).filter(is_new_image).collect();
+        let image_files: Vec<_> = new_images.iter().map(|index| files[*index].0).collect();
+        let (made, image_counts) = make(&image_files, options.images, options.image_work, workshop);
+        let mut made: BTreeMap<usize, Result<MadeImage, ImageFault>> = new_images.into_iter().zip(made).collect();
+        let made: Vec<_> = (0..files.len()).map(|index| made.remove(&index)).collect();
+        let results: Vec<(ReadAsset, bool)> = (files.par_iter(), remembered, made)
+            .into_par_iter()
+            .map(|((file, folder), remembered, made)| {
+                if let Some(asset) = remembered {
+                    return (asset, false);
+                }
+                let is_waiting = matches!(&made, Some(Ok(image)) if image.is_waiting);
+                let asset = read_asset(file, *folder, options.names, made);
+                if !is_waiting {
+                    memo.keep(&file.path, &file.bytes, asset.clone());
+                }
+                (asset, is_waiting)
+            })
+            .collect();
+        let mut manifest = Self { image_counts, ..Self::default() };
         let mut diagnostics = Vec::new();
-        for (asset, diagnostic) in results {
+        for ((asset, diagnostic), is_waiting) in results {
             diagnostics.extend(diagnostic);
+            if is_waiting {
+                manifest.waiting.push(Arc::clone(&asset.source_path));
+            }
             manifest.add(asset);
         }
         (manifest, diagnostics)
@@ -130,6 +154,16 @@ impl AssetManifest {
             self.originals.insert(variant.path.clone(), asset.path.clone());
         }
         self.assets.insert(asset.path.clone(), asset);
+    }
+
+    /// The sources of images that lack variants, since the cache didn't have them and nobody was to make them.
+    pub fn waiting(&self) -> &[Arc<str>] {
+        &self.waiting
+    }
+
+    /// How much was made of the images, and how much was there.
+    pub fn image_counts(&self) -> ImageCounts {
+        self.image_counts
     }
 
     /// The asset at a path such as `/static/css/app.css`.
@@ -216,50 +250,77 @@ fn to_json(value: &impl serde::Serialize) -> String {
     text
 }
 
-fn static_asset(file: &SourceFile, names: AssetNames) -> ReadAsset {
-    let path = format!("/static/{}", file.name);
-    let digested_path = digested_path(&path, &Digest::of(&file.bytes).hex(DIGEST_DIGITS));
-    let url = percent_encode(if names == AssetNames::Digested { &digested_path } else { &path });
-    with_size(Asset { digested_path: Some(digested_path), ..plain_asset(file, path, url) })
+/// Where an asset's source is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Folder {
+    /// Published below `/static/`, under its digested name too.
+    Static,
+    /// Published where it stands.
+    Content,
 }
 
-fn content_image(file: &SourceFile) -> ReadAsset {
-    let path = format!("/{}", file.name);
-    let url = percent_encode(&path);
-    with_size(plain_asset(file, path, url))
-}
-
-fn plain_asset(file: &SourceFile, path: String, url: String) -> Asset {
-    Asset {
-        path,
-        digested_path: None,
-        url,
+/// The asset of a file, with what became of it if it is an image.
+fn read_asset(
+    file: &SourceFile,
+    folder: Folder,
+    names: AssetNames,
+    image: Option<Result<MadeImage, ImageFault>>,
+) -> ReadAsset {
+    let path = match folder {
+        Folder::Static => format!("/static/{}", file.name),
+        Folder::Content => format!("/{}", file.name),
+    };
+    let (image, diagnostic) = match image.transpose() {
+        Ok(image) => (image, None),
+        Err(fault) => (None, Some(to_diagnostic(file, &fault))),
+    };
+    let bytes = image.as_ref().map_or(&file.bytes, |image| &image.original);
+    let digested_path = (folder == Folder::Static).then(|| with_digest(&path, bytes));
+    let variants = image.iter().flat_map(|image| variants(&path, image, names)).collect();
+    let asset = Asset {
+        url: public_url(&path, digested_path.as_deref(), names),
+        digested_path,
         format: ImageFormat::from_extension(&file.extension()),
-        size: None,
-        variants: Vec::new(),
-        bytes: Arc::clone(&file.bytes),
+        size: image.as_ref().and_then(|image| image.size),
+        variants,
+        bytes: Arc::clone(bytes),
         source_path: Arc::clone(&file.path),
-    }
+        path,
+    };
+    (asset, diagnostic)
 }
 
-/// Width times height of an image at most.
-const PIXELS_MAX: u64 = 40_000_000;
+fn variants(path: &str, image: &MadeImage, names: AssetNames) -> Vec<ImageVariant> {
+    let variant = |picture: &MadePicture| {
+        let is_own = image.format == picture.format;
+        let width = (!picture.is_full).then_some(picture.size.width);
+        let path = variant_path(path, width, (!is_own).then(|| picture.format.extension()));
+        let digested_path = with_digest(&path, &picture.bytes);
+        ImageVariant {
+            size: picture.size,
+            format: picture.format,
+            url: public_url(&path, Some(&digested_path), names),
+            path,
+            digested_path,
+            bytes: Arc::clone(&picture.bytes),
+        }
+    };
+    image.pictures.iter().map(variant).collect()
+}
 
-/// The asset with its size, or with what is wrong with the image.
-fn with_size(mut asset: Asset) -> ReadAsset {
-    if asset.format.is_none() {
-        return (asset, None);
-    }
-    let extension = asset.path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
-    match probe(&extension, &asset.bytes, PIXELS_MAX) {
-        Ok(probe) => {
-            asset.size = probe.size;
-            (asset, None)
-        }
-        Err(fault) => {
-            let place = Place { path: Arc::clone(&asset.source_path), span: Span::default() };
-            let message = format!("`{}` can't be used: {}", asset.source_path, fault.message);
-            (asset, Some(Diagnostic::new(Code::NoImageMetadata, place, message).with_help(fault.help)))
-        }
-    }
+fn with_digest(path: &str, bytes: &[u8]) -> String {
+    digested_path(path, &Digest::of(bytes).hex(DIGEST_DIGITS))
+}
+
+/// The URL that pages use, percent-encoded.
+fn public_url(path: &str, digested_path: Option<&str>, names: AssetNames) -> String {
+    let digested_path = digested_path.filter(|_| names == AssetNames::Digested);
+    percent_encode(digested_path.unwrap_or(path))
+}
+
+fn to_diagnostic(file: &SourceFile, fault: &ImageFault) -> Diagnostic {
+    let place = Place { path: Arc::clone(&file.path), span: Span::default() };
+    let message = format!("`{}` can't be used: {}", file.path, fault.message);
+    let code = if fault.is_misnamed { Code::ImageTypeMismatch } else { Code::BrokenImage };
+    Diagnostic::new(code, place, message).with_help(fault.help)
 }

@@ -1,10 +1,16 @@
 //! The variants of the site's images: which are made, what they are called, and which are worth publishing.
 
+mod keep;
+mod make;
 mod names;
+mod plan;
+mod schedule;
 
 use std::sync::Arc;
 
-pub(crate) use names::digested_path;
+pub use make::ImageCounts;
+pub(crate) use make::{MadeImage, MadePicture, make};
+pub(crate) use names::{digested_path, variant_path};
 
 use super::image::{ImageFormat, ImageSize};
 

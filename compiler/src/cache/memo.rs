@@ -28,16 +28,29 @@ impl<V> Default for FileMemo<V> {
 impl<V: Clone> FileMemo<V> {
     /// What the function returned for this file, else what `make` returns, which is kept then.
     pub fn find_or_make(&self, path: &Arc<str>, bytes: &Arc<[u8]>, make: impl FnOnce() -> V) -> V {
-        if let Some(entry) = self.lock().get_mut(path)
-            && (Arc::ptr_eq(&entry.bytes, bytes) || entry.bytes == *bytes)
-        {
-            entry.is_used = true;
-            return entry.value.clone();
+        if let Some(value) = self.find(path, bytes) {
+            return value;
         }
         let value = make();
-        let entry = Entry { bytes: Arc::clone(bytes), value: value.clone(), is_used: true };
-        self.lock().insert(Arc::clone(path), entry);
+        self.keep(path, bytes, value.clone());
         value
+    }
+
+    /// What the function returned for this file, if it is remembered.
+    pub fn find(&self, path: &Arc<str>, bytes: &Arc<[u8]>) -> Option<V> {
+        let mut entries = self.lock();
+        let entry = entries.get_mut(path)?;
+        if !Arc::ptr_eq(&entry.bytes, bytes) && entry.bytes != *bytes {
+            return None;
+        }
+        entry.is_used = true;
+        Some(entry.value.clone())
+    }
+
+    /// Remembers what the function returned for this file.
+    pub fn keep(&self, path: &Arc<str>, bytes: &Arc<[u8]>, value: V) {
+        let entry = Entry { bytes: Arc::clone(bytes), value, is_used: true };
+        self.lock().insert(Arc::clone(path), entry);
     }
 
     /// Forgets what nobody asked for since the last sweep: files that are gone.

@@ -7,8 +7,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::memory::read_memory_bytes_max;
+use super::progress::ImageProgress;
 use super::{Failure, Report, open_bundle};
-use crate::assets::{AssetNames, ImageWork, Workshop};
+use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
@@ -177,7 +179,7 @@ impl Loaded {
         })?;
         diagnostics.extend(mistakes);
         diagnostics.extend(config.check_base_url());
-        let cache = Cache::new(root.join(CACHE_FOLDER));
+        let cache = Cache::new(root.join(CACHE_FOLDER)).used_at(SystemTime::now());
         diagnostics.extend(pipeline::run_filters(&mut sources, &config, root, &cache));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
@@ -213,7 +215,10 @@ impl Loaded {
             time,
             live_reload: "",
         };
-        let workshop = Workshop::new(&self.cache);
+        let bar = ImageProgress::default();
+        let is_told = arguments.summary == SummaryFormat::Human && arguments.diagnostics == DiagnosticFormat::Human;
+        let progress: &dyn Progress = if is_told { &bar } else { &Silent };
+        let workshop = Workshop { cache: &self.cache, progress, memory_bytes_max: read_memory_bytes_max() };
         let mut built = pipeline::build(&self.sources, &self.config, &options, &workshop);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
@@ -300,7 +305,7 @@ impl Summary<'_> {
             self.bundle.display(),
             self.bytes.div_ceil(1024),
             self.start.elapsed().as_millis(),
-        )
+        ) + &images_line(self.built.manifest.image_counts())
     }
 
     fn to_json(&self) -> String {
@@ -309,11 +314,27 @@ impl Summary<'_> {
             "bundle": self.bundle.display().to_string(),
             "bytes": self.bytes,
             "counts": self.built.counts,
+            "images": self.built.manifest.image_counts(),
             "milliseconds": u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
             "warnings": warnings,
         });
         format!("{summary}\n")
     }
+}
+
+/// What became of the images, if variants were made of any.
+fn images_line(counts: ImageCounts) -> String {
+    let ImageCounts { encoded, from_cache, dropped, original_bytes, best_bytes, .. } = counts;
+    if encoded + from_cache + dropped == 0 {
+        return String::new();
+    }
+    let kib = |bytes: u64| bytes.div_ceil(1024);
+    format!(
+        "images: {encoded} made, {from_cache} from the cache, {dropped} dropped; {} KiB of originals are {} KiB in their \
+         best format\n",
+        kib(original_bytes),
+        kib(best_bytes),
+    )
 }
 
 /// A number with its noun.

@@ -102,10 +102,10 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// A drawing need not have a size, and that of an AVIF isn't read.
+/// A drawing need not have a size.
 fn may_lack_size(path: &str) -> bool {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
-    extension.eq_ignore_ascii_case("svg") || extension.eq_ignore_ascii_case("avif")
+    extension.eq_ignore_ascii_case("svg")
 }
 
 /// Whether a URL names its scheme or its host.

@@ -68,10 +68,11 @@ fn checked_format(extension: &str, bytes: &[u8]) -> Result<ImageFormat, ImageFau
     let found = sniffed_format(bytes);
     match (named, found) {
         (Some(named), Some(found)) if named == found => Ok(found),
-        (Some(named), Some(found)) => Err(ImageFault::new(
-            format!("its name says {}, but it is {}", named.name(), found.name()),
-            "rename it, or save it in the format of its name",
-        )),
+        (Some(named), Some(found)) => {
+            let message = format!("its name says {}, but it is {}", named.name(), found.name());
+            let help = "rename it, or save it in the format of its name";
+            Err(ImageFault { is_misnamed: true, ..ImageFault::new(message, help) })
+        }
         (Some(named), None) => Err(ImageFault::broken(format!("its name says {}, but it is no image", named.name()))),
         (None, _) => Err(ImageFault::new(format!("`.{extension}` is no image's extension"), "rename it")),
     }

@@ -1,0 +1,441 @@
+//! The road of each image: look at its header, look into the cache, decode it once if anything is missing, make what is
+//! missing, and keep what is worth publishing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bundle::Digest;
+use rayon::prelude::*;
+
+use super::keep::{Measured, MeasuredSet, keep};
+use super::plan::{Facts, PlannedSet, held_bytes_per_pixel, plan};
+use super::schedule::{self, Load, Work};
+use crate::assets::image::{
+    self, EncodeSettings, ImageFault, ImageFormat, ImageSize, Kind, Picture, Probe, decode, encode, encode_bytes,
+    probe, resize, strip,
+};
+use crate::assets::workshop::{ImageWork, Workshop};
+use crate::cache::CacheKey;
+use crate::config::{Images, Quality};
+use crate::source::SourceFile;
+
+/// Bytes that decoding and encoding may take at once, unless one image alone takes more. Specified by the design of the
+/// image road; a third of the memory that there is, if that is less.
+const WORK_BYTES_MAX: u64 = 160 * 1024 * 1024;
+
+/// An image's original, and the pictures made of it that are worth publishing.
+#[derive(Clone, Debug)]
+pub(crate) struct MadeImage {
+    /// What its original is encoded in.
+    pub(crate) format: ImageFormat,
+    /// Its size as shown, if it has one.
+    pub(crate) size: Option<ImageSize>,
+    /// The original without its metadata.
+    pub(crate) original: Arc<[u8]>,
+    /// By format, the one that browsers are to take first in front and the original's own last; widths ascend.
+    pub(crate) pictures: Vec<MadePicture>,
+    /// Whether something is missing that nobody was asked to make.
+    pub(crate) is_waiting: bool,
+}
+
+/// One picture made of an image.
+#[derive(Clone, Debug)]
+pub(crate) struct MadePicture {
+    pub(crate) format: ImageFormat,
+    pub(crate) size: ImageSize,
+    /// Whether it is as wide as the original.
+    pub(crate) is_full: bool,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// What became of the images of a build, in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct ImageCounts {
+    /// Images that were looked at.
+    pub images: u64,
+    /// Originals that were decoded.
+    pub decoded: u64,
+    /// Pictures that were encoded.
+    pub encoded: u64,
+    /// Pictures that the cache had.
+    pub from_cache: u64,
+    /// Pictures that aren't worth publishing, and aren't published.
+    pub dropped: u64,
+    /// Bytes of all originals that have variants, as they were.
+    pub original_bytes: u64,
+    /// Bytes of these images as wide as the originals, in the format that browsers take first.
+    pub best_bytes: u64,
+}
+
+/// Makes the variants of images, or finds them in the cache. The results are in the order of the files.
+pub(crate) fn make(
+    files: &[&SourceFile],
+    images: &Images,
+    image_work: ImageWork,
+    workshop: &Workshop<'_>,
+) -> (Vec<Result<MadeImage, ImageFault>>, ImageCounts) {
+    let counters = Counters::default();
+    let road = Road { images, workshop, counters: &counters };
+    let examined: Vec<_> = files.par_iter().map(|file| road.examine(file)).collect();
+    let mut results: Vec<Option<Result<MadeImage, ImageFault>>> = Vec::new();
+    let mut waiting = Vec::new();
+    for (index, task) in examined.into_iter().enumerate() {
+        results.push(match task {
+            Err(fault) => Some(Err(fault)),
+            Ok(task) if task.missing.is_empty() => Some(Ok(road.finish(&task))),
+            Ok(task) if image_work == ImageWork::Remember => Some(Ok(task.as_it_is())),
+            Ok(task) => {
+                waiting.push((index, task));
+                None
+            }
+        });
+    }
+    for (index, result) in road.make_missing(waiting) {
+        results[index] = Some(result);
+    }
+    let results: Vec<_> = results.into_iter().flatten().collect();
+    assert!(results.len() == files.len(), "every image is examined, remembered or made");
+    (results, counters.read(files.len()))
+}
+
+/// Something that may be made of an image.
+struct Candidate {
+    format: ImageFormat,
+    size: ImageSize,
+    is_full: bool,
+    settings: EncodeSettings,
+    key: CacheKey,
+}
+
+/// An image of which something is missing.
+struct Task<'a> {
+    file: &'a SourceFile,
+    probe: Probe,
+    /// Each format by itself, the original's first; within it widths ascend.
+    candidates: Vec<Candidate>,
+    /// What is known of each candidate.
+    found: Vec<OnceLock<Arc<[u8]>>>,
+    /// The lengths of all candidates, if the cache knows them.
+    lengths: Option<Vec<u64>>,
+    /// Numbers of the candidates that have to be made.
+    missing: Vec<usize>,
+    /// What went wrong while they were made.
+    fault: OnceLock<ImageFault>,
+}
+
+impl Task<'_> {
+    /// The number of the picture that is published under the original's own name.
+    fn original_index(&self) -> usize {
+        self.candidates.iter().position(|one| one.format == self.probe.format && one.is_full).unwrap_or(0)
+    }
+
+    fn set_original(&mut self, bytes: Arc<[u8]>) {
+        let index = self.original_index();
+        if let Some(found) = self.found.get_mut(index) {
+            *found = OnceLock::from(bytes);
+        }
+    }
+
+    /// The image without variants, and if its original has to be written anew, as it was.
+    fn as_it_is(&self) -> MadeImage {
+        let original = self.found.get(self.original_index()).and_then(OnceLock::get);
+        let original = Arc::clone(original.unwrap_or(&self.file.bytes));
+        MadeImage { format: self.probe.format, size: self.probe.size, original, pictures: Vec::new(), is_waiting: true }
+    }
+
+    /// The name under which the lengths of all candidates are kept: what was dropped is known without its bytes.
+    fn lengths_key(&self) -> CacheKey {
+        let keys: Vec<u8> = self.candidates.iter().flat_map(|one| *one.key.as_bytes()).collect();
+        CacheKey::new("lengths of variants 1", &[&keys])
+    }
+
+    /// Numbers of the candidates that are worth publishing, given the lengths of all.
+    fn kept(&self, lengths: &[u64]) -> Vec<usize> {
+        let mut sets: Vec<MeasuredSet> = Vec::new();
+        for (candidate, len) in self.candidates.iter().zip(lengths) {
+            if sets.last().is_none_or(|set| set.format != candidate.format) {
+                sets.push(MeasuredSet { format: candidate.format, pictures: Vec::new() });
+            }
+            if let Some(set) = sets.last_mut() {
+                set.pictures.push(Measured { width: candidate.size.width, len: *len });
+            }
+        }
+        let sets = keep(sets);
+        let is_kept = |candidate: &Candidate| {
+            let set = sets.iter().find(|set| set.format == candidate.format);
+            set.is_some_and(|set| set.pictures.iter().any(|picture| picture.width == candidate.size.width))
+        };
+        (0..self.candidates.len()).filter(|index| is_kept(&self.candidates[*index])).collect()
+    }
+
+    fn load(&self) -> Load {
+        let part = |index: &usize| {
+            let candidate = &self.candidates[*index];
+            encode_bytes(candidate.size, candidate.format)
+        };
+        let pixels = self.probe.size.map_or(0, ImageSize::pixels);
+        Load {
+            opening_bytes: self.probe.decode_bytes,
+            held_bytes: pixels * held_bytes_per_pixel(self.probe.kind),
+            part_bytes: self.missing.iter().map(part).collect(),
+        }
+    }
+}
+
+/// What all images of a build have in common.
+struct Road<'a> {
+    images: &'a Images,
+    workshop: &'a Workshop<'a>,
+    counters: &'a Counters,
+}
+
+impl Road<'_> {
+    /// Looks at an image's header and into the cache. Nothing is decoded.
+    fn examine<'f>(&self, file: &'f SourceFile) -> Result<Task<'f>, ImageFault> {
+        let probe = probe(&file.extension(), &file.bytes, self.images.max_pixels)?;
+        let digest = Digest::of(&file.bytes);
+        let mut candidates = Vec::new();
+        for PlannedSet { format, sizes } in self.plan(file, &probe) {
+            candidates.extend(sizes.into_iter().map(|size| self.candidate(&digest, &probe, format, size)));
+        }
+        let found = candidates.iter().map(|_| OnceLock::new()).collect();
+        let fault = OnceLock::new();
+        let mut task = Task { file, probe, candidates, found, lengths: None, missing: Vec::new(), fault };
+        match strip(&file.bytes, &task.probe) {
+            Some(stripped) => task.set_original(Arc::from(stripped)),
+            None if task.probe.needs_rewriting() => {}
+            None => {
+                return Err(ImageFault::new("its metadata can't be taken out", "replace the file by an intact copy"));
+            }
+        }
+        self.look_up(&mut task);
+        let needed = task.load().alone_bytes();
+        if !task.missing.is_empty() && needed > self.workshop.memory_bytes_max {
+            let message = format!(
+                "making its variants takes {} MB of memory, and there are {} MB",
+                needed.div_ceil(1_000_000),
+                self.workshop.memory_bytes_max / 1_000_000
+            );
+            return Err(ImageFault::new(message, "make the image smaller, or give the build more memory"));
+        }
+        Ok(task)
+    }
+
+    /// The formats and sizes that are tried; for what is published as it is, only that.
+    fn plan(&self, file: &SourceFile, probe: &Probe) -> Vec<PlannedSet> {
+        let Some(size) = probe.size else { return Vec::new() };
+        let facts = Facts { format: probe.format, size, kind: probe.kind };
+        if probe.can_vary() && !self.images.is_excluded(&file.name) {
+            return plan(facts, self.images);
+        }
+        vec![PlannedSet { format: probe.format, sizes: vec![size] }]
+    }
+
+    fn candidate(&self, digest: &Digest, probe: &Probe, format: ImageFormat, size: ImageSize) -> Candidate {
+        let is_lossless = format == ImageFormat::Png || (format == ImageFormat::WebP && probe.kind == Kind::Graphic);
+        let quality = match format {
+            ImageFormat::Avif => self.images.avif_quality,
+            ImageFormat::WebP => self.images.webp_quality,
+            _ => self.images.jpeg_quality,
+        };
+        let (quality, quality_name) = match quality {
+            _ if is_lossless => (image::Quality::Fixed(100), [0, 0]),
+            Quality::Fixed(quality) => (image::Quality::Fixed(quality), [1, quality]),
+            Quality::Target(score) => (image::Quality::Target(f32::from(score)), [2, score]),
+        };
+        let sizes = [size.width.to_le_bytes(), size.height.to_le_bytes()].concat();
+        let kind: &[u8] = if probe.kind == Kind::Photograph { b"photograph" } else { b"graphic" };
+        let parts =
+            [image::VERSION.as_bytes(), digest.as_bytes(), format.name().as_bytes(), &sizes, kind, &quality_name];
+        Candidate {
+            format,
+            size,
+            is_full: probe.size == Some(size),
+            settings: EncodeSettings { quality, kind: probe.kind },
+            key: CacheKey::new("variant", &parts),
+        }
+    }
+
+    /// Takes from the cache what is worth publishing, and notes what is missing.
+    fn look_up(&self, task: &mut Task<'_>) {
+        let unknown = (0..task.candidates.len()).filter(|index| task.found[*index].get().is_none()).count();
+        if unknown == 0 {
+            return;
+        }
+        let cache = self.workshop.cache;
+        task.lengths = cache.find(&task.lengths_key()).and_then(|bytes| read_lengths(&bytes, task.candidates.len()));
+        let wanted = match &task.lengths {
+            Some(lengths) => task.kept(lengths),
+            None => (0..task.candidates.len()).collect(),
+        };
+        for index in wanted {
+            if task.found[index].get().is_some() {
+                continue;
+            }
+            match cache.find(&task.candidates[index].key) {
+                Some(bytes) => {
+                    task.found[index] = OnceLock::from(Arc::from(bytes));
+                    self.counters.from_cache.fetch_add(1, Ordering::Relaxed);
+                }
+                None => task.missing.push(index),
+            }
+        }
+    }
+
+    /// Makes what is missing, the largest first.
+    fn make_missing(&self, waiting: Vec<(usize, Task<'_>)>) -> Vec<(usize, Result<MadeImage, ImageFault>)> {
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        let (numbers, tasks): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        let loads: Vec<_> = tasks.iter().map(Task::load).collect();
+        let part_count = loads.iter().map(|load| load.part_bytes.len()).sum();
+        self.workshop.progress.begin(part_count, loads.iter().flat_map(|load| &load.part_bytes).sum());
+        let bench = Bench {
+            road: self,
+            pictures: tasks.iter().map(|_| Mutex::new(None)).collect(),
+            results: tasks.iter().map(|_| Mutex::new(None)).collect(),
+            tasks,
+        };
+        schedule::run(&loads, WORK_BYTES_MAX.min(self.workshop.memory_bytes_max / 3), &bench);
+        self.workshop.progress.end();
+        let results =
+            bench.results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+        numbers.into_iter().zip(results).filter_map(|(number, result)| Some((number, result?))).collect()
+    }
+
+    /// Decides what is worth publishing, and remembers what isn't. Every candidate that may be is there.
+    fn finish(&self, task: &Task<'_>) -> MadeImage {
+        let lengths = task.lengths.clone().unwrap_or_else(|| {
+            let len = |found: &OnceLock<Arc<[u8]>>| found.get().map_or(0, |bytes| bytes.len() as u64);
+            let lengths: Vec<u64> = task.found.iter().map(len).collect();
+            if lengths.len() > 1 {
+                let bytes: Vec<u8> = lengths.iter().flat_map(|len| len.to_le_bytes()).collect();
+                self.workshop.cache.keep(&task.lengths_key(), &bytes);
+            }
+            lengths
+        });
+        let kept = task.kept(&lengths);
+        self.counters.dropped.fetch_add((lengths.len() - kept.len()) as u64, Ordering::Relaxed);
+        let original_index = task.original_index();
+        let mut pictures: Vec<MadePicture> = kept
+            .iter()
+            .filter(|index| **index != original_index)
+            .filter_map(|index| {
+                let Candidate { format, size, is_full, .. } = task.candidates[*index];
+                Some(MadePicture { format, size, is_full, bytes: Arc::clone(task.found[*index].get()?) })
+            })
+            .collect();
+        // Candidates begin with the original's format and end with the one that browsers take first.
+        pictures.sort_by_key(|picture| {
+            let set = task.candidates.iter().position(|one| one.format == picture.format);
+            (std::cmp::Reverse(set), picture.size.width)
+        });
+        let original = task.found.get(original_index).and_then(OnceLock::get);
+        let original = Arc::clone(original.unwrap_or(&task.file.bytes));
+        if task.candidates.len() > 1 {
+            let best = pictures.iter().find(|picture| picture.is_full).map_or(original.len(), |best| best.bytes.len());
+            self.counters.original_bytes.fetch_add(task.file.bytes.len() as u64, Ordering::Relaxed);
+            self.counters.best_bytes.fetch_add(best as u64, Ordering::Relaxed);
+        }
+        MadeImage { format: task.probe.format, size: task.probe.size, original, pictures, is_waiting: false }
+    }
+}
+
+/// Lengths as they were kept, or nothing if there aren't as many as there should be.
+fn read_lengths(bytes: &[u8], count: usize) -> Option<Vec<u64>> {
+    let (lengths, rest) = bytes.as_chunks::<8>();
+    let lengths: Vec<u64> = lengths.iter().map(|len| u64::from_le_bytes(*len)).collect();
+    (rest.is_empty() && lengths.len() == count).then_some(lengths)
+}
+
+/// Images whose missing pictures are being made.
+struct Bench<'a, 'f> {
+    road: &'a Road<'a>,
+    tasks: Vec<Task<'f>>,
+    /// The decoded originals of open jobs.
+    pictures: Vec<Mutex<Option<Arc<Picture>>>>,
+    results: Vec<Mutex<Option<Result<MadeImage, ImageFault>>>>,
+}
+
+impl Bench<'_, '_> {
+    fn make_part(&self, candidate: &Candidate, picture: &Picture) -> Result<Vec<u8>, ImageFault> {
+        let encoded = if candidate.size == picture.size() {
+            encode(picture, candidate.format, &candidate.settings)
+        } else {
+            encode(&resize(picture, candidate.size.width)?, candidate.format, &candidate.settings)
+        };
+        let bytes = encoded?;
+        self.road.counters.encoded.fetch_add(1, Ordering::Relaxed);
+        // At once, so that a build that is killed has not worked for nothing.
+        self.road.workshop.cache.keep(&candidate.key, &bytes);
+        Ok(bytes)
+    }
+}
+
+impl Work for Bench<'_, '_> {
+    fn open(&self, job: usize) -> bool {
+        let task = &self.tasks[job];
+        self.road.counters.decoded.fetch_add(1, Ordering::Relaxed);
+        match decode(&task.file.bytes, &task.probe) {
+            Ok(picture) => *lock(&self.pictures[job]) = Some(Arc::new(picture)),
+            Err(fault) => drop(task.fault.set(fault)),
+        }
+        task.fault.get().is_none()
+    }
+
+    fn do_part(&self, job: usize, part: usize) {
+        let task = &self.tasks[job];
+        let candidate = &task.candidates[task.missing[part]];
+        let picture = lock(&self.pictures[job]).clone();
+        let made = picture.filter(|_| task.fault.get().is_none()).map(|picture| self.make_part(candidate, &picture));
+        match made {
+            Some(Ok(bytes)) => drop(task.found[task.missing[part]].set(Arc::from(bytes))),
+            // The first fault of an image is the one that is told.
+            Some(Err(fault)) => drop(task.fault.set(fault)),
+            None => {}
+        }
+        self.road.workshop.progress.advance(encode_bytes(candidate.size, candidate.format));
+    }
+
+    fn close(&self, job: usize) {
+        let task = &self.tasks[job];
+        *lock(&self.pictures[job]) = None;
+        let result = match task.fault.get() {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(self.road.finish(task)),
+        };
+        *lock(&self.results[job]) = Some(result);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What is in there is put in whole or not at all.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// [`ImageCounts`] while they are being counted.
+#[derive(Default)]
+struct Counters {
+    decoded: AtomicU64,
+    encoded: AtomicU64,
+    from_cache: AtomicU64,
+    dropped: AtomicU64,
+    original_bytes: AtomicU64,
+    best_bytes: AtomicU64,
+}
+
+impl Counters {
+    fn read(&self, image_count: usize) -> ImageCounts {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ImageCounts {
+            images: image_count as u64,
+            decoded: load(&self.decoded),
+            encoded: load(&self.encoded),
+            from_cache: load(&self.from_cache),
+            dropped: load(&self.dropped),
+            original_bytes: load(&self.original_bytes),
+            best_bytes: load(&self.best_bytes),
+        }
+    }
+}
