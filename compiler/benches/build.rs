@@ -60,6 +60,7 @@ fn site(post_count: usize) -> Sources {
         ("tags/term.html", TERM),
     ];
     Sources {
+        styles: Vec::new(),
         content,
         templates: partials.map(|(name, text)| file("templates", name, text)).into(),
         static_files: vec![file("static", "style.css", "body { margin: auto }")],
@@ -76,7 +77,7 @@ fn build(sources: &Sources, compress: bool) -> Built {
         time: None,
         live_reload: "",
     };
-    let built = pipeline::build(sources, &config, &options);
+    let built = pipeline::build(sources, &config, &options, &Cache::none());
     assert!(built.output.is_some(), "{:?}", built.diagnostics.first());
     built
 }

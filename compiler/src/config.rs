@@ -1,11 +1,17 @@
 //! `site.toml`: every key, its default and its check. It reads text and returns values; a mistake becomes a diagnostic
 //! at its place, and the key's default stands in.
 
+mod pattern;
+mod tool;
+
 use bundle::Encoding;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+
+pub use pattern::Pattern;
+pub use tool::{TOOL_TIMEOUT_SECONDS, Tool};
 
 /// The name of the file, at the site's root.
 pub const FILE_NAME: &str = "site.toml";
@@ -43,6 +49,8 @@ pub struct Config {
     pub taxonomies: Vec<Taxonomy>,
     /// `[feed]`
     pub feed: Feed,
+    /// `[[tools]]`, in the order of the file.
+    pub tools: Vec<Tool>,
 }
 
 /// One way of sorting pages into terms.
@@ -86,11 +94,20 @@ pub struct Paths {
     pub templates: String,
     /// Files published under `/static/`.
     pub static_files: String,
+    /// Style sheets compiled to `/static/css/`.
+    pub styles: String,
 }
 
 /// How the site is built.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of `site.toml`")]
 pub struct Build {
+    /// Style sheets lose what no browser needs.
+    pub minify: bool,
+    /// What happens to scripts.
+    pub scripts: Scripts,
+    /// The site's own style sheets and scripts are named with their SHA-384.
+    pub integrity: bool,
     /// The codings that are made ahead of time.
     pub compress: Vec<Encoding>,
     /// Pages answer at `/post/` instead of `/post`.
@@ -99,6 +116,15 @@ pub struct Build {
     pub future: bool,
     /// Drafts are built.
     pub drafts: bool,
+}
+
+/// What happens to the scripts under `static/`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scripts {
+    /// They lose what no browser needs.
+    Minify,
+    /// They stay as they are.
+    Keep,
 }
 
 /// How Markdown is read.
@@ -148,8 +174,12 @@ impl Default for Config {
                 content: "content".to_owned(),
                 templates: "templates".to_owned(),
                 static_files: "static".to_owned(),
+                styles: "styles".to_owned(),
             },
             build: Build {
+                minify: true,
+                scripts: Scripts::Minify,
+                integrity: true,
                 compress: vec![Encoding::Brotli, Encoding::Gzip],
                 trailing_slash: false,
                 future: false,
@@ -165,6 +195,7 @@ impl Default for Config {
             redirects: Vec::new(),
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
+            tools: Vec::new(),
         }
     }
 }
@@ -208,7 +239,8 @@ impl Config {
             paths.checked_text("content", &mut self.paths.content, check_folder);
             paths.checked_text("templates", &mut self.paths.templates, check_folder);
             paths.checked_text("static", &mut self.paths.static_files, check_folder);
-            paths.not_yet(&["styles", "data"]);
+            paths.checked_text("styles", &mut self.paths.styles, check_folder);
+            paths.not_yet(&["data"]);
         });
         top.table("build", |build| {
             build.flag("trailing_slash", &mut self.build.trailing_slash);
@@ -217,10 +249,14 @@ impl Config {
             build.list("compress", &mut self.build.compress, |name| match name {
                 "br" => Ok(Encoding::Brotli),
                 "gzip" => Ok(Encoding::Gzip),
-                "zstd" => Err("this version makes no zstd variants; `br` and `gzip` are made"),
-                _ => Err("a coding is `br` or `gzip`"),
+                "zstd" => Ok(Encoding::Zstd),
+                _ => Err("a coding is `br`, `gzip` or `zstd`"),
             });
-            build.not_yet(&["minify", "js", "integrity"]);
+            build.flag("minify", &mut self.build.minify);
+            build.flag("integrity", &mut self.build.integrity);
+            let mut scripts = "minify".to_owned();
+            build.checked_text("js", &mut scripts, check_scripts);
+            self.build.scripts = if scripts == "keep" { Scripts::Keep } else { Scripts::Minify };
         });
         top.table("markdown", |markdown| {
             markdown.flag("heading_anchors", &mut self.markdown.heading_anchors);
@@ -247,7 +283,8 @@ impl Config {
             feed.count("limit", &mut self.feed.limit);
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
-        top.not_yet(&["images", "search", "headers", "tools", "filters", "budget"]);
+        top.each_table("tools", |reader| self.tools.extend(Tool::read(reader)));
+        top.not_yet(&["images", "search", "headers", "filters", "budget"]);
     }
 }
 
@@ -256,6 +293,8 @@ struct Reader<'a> {
     source: &'a SourceText,
     /// The table's own name with a dot after it, or nothing for the top.
     prefix: String,
+    /// Where the table begins, for what it lacks; empty for the top.
+    span: std::ops::Range<usize>,
     table: &'a DeTable<'a>,
     known: Vec<&'static str>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -268,7 +307,7 @@ impl<'a> Reader<'a> {
         table: &'a DeTable<'a>,
         diagnostics: &'a mut Vec<Diagnostic>,
     ) -> Self {
-        Self { source, prefix, table, known: Vec::new(), diagnostics }
+        Self { source, prefix, span: 0..0, table, known: Vec::new(), diagnostics }
     }
 
     /// The value of a key, if the file has one.
@@ -337,6 +376,23 @@ impl<'a> Reader<'a> {
         let mut reader = Reader::new(self.source, format!("{}{key}.", self.prefix), table, self.diagnostics);
         read(&mut reader);
         reader.finish();
+    }
+
+    /// Hands each table of an array of tables to `read`, in the order of the file.
+    fn each_table(&mut self, key: &'static str, mut read: impl FnMut(&mut Reader<'_>)) {
+        let Some(items) = self.typed(key, "an array of tables", DeValue::as_array) else { return };
+        for item in items {
+            let Some(table) = item.get_ref().as_table() else {
+                let message = format!("`{}{key}` is an array of tables", self.prefix);
+                self.report(item.span(), message, Some("each begins with its name in two pairs of square brackets"));
+                continue;
+            };
+            let prefix = format!("{}{key}.", self.prefix);
+            let mut reader = Reader::new(self.source, prefix, table, self.diagnostics);
+            reader.span = item.span();
+            read(&mut reader);
+            reader.finish();
+        }
     }
 
     /// Hands each key of a table with free keys to `read`, in the order of the file.
@@ -487,6 +543,10 @@ fn check_date_format(text: &str) -> Result<(), &'static str> {
 
 fn check_host(text: &str) -> Result<(), &'static str> {
     (text.is_empty() || check_authority(text)).then_some(()).ok_or("a host name, such as `example.com`")
+}
+
+fn check_scripts(text: &str) -> Result<(), &'static str> {
+    matches!(text, "minify" | "keep").then_some(()).ok_or("scripts are `\"minify\"` or `\"keep\"`")
 }
 
 fn check_authority(text: &str) -> bool {

@@ -152,6 +152,9 @@ codes! {
     ReservedName "reserved-name" Error " A partial has the name of a built-in tag.",
     PartialOutside "partial-outside" Error " A partial's name leaves the folder of templates.",
     UnresolvedAsset "unresolved-asset" Error " An asset isn't there.",
+    MalformedStyle "malformed-style" Error " A style sheet can't be read.",
+    ImportCycle "import-cycle" Error " Style sheets import each other in a circle.",
+    ToolFailed "tool-failed" Error " A tool is missing or failed.",
     NotAnImage "not-an-image" Error " An image is asked for, and the file is none.",
     NoImageMetadata "no-image-metadata" Error " An image's size can't be found out.",
     BadFrontMatter "bad-front-matter" Error " Front matter can't be read.",
@@ -172,5 +175,8 @@ codes! {
     EmptyAlt "empty-alt" Warning " A Markdown image has no alternative text.",
     LikelyTypo "likely-typo" Warning " A field has almost the name of a known one.",
     NearMissPlaceholder "near-miss-placeholder" Warning " Text looks almost like a placeholder.",
+    StyleWarning "style-warning" Warning " A style sheet warns with `@warn`.",
+    MalformedScript "malformed-script" Warning " A script can't be minified, and is left as it is.",
+    DanglingSourceMap "dangling-source-map" Warning " A source map is named that isn't there.",
     NoEffectYet "no-effect-yet" Warning " A key of `site.toml` that this version doesn't act on.",
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
-use crate::assets::{AssetManifest, AssetNames, ReadAsset};
-use crate::cache::FileMemo;
+use crate::assets::{AssetManifest, AssetNames, AssetSettings, ReadAsset, make_assets};
+use crate::cache::{Cache, FileMemo};
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
@@ -101,20 +101,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads a site. Files that `memory` knows are not read again.
-    pub fn new(sources: Sources, config: Config, options: BuildOptions, memory: &Memory) -> Self {
+    /// Reads a site. Files that `memory` knows are not read again; `cache` has what was made of them by earlier builds.
+    pub fn new(sources: Sources, config: Config, options: BuildOptions, memory: &Memory, cache: &Cache) -> Self {
         let (templates, mut diagnostics) = TemplateSet::parse_changed(&sources.templates, &memory.partials);
         let (mut site, mistakes) = Site::read_changed(&sources.content, &config, options.selection, &memory.pages);
         diagnostics.extend(mistakes);
         site.add_term_pages(&templates, &config);
-        let Sources { static_files, content, .. } = &sources;
-        let (manifest, mistakes) =
-            AssetManifest::build_changed(static_files, content, options.asset_names, &memory.assets);
+        let settings = AssetSettings { build: &config.build, names: options.asset_names, cache, memo: &memory.assets };
+        let (manifest, mistakes) = make_assets(&sources, settings);
         diagnostics.extend(mistakes);
         let made = feeds::make_files(&site, &config);
         let other_paths =
             asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
-        let targets = LinkTargets::new(&site, content, &config, other_paths);
+        let targets = LinkTargets::new(&site, &sources.content, &config, other_paths);
         Self { sources, config, options, templates, site, manifest, targets, made, diagnostics }
     }
 
@@ -176,8 +175,8 @@ impl Plan {
 }
 
 /// Builds a site.
-pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Built {
-    let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default());
+pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, cache: &Cache) -> Built {
+    let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default(), cache);
     let pages: Vec<_> = plan.site.all_pages().collect();
     let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
     let mut diagnostics = plan.check(&rendered);

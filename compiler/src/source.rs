@@ -22,6 +22,8 @@ pub struct Sources {
     pub templates: Vec<SourceFile>,
     /// Files published under `/static/`.
     pub static_files: Vec<SourceFile>,
+    /// Style sheets that are compiled.
+    pub styles: Vec<SourceFile>,
 }
 
 /// One file as it was read.
@@ -112,15 +114,19 @@ impl Sources {
     /// Every file that can't be read.
     pub fn read(root: &Path, paths: &Paths) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
         let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new() };
-        let folders = [&paths.content, &paths.templates, &paths.static_files];
-        let [content, templates, static_files] = folders.map(|folder| walk.files_below(folder));
+        let folders = [&paths.content, &paths.templates, &paths.static_files, &paths.styles];
+        let [content, templates, static_files, styles] = folders.map(|folder| walk.files_below(folder));
         let Walk { diagnostics, mut errors, .. } = walk;
         let mut read_all = |found: Vec<FoundFile>| -> Vec<SourceFile> {
             let results: Vec<_> = found.into_par_iter().map(FoundFile::read).collect();
             results.into_iter().filter_map(|result| result.map_err(|error| errors.push(error)).ok()).collect()
         };
-        let sources =
-            Self { content: read_all(content), templates: read_all(templates), static_files: read_all(static_files) };
+        let sources = Self {
+            content: read_all(content),
+            templates: read_all(templates),
+            static_files: read_all(static_files),
+            styles: read_all(styles),
+        };
         if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
     }
 }

@@ -46,6 +46,15 @@ pub struct Asset {
 /// What became of looking at one file: the asset, and what is wrong with it.
 pub type ReadAsset = (Asset, Option<Diagnostic>);
 
+impl Asset {
+    /// Names a static file by the digest of its bytes.
+    fn set_digest(&mut self, bytes: &[u8], names: AssetNames) {
+        let digested_path = digested_path(&self.path, &Digest::of(bytes).hex(DIGEST_DIGITS));
+        self.url = percent_encode(if names == AssetNames::Digested { &digested_path } else { &self.path });
+        self.digested_path = Some(digested_path);
+    }
+}
+
 /// All assets, by the path that pages write.
 #[derive(Clone, Debug, Default)]
 pub struct AssetManifest {
@@ -79,6 +88,13 @@ impl AssetManifest {
             manifest.assets.entry(asset.path.clone()).or_insert(asset);
         }
         (manifest, diagnostics)
+    }
+
+    /// Gives an asset its finished bytes, and with them its digested name.
+    pub(super) fn finish(&mut self, path: &str, bytes: Vec<u8>, names: AssetNames) {
+        let Some(asset) = self.assets.get_mut(path).filter(|asset| *asset.bytes != *bytes) else { return };
+        asset.set_digest(&bytes, names);
+        asset.bytes = bytes.into();
     }
 
     /// The asset at a path such as `/static/css/app.css`.
@@ -125,9 +141,9 @@ fn to_json(value: &impl serde::Serialize) -> String {
 
 fn static_asset(file: &SourceFile, names: AssetNames) -> ReadAsset {
     let path = format!("/static/{}", file.name);
-    let digested_path = digested_path(&path, &Digest::of(&file.bytes).hex(DIGEST_DIGITS));
-    let url = percent_encode(if names == AssetNames::Digested { &digested_path } else { &path });
-    with_size(Asset { digested_path: Some(digested_path), ..plain_asset(file, path, url) })
+    let mut asset = plain_asset(file, path, String::new());
+    asset.set_digest(&file.bytes, names);
+    with_size(asset)
 }
 
 fn content_image(file: &SourceFile) -> ReadAsset {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Failure, Report, open_bundle};
-use crate::assets::AssetNames;
+use crate::assets::{AssetNames, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
@@ -183,10 +183,11 @@ impl Loaded {
     fn out_folder(&self, arguments: &BuildArguments) -> Result<PathBuf, Failure> {
         let out = &arguments.out;
         let is_within = |folder: &str| arguments.site.join(out).starts_with(arguments.site.join(folder));
-        let Paths { content, templates, static_files } = &self.config.paths;
+        let Paths { content, templates, static_files, styles } = &self.config.paths;
         let has_parent = out.components().any(|part| matches!(part, Component::ParentDir));
         let is_site = out.components().all(|part| matches!(part, Component::CurDir));
-        if is_site || (!has_parent && [content, templates, static_files].into_iter().any(|folder| is_within(folder))) {
+        let folders = [content, templates, static_files, styles];
+        if is_site || (!has_parent && folders.into_iter().any(|folder| is_within(folder))) {
             let message = format!("--out `{}` is among the site's sources; name another folder", out.display());
             return Err(Failure::Usage(message));
         }
@@ -206,7 +207,7 @@ impl Loaded {
             time,
             live_reload: "",
         };
-        let mut built = pipeline::build(&self.sources, &self.config, &options);
+        let mut built = pipeline::build(&self.sources, &self.config, &options, &self.cache);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
         Ok(built)
@@ -228,13 +229,15 @@ impl Loaded {
         report
     }
 
-    /// The text of a page, a partial or `site.toml` by its path. Other files have no lines to show.
+    /// The text of a page, a partial, a style sheet, a script or `site.toml` by its path. Other files have no lines to
+    /// show.
     fn find_text(&self, path: &str) -> Option<Arc<str>> {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, .. } = &self.sources;
-        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates);
+        let Sources { content, templates, static_files, styles } = &self.sources;
+        let texts = content.iter().filter(|file| is_page(file)).chain(templates);
+        let mut texts = texts.chain(styles).chain(static_files.iter().filter(|file| is_text_asset(file)));
         texts.find(|file| &*file.path == path)?.to_text().ok().map(|text| text.text)
     }
 }
