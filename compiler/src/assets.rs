@@ -1,5 +1,5 @@
 //! Static files on their way to the visitor: compiled, minified, with the digests of what they refer to, public names and
-//! facts. It renders nothing.
+//! facts, and the variants of images. It renders nothing.
 
 mod css;
 mod deep_stack;
@@ -9,40 +9,38 @@ mod references;
 mod script;
 mod style;
 mod texts;
+mod variants;
+mod workshop;
 
 pub use image::ImageSize;
-pub use manifest::{Asset, AssetManifest, AssetNames, ReadAsset};
+pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
 pub use texts::is_text_asset;
+pub use variants::{ImageFormat, ImageVariant};
+pub use workshop::{ImageWork, Progress, Silent, Workshop};
 
 use std::collections::BTreeMap;
 
-use crate::cache::{Cache, FileMemo};
+use crate::cache::FileMemo;
 use crate::config::Build;
 use crate::diagnostic::{Code, Diagnostic, Place, Span};
 use crate::source::{SourceFile, Sources};
 
-/// How assets are made.
-#[derive(Clone, Copy, Debug)]
-pub struct AssetSettings<'a> {
-    /// `[build]`
-    pub build: &'a Build,
-    /// Whether pages name assets by their digest.
-    pub names: AssetNames,
-    /// What pure functions returned in earlier builds.
-    pub cache: &'a Cache,
-    /// What single files became in the last build of this process.
-    pub memo: &'a FileMemo<ReadAsset>,
-}
-
-/// Makes all assets of a site, as far as that is possible, and says what is wrong with them.
-pub fn make_assets(sources: &Sources, settings: AssetSettings<'_>) -> (AssetManifest, Vec<Diagnostic>) {
-    let AssetSettings { build, names, cache, memo } = settings;
-    let (compiled, mut diagnostics) = style::compile_styles(&sources.styles, cache);
+/// Makes all assets of a site, as far as that is possible, and says what is wrong with them. A file that `memo` knows is
+/// not looked at again.
+pub fn make_assets(
+    sources: &Sources,
+    build: &Build,
+    options: &AssetOptions<'_>,
+    workshop: &Workshop<'_>,
+    memo: &FileMemo<ReadAsset>,
+) -> (AssetManifest, Vec<Diagnostic>) {
+    let (compiled, mut diagnostics) = style::compile_styles(&sources.styles, workshop.cache);
     let files: Vec<SourceFile> = sources.static_files.iter().cloned().chain(compiled).collect();
     diagnostics.extend(find_clashes(&files));
-    let (mut manifest, mistakes) = AssetManifest::build_changed(&files, &sources.content, names, memo);
+    let (mut manifest, mistakes) = AssetManifest::build(&files, &sources.content, options, workshop, memo);
     diagnostics.extend(mistakes);
-    diagnostics.extend(texts::finish_texts(&mut manifest, sources, texts::TextSettings { build, names, cache }));
+    let settings = texts::TextSettings { build, names: options.names, cache: workshop.cache };
+    diagnostics.extend(texts::finish_texts(&mut manifest, sources, settings));
     (manifest, diagnostics)
 }
 

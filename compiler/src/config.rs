@@ -1,7 +1,8 @@
 //! `site.toml`: every key, its default and its check. It reads text and returns values; a mistake becomes a diagnostic
 //! at its place, and the key's default stands in.
 
-mod pattern;
+mod glob;
+mod images;
 mod tool;
 
 use bundle::Encoding;
@@ -10,7 +11,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 
-pub use pattern::Pattern;
+pub use glob::Glob;
+pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
 pub use tool::{TOOL_TIMEOUT_SECONDS, Tool};
 
 /// The name of the file, at the site's root.
@@ -37,6 +39,8 @@ pub struct Config {
     pub paths: Paths,
     /// `[build]`
     pub build: Build,
+    /// `[images]`
+    pub images: Images,
     /// `[markdown]`
     pub markdown: Markdown,
     /// `[links]` `check_internal`
@@ -185,6 +189,7 @@ impl Default for Config {
                 future: false,
                 drafts: false,
             },
+            images: Images::default(),
             markdown: Markdown { heading_anchors: true, smart_punctuation: false },
             check_internal_links: true,
             security: Security {
@@ -258,6 +263,7 @@ impl Config {
             build.checked_text("js", &mut scripts, check_scripts);
             self.build.scripts = if scripts == "keep" { Scripts::Keep } else { Scripts::Minify };
         });
+        top.table("images", |images| self.images.read(images));
         top.table("markdown", |markdown| {
             markdown.flag("heading_anchors", &mut self.markdown.heading_anchors);
             markdown.flag("smart_punctuation", &mut self.markdown.smart_punctuation);
@@ -284,7 +290,7 @@ impl Config {
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
         top.each_table("tools", |reader| self.tools.extend(Tool::read(reader)));
-        top.not_yet(&["images", "search", "headers", "filters", "budget"]);
+        top.not_yet(&["search", "headers", "filters", "budget"]);
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
-use crate::assets::{AssetManifest, AssetNames, AssetSettings, ReadAsset, make_assets};
-use crate::cache::{Cache, FileMemo};
+use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop, make_assets};
+use crate::cache::FileMemo;
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
@@ -22,6 +22,8 @@ use crate::template::{ParsedPartial, TemplateSet};
 pub struct BuildOptions {
     /// Whether pages name assets by their digest.
     pub asset_names: AssetNames,
+    /// Whether variants of images that the cache doesn't have are made.
+    pub image_work: ImageWork,
     /// Whether compressed variants are made.
     pub compress: bool,
     /// Which pages are published.
@@ -101,14 +103,21 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads a site. Files that `memory` knows are not read again; `cache` has what was made of them by earlier builds.
-    pub fn new(sources: Sources, config: Config, options: BuildOptions, memory: &Memory, cache: &Cache) -> Self {
+    /// Reads a site. Files that `memory` knows are not read again.
+    pub fn new(
+        sources: Sources,
+        config: Config,
+        options: BuildOptions,
+        memory: &Memory,
+        workshop: &Workshop<'_>,
+    ) -> Self {
         let (templates, mut diagnostics) = TemplateSet::parse_changed(&sources.templates, &memory.partials);
         let (mut site, mistakes) = Site::read_changed(&sources.content, &config, options.selection, &memory.pages);
         diagnostics.extend(mistakes);
         site.add_term_pages(&templates, &config);
-        let settings = AssetSettings { build: &config.build, names: options.asset_names, cache, memo: &memory.assets };
-        let (manifest, mistakes) = make_assets(&sources, settings);
+        let BuildOptions { asset_names: names, image_work, .. } = options;
+        let asset_options = AssetOptions { names, images: &config.images, image_work };
+        let (manifest, mistakes) = make_assets(&sources, &config.build, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
         let made = feeds::make_files(&site, &config);
         let other_paths =
@@ -175,8 +184,8 @@ impl Plan {
 }
 
 /// Builds a site.
-pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, cache: &Cache) -> Built {
-    let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default(), cache);
+pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, workshop: &Workshop<'_>) -> Built {
+    let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default(), workshop);
     let pages: Vec<_> = plan.site.all_pages().collect();
     let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
     let mut diagnostics = plan.check(&rendered);
@@ -205,10 +214,9 @@ fn other_files(sources: &Sources) -> impl Iterator<Item = &SourceFile> {
     sources.content.iter().filter(|file| !site::is_page(file))
 }
 
-/// The public paths of static files, each with the file it comes from.
+/// The public paths of assets, each with the file it comes from.
 fn asset_paths(manifest: &AssetManifest) -> impl Iterator<Item = (&str, &str)> {
-    let digested = manifest.iter().filter_map(|asset| Some((asset, asset.digested_path.as_deref()?)));
-    digested.flat_map(|(asset, digested)| [asset.path.as_str(), digested].map(|path| (path, &*asset.source_path)))
+    manifest.published().map(|asset| (asset.path, asset.source_path))
 }
 
 /// Everything at its URL: pages, redirects, files among the pages, static files under both their names.
@@ -233,16 +241,15 @@ fn publish(
     }
     for file in other_files(sources) {
         let path = format!("/{}", file.name);
-        published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(&file.bytes)));
+        // An image's metadata is never published, wherever it lies.
+        let bytes = manifest.find(&path).map_or(&file.bytes, |image| &image.bytes);
+        published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(bytes)));
     }
-    for asset in manifest.iter() {
+    for asset in manifest.published() {
         let extension = asset.path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
-        if let Some(digested) = &asset.digested_path {
-            for (path, kind) in [(digested, RouteKind::Asset), (&asset.path, RouteKind::File)] {
-                let bytes = Arc::clone(&asset.bytes);
-                published.push(Published::new(path.clone(), kind, media_type(&extension), bytes));
-            }
-        }
+        let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
+        let (path, bytes) = (asset.path.to_owned(), Arc::clone(asset.bytes));
+        published.push(Published::new(path, kind, media_type(&extension), bytes));
     }
     published
 }

@@ -19,8 +19,6 @@ pub(super) enum Named {
 
 /// All files that a style sheet or a script can name.
 pub(super) struct FileReferences<'a> {
-    /// The paths of all assets.
-    assets: HashSet<&'a str>,
     /// Digested names, which someone may have written out, and files among the pages.
     others: HashSet<String>,
     manifest: &'a AssetManifest,
@@ -28,10 +26,9 @@ pub(super) struct FileReferences<'a> {
 
 impl<'a> FileReferences<'a> {
     pub(super) fn new(manifest: &'a AssetManifest, content: &[SourceFile]) -> Self {
-        let assets = manifest.iter().map(|asset| asset.path.as_str()).collect();
-        let digested = manifest.iter().filter_map(|asset| asset.digested_path.clone());
+        let digested = manifest.published().filter(|one| one.is_digested).map(|one| one.path.to_owned());
         let others = content.iter().map(|file| format!("/{}", file.name)).chain(digested).collect();
-        Self { assets, others, manifest }
+        Self { others, manifest }
     }
 
     /// What a URL means in the file with this path.
@@ -43,7 +40,7 @@ impl<'a> FileReferences<'a> {
         let (written, suffix) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
         let Some(decoded) = percent_decode(written) else { return Named::Missing(written.to_owned()) };
         let path = join(base, &decoded);
-        if self.assets.contains(path.as_str()) {
+        if self.manifest.find_url(&path).is_some() {
             Named::Asset { path, suffix: suffix.to_owned() }
         } else if self.others.contains(&path) {
             Named::Elsewhere

@@ -104,8 +104,8 @@ impl Draft {
             let (range, text) = match edit {
                 Edit::Drop(range) => (range, String::new()),
                 Edit::Name { range, path, suffix } => {
-                    let Some(asset) = manifest.find(path).filter(|_| names == AssetNames::Digested) else { continue };
-                    (range, css_url(&format!("{}{suffix}", asset.url)))
+                    let Some(url) = manifest.find_url(path).filter(|_| names == AssetNames::Digested) else { continue };
+                    (range, css_url(&format!("{url}{suffix}")))
                 }
             };
             bytes.extend_from_slice(&self.text.as_bytes()[copied_to..range.start]);

@@ -1,6 +1,6 @@
 //! `[[tools]]`: commands that run before the sources are read.
 
-use super::{Pattern, Reader};
+use super::{Glob, Reader};
 use crate::diagnostic::Span;
 
 /// How long a tool may take if `timeout_seconds` doesn't say. Guessed: a build that waits longer has hung.
@@ -14,7 +14,7 @@ pub struct Tool {
     /// The program and its arguments; there is a program.
     pub command: Vec<String>,
     /// Which files it reads, from the site's root. Development runs it again when one of them changes.
-    pub inputs: Vec<Pattern>,
+    pub inputs: Vec<Glob>,
     /// It is ended after this long.
     pub timeout_seconds: usize,
     /// Where its command stands in `site.toml`.
@@ -33,7 +33,7 @@ impl Tool {
         };
         reader.text("name", &mut tool.name);
         reader.list("command", &mut tool.command, |word| Ok(word.to_owned()));
-        reader.list("inputs", &mut tool.inputs, Pattern::parse);
+        reader.list("inputs", &mut tool.inputs, |text| Ok(Glob::parse(text)));
         reader.count("timeout_seconds", &mut tool.timeout_seconds);
         let span = reader.table.get("command").map_or_else(|| reader.span.clone(), toml::Spanned::span);
         tool.span = Span::new(span.start, span.end);
@@ -51,6 +51,6 @@ impl Tool {
 
     /// Whether a file, by its path from the site's root, is among what the tool reads.
     pub fn reads(&self, path: &str) -> bool {
-        self.inputs.iter().any(|pattern| pattern.matches(path))
+        self.inputs.iter().any(|glob| glob.matches(path))
     }
 }
