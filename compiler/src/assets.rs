@@ -14,6 +14,7 @@ mod workshop;
 
 pub use image::ImageSize;
 pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
+pub use style::sheet_name;
 pub use texts::is_text_asset;
 pub use variants::{ImageFormat, ImageVariant};
 pub use workshop::{ImageWork, Progress, Silent, Workshop};
@@ -23,21 +24,32 @@ use std::collections::BTreeMap;
 use crate::cache::FileMemo;
 use crate::config::Build;
 use crate::diagnostic::{Code, Diagnostic, Place, Span};
-use crate::source::{SourceFile, Sources};
+use crate::source::SourceFile;
+
+/// What assets are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct AssetSources<'a> {
+    /// Files published under `/static/`.
+    pub static_files: &'a [SourceFile],
+    /// Pages, and the files beside them.
+    pub content: &'a [SourceFile],
+    /// Style sheets that are compiled.
+    pub styles: &'a [SourceFile],
+}
 
 /// Makes all assets of a site, as far as that is possible, and says what is wrong with them. A file that `memo` knows is
 /// not looked at again.
 pub fn make_assets(
-    sources: &Sources,
+    sources: AssetSources<'_>,
     build: &Build,
     options: &AssetOptions<'_>,
     workshop: &Workshop<'_>,
     memo: &FileMemo<ReadAsset>,
 ) -> (AssetManifest, Vec<Diagnostic>) {
-    let (compiled, mut diagnostics) = style::compile_styles(&sources.styles, workshop.cache);
+    let (compiled, mut diagnostics) = style::compile_styles(sources.styles, workshop.cache);
     let files: Vec<SourceFile> = sources.static_files.iter().cloned().chain(compiled).collect();
     diagnostics.extend(find_clashes(&files));
-    let (mut manifest, mistakes) = AssetManifest::build(&files, &sources.content, options, workshop, memo);
+    let (mut manifest, mistakes) = AssetManifest::build(&files, sources.content, options, workshop, memo);
     diagnostics.extend(mistakes);
     let settings = texts::TextSettings { build, names: options.names, cache: workshop.cache };
     diagnostics.extend(texts::finish_texts(&mut manifest, sources, settings));

@@ -138,6 +138,8 @@ pub struct Markdown {
     pub heading_anchors: bool,
     /// Quotes, dashes and ellipses become typographic ones.
     pub smart_punctuation: bool,
+    /// Blocks of code have classes for what is in them.
+    pub highlight: bool,
 }
 
 /// Fields that every page's head carries.
@@ -190,7 +192,7 @@ impl Default for Config {
                 drafts: false,
             },
             images: Images::default(),
-            markdown: Markdown { heading_anchors: true, smart_punctuation: false },
+            markdown: Markdown { heading_anchors: true, smart_punctuation: false, highlight: true },
             check_internal_links: true,
             security: Security {
                 hsts: false,
@@ -267,7 +269,7 @@ impl Config {
         top.table("markdown", |markdown| {
             markdown.flag("heading_anchors", &mut self.markdown.heading_anchors);
             markdown.flag("smart_punctuation", &mut self.markdown.smart_punctuation);
-            markdown.not_yet(&["highlight"]);
+            markdown.flag("highlight", &mut self.markdown.highlight);
         });
         top.table("links", |links| links.flag("check_internal", &mut self.check_internal_links));
         top.table("security", |security| {

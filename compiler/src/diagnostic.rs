@@ -8,7 +8,7 @@ mod position;
 use std::sync::Arc;
 
 pub use draw::{FindText, Paint, SHOWN_COUNT_DEFAULT, draw_human, draw_json, sort};
-pub use nearest::nearest;
+pub use nearest::{is_slip, nearest};
 pub use position::{Position, Positions};
 
 /// A source file as text: what spans count in. Line ends are LF and there is no byte order mark, whatever the file has.

@@ -1,16 +1,20 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
-use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop, make_assets};
+use crate::assets::{
+    self, AssetManifest, AssetNames, AssetOptions, AssetSources, ImageWork, ReadAsset, Workshop, make_assets,
+};
 use crate::cache::FileMemo;
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
+use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
 use crate::site::{self, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
@@ -115,9 +119,12 @@ impl Plan {
         let (mut site, mistakes) = Site::read_changed(&sources.content, &config, options.selection, &memory.pages);
         diagnostics.extend(mistakes);
         site.add_term_pages(&templates, &config);
+        let static_files = add_highlight_sheet(&sources, &site, &config);
+        let asset_sources =
+            AssetSources { static_files: &static_files, content: &sources.content, styles: &sources.styles };
         let BuildOptions { asset_names: names, image_work, .. } = options;
         let asset_options = AssetOptions { names, images: &config.images, image_work };
-        let (manifest, mistakes) = make_assets(&sources, &config.build, &asset_options, workshop, &memory.assets);
+        let (manifest, mistakes) = make_assets(asset_sources, &config.build, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
         let made = feeds::make_files(&site, &config);
         let other_paths =
@@ -195,6 +202,30 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
     let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
     let counts = plan.counts();
     Built { output, manifest: plan.manifest, diagnostics, counts }
+}
+
+/// The static files, and the style sheet of highlighted code where pages or partials need it and the site has none.
+fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -> Cow<'a, [SourceFile]> {
+    let files = Cow::Borrowed(&sources.static_files[..]);
+    let name = STYLE_SHEET_PATH.trim_start_matches("/static/");
+    let compiled = || sources.styles.iter().filter_map(assets::sheet_name);
+    let is_own = || files.iter().any(|file| *file.name == *name) || compiled().any(|sheet| sheet == name);
+    let names_it = |file: &SourceFile| find_bytes(&file.bytes, STYLE_SHEET_PATH.as_bytes());
+    let is_needed = || site.pages.iter().any(|page| page.has_styled_code) || sources.templates.iter().any(names_it);
+    if !config.markdown.highlight || is_own() || !is_needed() {
+        return files;
+    }
+    let mut files = files.into_owned();
+    files.push(SourceFile {
+        path: STYLE_SHEET_PATH.trim_start_matches('/').into(),
+        name: name.into(),
+        bytes: STYLE_SHEET.as_bytes().into(),
+    });
+    files.into()
+}
+
+fn find_bytes(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The partials of pages that will be published another day: they are no left-overs.

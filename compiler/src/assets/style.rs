@@ -30,8 +30,8 @@ const READ_COUNT_MAX: usize = 10_000;
 /// Compiles all sheets of the folder of styles that aren't for import only. What comes back stands for files under
 /// `static/`: `styles/a/b.scss` is `css/a/b.css` there.
 pub(super) fn compile_styles(styles: &[SourceFile], cache: &Cache) -> (Vec<SourceFile>, Vec<Diagnostic>) {
-    let sheets = styles.par_iter().filter(|file| is_sheet(file));
-    let results: Vec<_> = sheets.map(|file| compile(file, styles, cache)).collect();
+    let sheets = styles.par_iter().filter_map(|file| Some((file, sheet_name(file)?)));
+    let results: Vec<_> = sheets.map(|(file, name)| compile(file, &name, styles, cache)).collect();
     let (mut compiled, mut diagnostics) = (Vec::new(), Vec::new());
     for (file, mistakes) in results {
         compiled.extend(file);
@@ -45,15 +45,21 @@ pub(super) fn compile_styles(styles: &[SourceFile], cache: &Cache) -> (Vec<Sourc
     (compiled, diagnostics)
 }
 
-/// Whether a file in the folder of styles is published as a sheet of its own. A name with `_` is for import only.
-fn is_sheet(file: &SourceFile) -> bool {
-    let name = file.name.rsplit('/').next().unwrap_or_default();
-    !name.starts_with('_') && matches!(&*file.extension(), "css" | "scss")
+/// The name below `static/` under which a file in the folder of styles is published, if it is: one that begins with `_` is
+/// for import only.
+pub fn sheet_name(file: &SourceFile) -> Option<String> {
+    let own = file.name.rsplit('/').next().unwrap_or_default();
+    let stem = file.name.rsplit_once('.').map_or(&*file.name, |(stem, _)| stem);
+    (!own.starts_with('_') && matches!(&*file.extension(), "css" | "scss")).then(|| format!("css/{stem}.css"))
 }
 
-fn compile(file: &SourceFile, styles: &[SourceFile], cache: &Cache) -> (Option<SourceFile>, Vec<Diagnostic>) {
-    let stem = file.name.rsplit_once('.').map_or(&*file.name, |(stem, _)| stem);
-    let published = |bytes| SourceFile { path: Arc::clone(&file.path), name: format!("css/{stem}.css").into(), bytes };
+fn compile(
+    file: &SourceFile,
+    name: &str,
+    styles: &[SourceFile],
+    cache: &Cache,
+) -> (Option<SourceFile>, Vec<Diagnostic>) {
+    let published = |bytes| SourceFile { path: Arc::clone(&file.path), name: name.into(), bytes };
     if file.extension() == "css" {
         return (Some(published(Arc::clone(&file.bytes))), Vec::new());
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::AssetSources;
 use super::css::{CssReference, CssReferenceKind, css_url, find_css_references};
 use super::manifest::{Asset, AssetManifest, AssetNames};
 use super::references::{FileReferences, Named};
@@ -16,7 +17,7 @@ use super::style::{minify_css, too_deep_mistake};
 use crate::cache::Cache;
 use crate::config::{Build, Scripts};
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
-use crate::source::{SourceFile, Sources};
+use crate::source::SourceFile;
 
 /// What finishing style sheets and scripts is told.
 #[derive(Clone, Copy, Debug)]
@@ -71,15 +72,15 @@ enum Edit {
 /// Finishes all style sheets and scripts of a manifest.
 pub(super) fn finish_texts(
     manifest: &mut AssetManifest,
-    sources: &Sources,
+    sources: AssetSources<'_>,
     settings: TextSettings<'_>,
 ) -> Vec<Diagnostic> {
-    let files = FileReferences::new(manifest, &sources.content);
+    let files = FileReferences::new(manifest, sources.content);
     let texts: Vec<_> = manifest.iter().filter(|asset| asset.digested_path.is_some()).collect();
     let texts = texts.into_par_iter().filter_map(|asset| Some((asset, Kind::of(&asset.path)?)));
     let drafts: Vec<_> = texts
         .map(|(asset, kind)| {
-            let desk = Desk { asset, files: &files, styles: &sources.styles, settings };
+            let desk = Desk { asset, files: &files, styles: sources.styles, settings };
             match kind {
                 Kind::Style => desk.draft_style(),
                 Kind::Script => desk.draft_script(),
