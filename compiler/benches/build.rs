@@ -60,10 +60,10 @@ fn site(post_count: usize) -> Sources {
         ("tags/term.html", TERM),
     ];
     Sources {
-        styles: Vec::new(),
         content,
         templates: partials.map(|(name, text)| file("templates", name, text)).into(),
         static_files: vec![file("static", "style.css", "body { margin: auto }")],
+        ..Sources::default()
     }
 }
 

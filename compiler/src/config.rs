@@ -9,7 +9,7 @@ use bundle::Encoding;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 
 pub use glob::Glob;
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
@@ -55,6 +55,8 @@ pub struct Config {
     pub feed: Feed,
     /// `[[tools]]`, in the order of the file.
     pub tools: Vec<Tool>,
+    /// `[search]` `path`: where the search index is published; empty: there is none.
+    pub search_path: String,
 }
 
 /// One way of sorting pages into terms.
@@ -100,6 +102,8 @@ pub struct Paths {
     pub static_files: String,
     /// Style sheets compiled to `/static/css/`.
     pub styles: String,
+    /// Data that pages list.
+    pub data: String,
 }
 
 /// How the site is built.
@@ -181,6 +185,7 @@ impl Default for Config {
                 templates: "templates".to_owned(),
                 static_files: "static".to_owned(),
                 styles: "styles".to_owned(),
+                data: "data".to_owned(),
             },
             build: Build {
                 minify: true,
@@ -203,6 +208,7 @@ impl Default for Config {
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
             tools: Vec::new(),
+            search_path: String::new(),
         }
     }
 }
@@ -217,6 +223,14 @@ impl Config {
         config.read_top(&mut top);
         top.finish();
         (config, diagnostics)
+    }
+
+    /// What is lost without the address that absolute URLs begin with.
+    pub fn check_base_url(&self) -> Option<Diagnostic> {
+        let place = Place { path: FILE_NAME.into(), span: Span::default() };
+        let message = "without `base_url` there is no feed, no sitemap and no canonical link";
+        let help = "write `base_url = \"https://example.com\"`, or build with `--base-url`";
+        self.base_url.is_empty().then(|| Diagnostic::new(Code::NoBaseUrl, place, message).with_help(help))
     }
 
     /// Sets the address that absolute URLs begin with.
@@ -247,7 +261,7 @@ impl Config {
             paths.checked_text("templates", &mut self.paths.templates, check_folder);
             paths.checked_text("static", &mut self.paths.static_files, check_folder);
             paths.checked_text("styles", &mut self.paths.styles, check_folder);
-            paths.not_yet(&["data"]);
+            paths.checked_text("data", &mut self.paths.data, check_folder);
         });
         top.table("build", |build| {
             build.flag("trailing_slash", &mut self.build.trailing_slash);
@@ -285,6 +299,7 @@ impl Config {
             self.taxonomies.push(taxonomy);
             Ok(())
         });
+        top.table("search", |search| search.checked_text("path", &mut self.search_path, check_published_path));
         top.table("feed", |feed| {
             feed.checked_text("path", &mut self.feed.path, check_published_path);
             feed.checked_text("json", &mut self.feed.json, check_published_path);
@@ -292,7 +307,7 @@ impl Config {
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
         top.each_table("tools", |reader| self.tools.extend(Tool::read(reader)));
-        top.not_yet(&["search", "headers", "filters", "budget"]);
+        top.not_yet(&["headers", "filters", "budget"]);
     }
 }
 

@@ -175,6 +175,7 @@ impl Loaded {
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
+        diagnostics.extend(config.check_base_url());
         let cache = Cache::new(root.join(CACHE_FOLDER));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
@@ -183,10 +184,10 @@ impl Loaded {
     fn out_folder(&self, arguments: &BuildArguments) -> Result<PathBuf, Failure> {
         let out = &arguments.out;
         let is_within = |folder: &str| arguments.site.join(out).starts_with(arguments.site.join(folder));
-        let Paths { content, templates, static_files, styles } = &self.config.paths;
+        let Paths { content, templates, static_files, styles, data } = &self.config.paths;
         let has_parent = out.components().any(|part| matches!(part, Component::ParentDir));
         let is_site = out.components().all(|part| matches!(part, Component::CurDir));
-        let folders = [content, templates, static_files, styles];
+        let folders = [content, templates, static_files, styles, data];
         if is_site || (!has_parent && folders.into_iter().any(|folder| is_within(folder))) {
             let message = format!("--out `{}` is among the site's sources; name another folder", out.display());
             return Err(Failure::Usage(message));
@@ -237,10 +238,10 @@ impl Loaded {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, static_files, styles } = &self.sources;
-        let texts = content.iter().filter(|file| is_page(file)).chain(templates);
+        let Sources { content, templates, static_files, styles, data, defaults } = &self.sources;
+        let texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
         let mut texts = texts.chain(styles).chain(static_files.iter().filter(|file| is_text_asset(file)));
-        texts.find(|file| &*file.path == path)?.to_text().ok().map(|text| text.text)
+        texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 }
 
