@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::build::{BuildArguments, DiagnosticFormat, SummaryFormat, build, check};
+use crate::commands::doctor::doctor;
 use crate::commands::export::export;
 use crate::commands::inspect::{Question, inspect};
 use crate::commands::new::new;
@@ -29,6 +30,12 @@ enum Command {
     Build(BuildFlags),
     /// Verify everything that a build verifies, and write nothing
     Check(CheckFlags),
+    /// Show what this machine has, and what the site needs of it
+    Doctor {
+        /// The site's folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        site: PathBuf,
+    },
     /// Show what is in a bundle
     Inspect {
         /// The bundle
@@ -158,6 +165,7 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             };
             check(&BuildArguments { diagnostics, colours, ..flags.site.into_arguments() })
         }
+        Command::Doctor { site } => doctor(&site),
         Command::Inspect { bundle, path, verify } => {
             let question = match path {
                 Some(path) => Question::Path(path),

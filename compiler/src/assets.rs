@@ -4,6 +4,7 @@
 mod css;
 mod deep_stack;
 mod image;
+mod integrity;
 mod manifest;
 mod references;
 mod script;
@@ -13,7 +14,9 @@ mod variants;
 mod workshop;
 
 pub use image::ImageSize;
+pub use integrity::find_integrity;
 pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
+pub(crate) use css::{css_url, find_css_references};
 pub use style::sheet_name;
 pub use texts::is_text_asset;
 pub use variants::{ImageFormat, ImageVariant};

@@ -1,14 +1,14 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
 use crate::assets::{
-    self, AssetManifest, AssetNames, AssetOptions, AssetSources, ImageWork, ReadAsset, Workshop, make_assets,
+    self, AssetManifest, AssetNames, AssetOptions, AssetSources, ImageWork, ReadAsset, Workshop, find_integrity, make_assets,
 };
 use crate::cache::FileMemo;
 use crate::config::Config;
@@ -102,6 +102,8 @@ pub struct Plan {
     pub manifest: AssetManifest,
     /// Everything that links can lead to.
     pub targets: LinkTargets,
+    /// What browsers verify style sheets and scripts with, by their digested URLs.
+    pub integrity: BTreeMap<String, String>,
     /// What is published for machines.
     pub made: Vec<MadeFile>,
     /// What is wrong with single pages, partials and files. The rest is known by `check`.
@@ -141,11 +143,13 @@ impl Plan {
         let other_paths =
             asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
         let targets = LinkTargets::new(&site, &sources.content, &config, other_paths);
-        Self { sources, config, options, templates, site, manifest, targets, made, diagnostics }
+        let integrity = if config.build.integrity { find_integrity(&manifest) } else { BTreeMap::new() };
+        Self { sources, config, options, templates, site, manifest, targets, integrity, made, diagnostics }
     }
 
     fn links(&self) -> Links<'_> {
-        Links { targets: &self.targets, templates: &self.templates, is_checked: self.config.check_internal_links }
+        let Self { targets, templates, integrity, .. } = self;
+        Links { targets, templates, integrity, is_checked: self.config.check_internal_links }
     }
 
     /// Makes one page: all that its bytes depend on is in the plan.

@@ -111,6 +111,11 @@ fn there_is_one_door_to_the_disk() {
     only_in("bundle/src", &words, &[]);
 }
 
+#[test]
+fn other_programs_are_started_in_one_place() {
+    only_in("compiler/src", &["process::Command", "Command::new"], &["tools.rs"]);
+}
+
 /// Where the runtime binds, is handed, accepts and serves sockets, and where it opens one as a client.
 const NETWORK_DOORS: [&str; 6] =
     ["listener.rs", "probe.rs", "server.rs", "server/door.rs", "server/stream.rs", "systemd.rs"];

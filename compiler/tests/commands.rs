@@ -416,3 +416,47 @@ fn a_summary_can_be_json() {
     assert_eq!(summary["counts"]["pages"], 1);
     assert_eq!(summary["bytes"], fs::metadata(site.join("dist/site.bundle")).unwrap().len());
 }
+
+#[test]
+fn the_doctor_lists_what_there_is_and_what_is_missing() {
+    let site = small_site("doctor");
+    let doctor = || kiln(&["doctor", "--site", site.to_str().unwrap()]);
+    let outcome = doctor();
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""));
+    assert!(outcome.stdout.starts_with("kiln 0.") && outcome.stdout.contains("cores"), "{}", outcome.stdout);
+    write(site.join("run.sh"), "#!/bin/sh\ntouch ran\n");
+    let tools = ["\"sh\"", "\"./run.sh\"", "\"no-such-program\", \"x\""];
+    write(site.join("site.toml"), tools.map(|tool| format!("[[tools]]\ncommand = [{tool}]\n")).concat());
+    let outcome = doctor();
+    assert_eq!(outcome.status, 3);
+    for line in ["`sh` is there", "`./run.sh` is there\n", "`no-such-program` is missing"] {
+        assert!(outcome.stdout.contains(line), "{}", outcome.stdout);
+    }
+    assert!(!site.join("ran").exists());
+}
+
+#[test]
+fn tools_run_in_order_before_the_sources_are_read() {
+    let site = small_site("tools");
+    write(
+        site.join("site.toml"),
+        "[[tools]]\ncommand = [\"sh\", \"-c\", \"echo 'b{color:red}' > static/b.css\"]\n\
+         [[tools]]\ncommand = [\"sh\", \"-c\", \"cat static/b.css >> static/a.css\"]\n",
+    );
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let manifest = fs::read_to_string(site.join("dist/manifest.json")).unwrap();
+    assert!(manifest.contains("b.css"), "{manifest}");
+    assert!(fs::read_to_string(site.join("static/a.css")).unwrap().ends_with("b{color:red}\n"));
+}
+
+#[test]
+fn a_failed_tool_is_exit_status_3_and_what_it_left_running_is_not_waited_for() {
+    let site = small_site("tool-fails");
+    write(site.join("site.toml"), "[[tools]]\ncommand = [\"sh\", \"-c\", \"sleep 600 & exit 4\"]\n");
+    write(site.join("content/other.html"), "<% nowhere.html %/>");
+    let outcome = kiln(&["check", "--site", site.to_str().unwrap()]);
+    assert_eq!(outcome.status, 3, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("error[tool-failed]: the tool `sh` failed with exit status: 4"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("error[unknown-partial]"), "{}", outcome.stderr);
+}

@@ -32,7 +32,12 @@ pub(super) struct TextSettings<'a> {
 
 /// Whether a file is a style sheet or a script, which can be shown line by line.
 pub fn is_text_asset(file: &SourceFile) -> bool {
-    Kind::of(&file.name).is_some()
+    is_text_path(&file.name)
+}
+
+/// The same by its path.
+pub(super) fn is_text_path(path: &str) -> bool {
+    Kind::of(path).is_some()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

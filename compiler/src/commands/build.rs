@@ -7,15 +7,16 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Failure, Report, open_bundle};
+use super::{Failure, Report, TOOL_EXIT_STATUS, open_bundle};
 use crate::assets::{AssetNames, ImageWork, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
-use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
+use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
 use crate::output::{BUNDLE_NAME, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
+use crate::tools;
 
 /// What the command line says of a build or a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -170,6 +171,7 @@ impl Loaded {
         if let Some(base_url) = &arguments.base_url {
             config.set_base_url(base_url).map_err(|help| Failure::Usage(format!("--base-url `{base_url}`: {help}")))?;
         }
+        diagnostics.extend(tools::run_tools(&config.tools, root));
         let (sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
             let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Failure::Io(texts.join("\nerror: "))
@@ -228,7 +230,11 @@ impl Loaded {
         }
         let fails =
             |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.code.severity() == Severity::Error;
-        report.exit_status = u8::from(diagnostics.iter().any(fails));
+        let of_tools = |diagnostic: &&Diagnostic| diagnostic.code == Code::ToolFailed;
+        report.exit_status = match diagnostics.iter().find(of_tools) {
+            Some(_) => TOOL_EXIT_STATUS,
+            None => u8::from(diagnostics.iter().any(fails)),
+        };
         report
     }
 
