@@ -3,7 +3,7 @@
 
 mod css;
 mod deep_stack;
-mod image;
+pub mod image;
 mod manifest;
 mod references;
 mod script;
@@ -12,11 +12,11 @@ mod texts;
 mod variants;
 mod workshop;
 
-pub use image::ImageSize;
+pub use image::{ImageFormat, ImageSize};
 pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
 pub use style::sheet_name;
 pub use texts::is_text_asset;
-pub use variants::{ImageFormat, ImageVariant};
+pub use variants::ImageVariant;
 pub use workshop::{ImageWork, Progress, Silent, Workshop};
 
 use std::collections::BTreeMap;
