@@ -3,7 +3,7 @@
 
 mod css;
 mod deep_stack;
-mod image;
+pub mod image;
 mod integrity;
 mod manifest;
 mod references;
@@ -13,13 +13,13 @@ mod texts;
 mod variants;
 mod workshop;
 
-pub use image::ImageSize;
+pub(crate) use css::{css_url, find_css_references};
+pub use image::{ImageFormat, ImageSize};
 pub use integrity::find_integrity;
 pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
-pub(crate) use css::{css_url, find_css_references};
 pub use style::sheet_name;
 pub use texts::is_text_asset;
-pub use variants::{ImageFormat, ImageVariant};
+pub use variants::ImageVariant;
 pub use workshop::{ImageWork, Progress, Silent, Workshop};
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! `site.toml`: every key, its default and its check. It reads text and returns values; a mistake becomes a diagnostic
 //! at its place, and the key's default stands in.
 
+mod filter;
 mod glob;
 mod images;
 mod tool;
@@ -11,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 
+pub use filter::Filter;
 pub use glob::Glob;
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
 pub use tool::{TOOL_TIMEOUT_SECONDS, Tool};
@@ -55,6 +57,8 @@ pub struct Config {
     pub feed: Feed,
     /// `[[tools]]`, in the order of the file.
     pub tools: Vec<Tool>,
+    /// `[[filters]]`
+    pub filters: Vec<Filter>,
     /// `[search]` `path`: where the search index is published; empty: there is none.
     pub search_path: String,
 }
@@ -208,6 +212,7 @@ impl Default for Config {
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
             tools: Vec::new(),
+            filters: Vec::new(),
             search_path: String::new(),
         }
     }
@@ -307,7 +312,8 @@ impl Config {
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
         top.each_table("tools", |reader| self.tools.extend(Tool::read(reader)));
-        top.not_yet(&["headers", "filters", "budget"]);
+        top.each_table("filters", |reader| self.filters.extend(Filter::read(reader)));
+        top.not_yet(&["headers", "budget"]);
     }
 }
 

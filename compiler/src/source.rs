@@ -12,6 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
+use crate::tools::filter::Filtered;
 
 /// Everything that a build reads, in the order of the paths.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub struct Sources {
     pub data: Vec<SourceFile>,
     /// `_defaults.toml` in folders of pages, named by their path there.
     pub defaults: Vec<SourceFile>,
+    /// What `[[filters]]` gave for blocks of code in pages.
+    pub filtered: Filtered,
 }
 
 /// The file of front matter's defaults in a folder of pages.
@@ -143,6 +146,7 @@ impl Sources {
             styles: read_all(styles),
             data: read_all(data),
             defaults,
+            filtered: Filtered::default(),
         };
         if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
     }

@@ -24,7 +24,7 @@ fn small_site(name: &str) -> PathBuf {
     let site = folder(name);
     write(site.join("site.toml"), "base_url = \"https://example.com\"\n");
     write(site.join("content/index.html"), "<link rel=stylesheet href=\"{{+ /static/a.css}}\"><h1>Home</h1>\n");
-    write(site.join("static/a.css"), "body{}\n");
+    write(site.join("static/a.css"), "body{color:red}");
     site
 }
 
@@ -332,7 +332,7 @@ fn an_export_is_a_plain_folder() {
     assert_eq!(fs::read_to_string(out.join("_redirects")).unwrap(), "/older /old 301\n");
     let headers = fs::read_to_string(out.join("_headers")).unwrap();
     assert!(headers.starts_with("/\n  Cache-Control: public, max-age=0, must-revalidate\n"), "{headers}");
-    assert_eq!(fs::read(out.join("static/a.css")).unwrap(), b"body{}\n");
+    assert_eq!(fs::read(out.join("static/a.css")).unwrap(), b"body{color:red}");
     assert_eq!(kiln(&arguments).status, 2, "a folder with something in it is left alone");
 }
 
@@ -457,6 +457,10 @@ fn a_failed_tool_is_exit_status_3_and_what_it_left_running_is_not_waited_for() {
     write(site.join("content/other.html"), "<% nowhere.html %/>");
     let outcome = kiln(&["check", "--site", site.to_str().unwrap()]);
     assert_eq!(outcome.status, 3, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("error[tool-failed]: the tool `sh` failed with exit status: 4"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("error[tool-failed]: the tool `sh` failed with exit status: 4"),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.stderr.contains("error[unknown-partial]"), "{}", outcome.stderr);
 }

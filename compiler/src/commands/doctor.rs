@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Failure, Report, TOOL_EXIT_STATUS};
 use crate::config::{self, Config};
 use crate::source::{self, SourceFile};
-use crate::tools::{Presence, look_for};
+use crate::tools::tool::{Presence, look_for};
 
 /// Looks for all that a build of the site would use.
 ///
@@ -29,17 +29,19 @@ pub fn doctor(site: &Path) -> Result<Report, Failure> {
         line(&mut text, name, value);
     }
     let mut is_missing = false;
-    for tool in &config.tools {
-        let program = tool.command.first().map_or("", String::as_str);
+    let tools = config.tools.iter().map(|tool| (tool.name.as_str(), &tool.command, "tools"));
+    let filters = config.filters.iter().map(|filter| (filter.language.as_str(), &filter.command, "filters"));
+    for (name, command, key) in tools.chain(filters) {
+        let program = command.first().map_or("", String::as_str);
         let found = match look_for(program, site) {
             Presence::There(version) if version.is_empty() => format!("`{program}` is there"),
             Presence::There(version) => format!("`{program}` is there: {version}"),
             Presence::Missing => {
                 is_missing = true;
-                format!("`{program}` is missing: `[[tools]]` in {} names it", config::FILE_NAME)
+                format!("`{program}` is missing: `[[{key}]]` in {} names it", config::FILE_NAME)
             }
         };
-        line(&mut text, &tool.name, &found);
+        line(&mut text, name, &found);
     }
     let exit_status = if is_missing { TOOL_EXIT_STATUS } else { 0 };
     Ok(Report { result: text, exit_status, ..Report::default() })

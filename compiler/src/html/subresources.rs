@@ -78,7 +78,9 @@ mod tests {
             urls("<link rel=preload as=style href=a><link rel=preload as=font href=b><link rel=modulepreload href=c>"),
             ["a", "c"]
         );
-        assert!(urls("<link rel=icon href=a><script>'<script src=x>'</script><img src=y><!--<script src=z>-->").is_empty());
+        assert!(
+            urls("<link rel=icon href=a><script>'<script src=x>'</script><img src=y><!--<script src=z>-->").is_empty()
+        );
         assert!(urls("<script src=a integrity=x></script><script></script><link rel=stylesheet>").is_empty());
     }
 
