@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands::build::{BuildArguments, DiagnosticFormat, SummaryFormat, build, check};
 use crate::commands::cache::{PruneArguments, parse_bytes, prune_cache};
 use crate::commands::dev::{DevArguments, dev};
+use crate::commands::doctor::doctor;
 use crate::commands::export::export;
 use crate::commands::inspect::{Question, inspect};
 use crate::commands::new::new;
@@ -37,6 +38,12 @@ enum Command {
     Cache(CacheCommand),
     /// Serve the site while it is written, from memory, drafts included
     Dev(DevFlags),
+    /// Show what this machine has, and what the site needs of it
+    Doctor {
+        /// The site's folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        site: PathBuf,
+    },
     /// Show what is in a bundle
     Inspect {
         /// The bundle
@@ -235,6 +242,7 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             prune_cache(&PruneArguments { site, bytes_max: max_bytes, unused_days_max: unused_days })
         }
         Command::Dev(flags) => dev(flags.into_arguments(colours)).map(|()| Report::default()),
+        Command::Doctor { site } => doctor(&site),
         Command::Inspect { bundle, path, verify } => {
             let question = match path {
                 Some(path) => Question::Path(path),

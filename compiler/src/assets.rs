@@ -1,11 +1,77 @@
-//! Static files on their way to the visitor: public names and facts, and the variants of images. It renders nothing.
+//! Static files on their way to the visitor: compiled, minified, with the digests of what they refer to, public names and
+//! facts, and the variants of images. It renders nothing.
 
+mod css;
+mod deep_stack;
 pub mod image;
+mod integrity;
 mod manifest;
+mod references;
+mod script;
+mod style;
+mod texts;
 mod variants;
 mod workshop;
 
+pub(crate) use css::{css_url, find_css_references};
 pub use image::{ImageFormat, ImageSize};
+pub use integrity::find_integrity;
 pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
+pub use style::sheet_name;
+pub use texts::is_text_asset;
 pub use variants::{ImageCounts, ImageVariant};
 pub use workshop::{ImageWork, Progress, Silent, Workshop};
+
+use std::collections::BTreeMap;
+
+use crate::cache::FileMemo;
+use crate::config::Build;
+use crate::diagnostic::{Code, Diagnostic, Place, Span};
+use crate::source::SourceFile;
+
+/// What assets are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct AssetSources<'a> {
+    /// Files published under `/static/`.
+    pub static_files: &'a [SourceFile],
+    /// Pages, and the files beside them.
+    pub content: &'a [SourceFile],
+    /// Style sheets that are compiled.
+    pub styles: &'a [SourceFile],
+}
+
+/// Makes all assets of a site, as far as that is possible, and says what is wrong with them. A file that `memo` knows is
+/// not looked at again.
+pub fn make_assets(
+    sources: AssetSources<'_>,
+    build: &Build,
+    options: &AssetOptions<'_>,
+    workshop: &Workshop<'_>,
+    memo: &FileMemo<ReadAsset>,
+) -> (AssetManifest, Vec<Diagnostic>) {
+    let (compiled, mut diagnostics) = style::compile_styles(sources.styles, workshop.cache);
+    let files: Vec<SourceFile> = sources.static_files.iter().cloned().chain(compiled).collect();
+    diagnostics.extend(find_clashes(&files));
+    let (mut manifest, mistakes) = AssetManifest::build(&files, sources.content, options, workshop, memo);
+    diagnostics.extend(mistakes);
+    let settings = texts::TextSettings { build, names: options.names, cache: workshop.cache };
+    diagnostics.extend(texts::finish_texts(&mut manifest, sources, settings));
+    (manifest, diagnostics)
+}
+
+/// Reports files that would be published under one name: a sheet in `styles/` and one in `static/css/`.
+fn find_clashes(files: &[SourceFile]) -> Vec<Diagnostic> {
+    let mut first_of: BTreeMap<&str, &SourceFile> = BTreeMap::new();
+    let mut diagnostics = Vec::new();
+    for file in files {
+        let first = first_of.entry(&file.name).or_insert(file);
+        if first.path != file.path {
+            let whole = |file: &SourceFile| Place { path: file.path.clone(), span: Span::default() };
+            let message = format!("this sheet is published at `/static/{}`, and so is `{}`", file.name, first.path);
+            let diagnostic = Diagnostic::new(Code::DuplicateUrl, whole(file), message);
+            diagnostics
+                .push(diagnostic.with_note(whole(first), "the other one").with_help("give one of them another name"));
+        }
+    }
+    diagnostics
+}

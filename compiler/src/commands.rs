@@ -4,6 +4,7 @@
 pub mod build;
 pub mod cache;
 pub mod dev;
+pub mod doctor;
 pub mod export;
 pub mod inspect;
 mod memory;
@@ -40,6 +41,9 @@ impl Failure {
     }
 }
 
+/// The exit status if a tool is missing or failed.
+pub(crate) const TOOL_EXIT_STATUS: u8 = 3;
+
 /// What a command has to say when it could do its work, even if what it found is bad.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
@@ -47,7 +51,7 @@ pub struct Report {
     pub result: String,
     /// For standard error.
     pub messages: String,
-    /// The exit status of the process: 0, or 1 if the site has errors.
+    /// The exit status of the process: 0; 1 if the site has errors; 3 if a tool is missing or failed.
     pub exit_status: u8,
 }
 

@@ -4,6 +4,7 @@
 mod filter;
 mod glob;
 mod images;
+mod tool;
 
 use bundle::Encoding;
 use toml::Spanned;
@@ -14,6 +15,7 @@ use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 pub use filter::Filter;
 pub use glob::Glob;
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
+pub use tool::{TOOL_TIMEOUT_SECONDS, Tool};
 
 /// The name of the file, at the site's root.
 pub const FILE_NAME: &str = "site.toml";
@@ -53,6 +55,8 @@ pub struct Config {
     pub taxonomies: Vec<Taxonomy>,
     /// `[feed]`
     pub feed: Feed,
+    /// `[[tools]]`, in the order of the file.
+    pub tools: Vec<Tool>,
     /// `[[filters]]`
     pub filters: Vec<Filter>,
     /// `[search]` `path`: where the search index is published; empty: there is none.
@@ -100,6 +104,8 @@ pub struct Paths {
     pub templates: String,
     /// Files published under `/static/`.
     pub static_files: String,
+    /// Style sheets compiled to `/static/css/`.
+    pub styles: String,
     /// Data that pages list.
     pub data: String,
 }
@@ -113,7 +119,14 @@ impl Paths {
 
 /// How the site is built.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of `site.toml`")]
 pub struct Build {
+    /// Style sheets lose what no browser needs.
+    pub minify: bool,
+    /// What happens to scripts.
+    pub scripts: Scripts,
+    /// The site's own style sheets and scripts are named with their SHA-384.
+    pub integrity: bool,
     /// The codings that are made ahead of time.
     pub compress: Vec<Encoding>,
     /// Pages answer at `/post/` instead of `/post`.
@@ -122,6 +135,15 @@ pub struct Build {
     pub future: bool,
     /// Drafts are built.
     pub drafts: bool,
+}
+
+/// What happens to the scripts under `static/`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scripts {
+    /// They lose what no browser needs.
+    Minify,
+    /// They stay as they are.
+    Keep,
 }
 
 /// How Markdown is read.
@@ -173,9 +195,13 @@ impl Default for Config {
                 content: "content".to_owned(),
                 templates: "templates".to_owned(),
                 static_files: "static".to_owned(),
+                styles: "styles".to_owned(),
                 data: "data".to_owned(),
             },
             build: Build {
+                minify: true,
+                scripts: Scripts::Minify,
+                integrity: true,
                 compress: vec![Encoding::Brotli, Encoding::Gzip],
                 trailing_slash: false,
                 future: false,
@@ -192,6 +218,7 @@ impl Default for Config {
             redirects: Vec::new(),
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
+            tools: Vec::new(),
             filters: Vec::new(),
             search_path: String::new(),
         }
@@ -245,8 +272,8 @@ impl Config {
             paths.checked_text("content", &mut self.paths.content, check_folder);
             paths.checked_text("templates", &mut self.paths.templates, check_folder);
             paths.checked_text("static", &mut self.paths.static_files, check_folder);
+            paths.checked_text("styles", &mut self.paths.styles, check_folder);
             paths.checked_text("data", &mut self.paths.data, check_folder);
-            paths.not_yet(&["styles"]);
         });
         top.table("build", |build| {
             build.flag("trailing_slash", &mut self.build.trailing_slash);
@@ -255,10 +282,14 @@ impl Config {
             build.list("compress", &mut self.build.compress, |name| match name {
                 "br" => Ok(Encoding::Brotli),
                 "gzip" => Ok(Encoding::Gzip),
-                "zstd" => Err("this version makes no zstd variants; `br` and `gzip` are made"),
-                _ => Err("a coding is `br` or `gzip`"),
+                "zstd" => Ok(Encoding::Zstd),
+                _ => Err("a coding is `br`, `gzip` or `zstd`"),
             });
-            build.not_yet(&["minify", "js", "integrity"]);
+            build.flag("minify", &mut self.build.minify);
+            build.flag("integrity", &mut self.build.integrity);
+            let mut scripts = "minify".to_owned();
+            build.checked_text("js", &mut scripts, check_scripts);
+            self.build.scripts = if scripts == "keep" { Scripts::Keep } else { Scripts::Minify };
         });
         top.table("images", |images| self.images.read(images));
         top.table("markdown", |markdown| {
@@ -287,8 +318,9 @@ impl Config {
             feed.count("limit", &mut self.feed.limit);
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
+        top.each_table("tools", |reader| self.tools.extend(Tool::read(reader)));
         top.each_table("filters", |reader| self.filters.extend(Filter::read(reader)));
-        top.not_yet(&["headers", "tools", "budget"]);
+        top.not_yet(&["headers", "budget"]);
     }
 }
 
@@ -547,6 +579,10 @@ fn check_date_format(text: &str) -> Result<(), &'static str> {
 
 fn check_host(text: &str) -> Result<(), &'static str> {
     (text.is_empty() || check_authority(text)).then_some(()).ok_or("a host name, such as `example.com`")
+}
+
+fn check_scripts(text: &str) -> Result<(), &'static str> {
+    matches!(text, "minify" | "keep").then_some(()).ok_or("scripts are `\"minify\"` or `\"keep\"`")
 }
 
 fn check_authority(text: &str) -> bool {

@@ -152,6 +152,9 @@ codes! {
     ReservedName "reserved-name" Error " A partial has the name of a built-in tag.",
     PartialOutside "partial-outside" Error " A partial's name leaves the folder of templates.",
     UnresolvedAsset "unresolved-asset" Error " An asset isn't there.",
+    MalformedStyle "malformed-style" Error " A style sheet can't be read.",
+    ImportCycle "import-cycle" Error " Style sheets import each other in a circle.",
+    ToolFailed "tool-failed" Error " A tool is missing or failed.",
     NotAnImage "not-an-image" Error " An image is asked for, and the file is none.",
     NoImageMetadata "no-image-metadata" Error " An image's size can't be found out.",
     BrokenImage "broken-image" Error " An image is damaged, too large, or of a kind that browsers don't show.",
@@ -179,5 +182,8 @@ codes! {
     EmptyField "empty-field" Warning " `where` or `sort` names a field that no item has.",
     NoBaseUrl "no-base-url" Warning " The site's address isn't known, so nothing that needs it is made.",
     NearMissPlaceholder "near-miss-placeholder" Warning " Text looks almost like a placeholder.",
+    StyleWarning "style-warning" Warning " A style sheet warns with `@warn`.",
+    MalformedScript "malformed-script" Warning " A script can't be minified, and is left as it is.",
+    DanglingSourceMap "dangling-source-map" Warning " A source map is named that isn't there.",
     NoEffectYet "no-effect-yet" Warning " A key of `site.toml` that this version doesn't act on.",
 }

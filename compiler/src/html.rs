@@ -1,10 +1,12 @@
 //! Reading finished HTML.
 
 mod links;
+mod subresources;
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
 
-pub use links::{HtmlUrl, find_ids, find_urls};
+pub use links::{HtmlUrl, UrlContext, find_ids, find_urls};
+pub use subresources::{Subresource, find_subresources};
 
 /// A heading that can be linked to.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,7 +3,7 @@
 mod filters;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bundle::{RouteKind, Settings};
@@ -11,7 +11,10 @@ use rayon::prelude::*;
 
 pub use filters::run_filters;
 
-use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop};
+use crate::assets::{
+    self, AssetManifest, AssetNames, AssetOptions, AssetSources, ImageWork, ReadAsset, Workshop, find_integrity,
+    make_assets,
+};
 use crate::cache::FileMemo;
 use crate::config::Config;
 use crate::data::Data;
@@ -108,6 +111,8 @@ pub struct Plan {
     pub manifest: AssetManifest,
     /// Everything that links can lead to.
     pub targets: LinkTargets,
+    /// What browsers verify style sheets and scripts with, by their digested URLs.
+    pub integrity: BTreeMap<String, String>,
     /// What is published for machines.
     pub made: Vec<MadeFile>,
     /// What is wrong with single pages, partials and files. The rest is known by `check`.
@@ -135,12 +140,12 @@ impl Plan {
         site.data = data;
         site.add_term_pages(&templates, &config);
         diagnostics.extend(site.add_list_pages(&templates, &config));
-        let Sources { content, .. } = &sources;
         let static_files = add_highlight_sheet(&sources, &site, &config);
+        let asset_sources =
+            AssetSources { static_files: &static_files, content: &sources.content, styles: &sources.styles };
         let BuildOptions { asset_names: names, image_work, .. } = options;
         let asset_options = AssetOptions { names, images: &config.images, image_work };
-        let (manifest, mistakes) =
-            AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
+        let (manifest, mistakes) = make_assets(asset_sources, &config.build, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
         let published_assets = || asset_paths(&manifest).map(|(path, _)| path);
         let make_files = || {
@@ -148,14 +153,16 @@ impl Plan {
             made.extend(search::make_index(&site, &config));
             made
         };
-        let find_targets = || LinkTargets::new(&site, content, &config, published_assets());
+        let find_targets = || LinkTargets::new(&site, &sources.content, &config, published_assets());
         let (made, mut targets) = rayon::join(make_files, find_targets);
         targets.add_paths(made.iter().map(|file| file.path.as_str()));
-        Self { sources, config, options, templates, site, manifest, targets, made, diagnostics }
+        let integrity = if config.build.integrity { find_integrity(&manifest) } else { BTreeMap::new() };
+        Self { sources, config, options, templates, site, manifest, targets, integrity, made, diagnostics }
     }
 
     fn links(&self) -> Links<'_> {
-        Links { targets: &self.targets, templates: &self.templates, is_checked: self.config.check_internal_links }
+        let Self { targets, templates, integrity, .. } = self;
+        Links { targets, templates, integrity, is_checked: self.config.check_internal_links }
     }
 
     /// Makes one page: all that its bytes depend on is in the plan.
@@ -229,7 +236,9 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
 /// The static files, and the style sheet of highlighted code where pages or partials need it and the site has none.
 fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -> Cow<'a, [SourceFile]> {
     let files = Cow::Borrowed(&sources.static_files[..]);
-    let is_own = || files.iter().any(|file| STYLE_SHEET_PATH.strip_prefix("/static/") == Some(&*file.name));
+    let name = STYLE_SHEET_PATH.trim_start_matches("/static/");
+    let compiled = || sources.styles.iter().filter_map(assets::sheet_name);
+    let is_own = || files.iter().any(|file| *file.name == *name) || compiled().any(|sheet| sheet == name);
     let names_it = |file: &SourceFile| find_bytes(&file.bytes, STYLE_SHEET_PATH.as_bytes());
     let is_needed = || site.pages.iter().any(|page| page.has_styled_code) || sources.templates.iter().any(names_it);
     if !config.markdown.highlight || is_own() || !is_needed() {
@@ -238,7 +247,7 @@ fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -
     let mut files = files.into_owned();
     files.push(SourceFile {
         path: STYLE_SHEET_PATH.trim_start_matches('/').into(),
-        name: STYLE_SHEET_PATH.trim_start_matches("/static/").into(),
+        name: name.into(),
         bytes: STYLE_SHEET.as_bytes().into(),
     });
     files.into()

@@ -30,6 +30,8 @@ pub struct Sources {
     pub templates: Vec<SourceFile>,
     /// Files published under `/static/`.
     pub static_files: Vec<SourceFile>,
+    /// Style sheets that are compiled.
+    pub styles: Vec<SourceFile>,
     /// Data that pages list.
     pub data: Vec<SourceFile>,
     /// `_defaults.toml` in folders of pages, named by their path there.
@@ -153,8 +155,8 @@ impl Sources {
         known: &mut KnownFiles,
     ) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
         let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new(), is_settling: false };
-        let folders = [&paths.content, &paths.templates, &paths.static_files, &paths.data];
-        let [content, templates, static_files, data] = folders.map(|folder| walk.files_below(folder));
+        let folders = [&paths.content, &paths.templates, &paths.static_files, &paths.styles, &paths.data];
+        let [content, templates, static_files, styles, data] = folders.map(|folder| walk.files_below(folder));
         let Walk { diagnostics, mut errors, is_settling, .. } = walk;
         known.is_settling = is_settling;
         let mut stamps = HashMap::new();
@@ -170,6 +172,7 @@ impl Sources {
             content,
             templates: read_all(templates),
             static_files: read_all(static_files),
+            styles: read_all(styles),
             data: read_all(data),
             defaults,
             filtered: Filtered::default(),

@@ -144,7 +144,11 @@ fn what_varies_is_an_argument() {
     // it makes doesn't.
     let clocks = ["main.rs", "commands/build.rs", "commands/cache.rs", "tools/filter.rs", "watch.rs", "dev/studio.rs"];
     only_in("compiler/src", &words, &clocks);
-    only_in("compiler/src", &["process::Command", "Command::new"], &["tools/filter.rs", "commands/dev.rs"]);
+    only_in(
+        "compiler/src",
+        &["process::Command", "Command::new"],
+        &["tools/filter.rs", "tools/tool.rs", "commands/dev.rs"],
+    );
     only_in("bundle/src", &words, &[]);
 }
 

@@ -24,7 +24,7 @@ fn small_site(name: &str) -> PathBuf {
     let site = folder(name);
     write(site.join("site.toml"), "base_url = \"https://example.com\"\n");
     write(site.join("content/index.html"), "<link rel=stylesheet href=\"{{+ /static/a.css}}\"><h1>Home</h1>\n");
-    write(site.join("static/a.css"), "body{}\n");
+    write(site.join("static/a.css"), "body{top:0}");
     site
 }
 
@@ -332,7 +332,7 @@ fn an_export_is_a_plain_folder() {
     assert_eq!(fs::read_to_string(out.join("_redirects")).unwrap(), "/older /old 301\n");
     let headers = fs::read_to_string(out.join("_headers")).unwrap();
     assert!(headers.starts_with("/\n  Cache-Control: public, max-age=0, must-revalidate\n"), "{headers}");
-    assert_eq!(fs::read(out.join("static/a.css")).unwrap(), b"body{}\n");
+    assert_eq!(fs::read(out.join("static/a.css")).unwrap(), b"body{top:0}");
     assert_eq!(kiln(&arguments).status, 2, "a folder with something in it is left alone");
 }
 
@@ -415,4 +415,52 @@ fn a_summary_can_be_json() {
     let summary: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(summary["counts"]["pages"], 1);
     assert_eq!(summary["bytes"], fs::metadata(site.join("dist/site.bundle")).unwrap().len());
+}
+
+#[test]
+fn the_doctor_lists_what_there_is_and_what_is_missing() {
+    let site = small_site("doctor");
+    let doctor = || kiln(&["doctor", "--site", site.to_str().unwrap()]);
+    let outcome = doctor();
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""));
+    assert!(outcome.stdout.starts_with("kiln 0.") && outcome.stdout.contains("cores"), "{}", outcome.stdout);
+    write(site.join("run.sh"), "#!/bin/sh\ntouch ran\n");
+    let tools = ["\"sh\"", "\"./run.sh\"", "\"no-such-program\", \"x\""];
+    write(site.join("site.toml"), tools.map(|tool| format!("[[tools]]\ncommand = [{tool}]\n")).concat());
+    let outcome = doctor();
+    assert_eq!(outcome.status, 3);
+    for line in ["`sh` is there", "`./run.sh` is there\n", "`no-such-program` is missing"] {
+        assert!(outcome.stdout.contains(line), "{}", outcome.stdout);
+    }
+    assert!(!site.join("ran").exists());
+}
+
+#[test]
+fn tools_run_in_order_before_the_sources_are_read() {
+    let site = small_site("tools");
+    write(
+        site.join("site.toml"),
+        "[[tools]]\ncommand = [\"sh\", \"-c\", \"echo 'b{color:red}' > static/b.css\"]\n\
+         [[tools]]\ncommand = [\"sh\", \"-c\", \"cat static/b.css >> static/a.css\"]\n",
+    );
+    let outcome = build(&site);
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let manifest = fs::read_to_string(site.join("dist/manifest.json")).unwrap();
+    assert!(manifest.contains("b.css"), "{manifest}");
+    assert!(fs::read_to_string(site.join("static/a.css")).unwrap().ends_with("b{color:red}\n"));
+}
+
+#[test]
+fn a_failed_tool_is_exit_status_3_and_what_it_left_running_is_not_waited_for() {
+    let site = small_site("tool-fails");
+    write(site.join("site.toml"), "[[tools]]\ncommand = [\"sh\", \"-c\", \"sleep 600 & exit 4\"]\n");
+    write(site.join("content/other.html"), "<% nowhere.html %/>");
+    let outcome = kiln(&["check", "--site", site.to_str().unwrap()]);
+    assert_eq!(outcome.status, 3, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("error[tool-failed]: the tool `sh` failed with exit status: 4"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.stderr.contains("error[unknown-partial]"), "{}", outcome.stderr);
 }

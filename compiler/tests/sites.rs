@@ -17,12 +17,16 @@ fn sites() -> Vec<PathBuf> {
     sites
 }
 
-/// Builds a site and describes what came of it: messages, exit status, and each route with its body if it is text.
+/// Builds a site and describes what came of it: messages, exit status, and each route with its body if it is text. Assets
+/// have their plain names, unless the folder's name begins with `digested-`.
 fn outcome(site: &Path) -> String {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sites").join(site.file_name().unwrap());
     drop(fs::remove_dir_all(&out));
+    let is_digested = site.file_name().unwrap().to_string_lossy().starts_with("digested-");
     let output = Command::new(env!("CARGO_BIN_EXE_kiln"))
-        .args(["build", "--quiet", "--no-compress", "--plain-names", "--site"])
+        .args(["build", "--quiet", "--no-compress"])
+        .args((!is_digested).then_some("--plain-names"))
+        .arg("--site")
         .arg(site)
         .arg("--out")
         .arg(&out)

@@ -63,6 +63,15 @@ pub struct Asset {
 /// What became of looking at one file: the asset, and what is wrong with it.
 pub type ReadAsset = (Asset, Option<Diagnostic>);
 
+impl Asset {
+    /// Names a static file by the digest of its bytes.
+    fn set_digest(&mut self, bytes: &[u8], names: AssetNames) {
+        let digested_path = with_digest(&self.path, bytes);
+        self.url = public_url(&self.path, Some(&digested_path), names);
+        self.digested_path = Some(digested_path);
+    }
+}
+
 /// A path at which an asset is published, and what is there.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishedAsset<'a> {
@@ -164,6 +173,13 @@ impl AssetManifest {
     /// How much was made of the images, and how much was there.
     pub fn image_counts(&self) -> ImageCounts {
         self.image_counts
+    }
+
+    /// Gives an asset its finished bytes, and with them its digested name.
+    pub(super) fn finish(&mut self, path: &str, bytes: Vec<u8>, names: AssetNames) {
+        let Some(asset) = self.assets.get_mut(path).filter(|asset| *asset.bytes != *bytes) else { return };
+        asset.set_digest(&bytes, names);
+        asset.bytes = bytes.into();
     }
 
     /// The asset at a path such as `/static/css/app.css`.

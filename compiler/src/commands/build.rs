@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 
 use super::memory::read_memory_bytes_max;
 use super::progress::ImageProgress;
-use super::{Failure, Report, open_bundle};
-use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop};
+use super::{Failure, Report, TOOL_EXIT_STATUS, open_bundle};
+use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
@@ -18,6 +18,7 @@ use crate::output::{BUNDLE_NAME, Keeping, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
+use crate::tools::tool;
 
 /// What the command line says of a build or a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -173,6 +174,7 @@ impl Loaded {
         if let Some(base_url) = &arguments.base_url {
             config.set_base_url(base_url).map_err(|help| Failure::Usage(format!("--base-url `{base_url}`: {help}")))?;
         }
+        diagnostics.extend(tool::run_tools(&config.tools, root));
         let (mut sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
             let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Failure::Io(texts.join("\nerror: "))
@@ -188,12 +190,11 @@ impl Loaded {
     fn out_folder(&self, arguments: &BuildArguments) -> Result<PathBuf, Failure> {
         let out = &arguments.out;
         let is_within = |folder: &str| arguments.site.join(out).starts_with(arguments.site.join(folder));
-        let Paths { content, templates, static_files, data } = &self.config.paths;
+        let Paths { content, templates, static_files, styles, data } = &self.config.paths;
         let has_parent = out.components().any(|part| matches!(part, Component::ParentDir));
         let is_site = out.components().all(|part| matches!(part, Component::CurDir));
-        if is_site
-            || (!has_parent && [content, templates, static_files, data].into_iter().any(|folder| is_within(folder)))
-        {
+        let folders = [content, templates, static_files, styles, data];
+        if is_site || (!has_parent && folders.into_iter().any(|folder| is_within(folder))) {
             let message = format!("--out `{}` is among the site's sources; name another folder", out.display());
             return Err(Failure::Usage(message));
         }
@@ -237,18 +238,21 @@ impl Loaded {
         }
         let fails =
             |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.code.severity() == Severity::Error;
-        let has_failed_filter = diagnostics.iter().any(|diagnostic| diagnostic.code == Code::FilterFailed);
-        report.exit_status = if has_failed_filter { 3 } else { u8::from(diagnostics.iter().any(fails)) };
+        let of_others = |diagnostic: &Diagnostic| matches!(diagnostic.code, Code::FilterFailed | Code::ToolFailed);
+        report.exit_status =
+            if diagnostics.iter().any(of_others) { TOOL_EXIT_STATUS } else { u8::from(diagnostics.iter().any(fails)) };
         report
     }
 
-    /// The text of a page, a partial or `site.toml` by its path. Other files have no lines to show.
+    /// The text of a page, a partial, a style sheet, a script or `site.toml` by its path. Other files have no lines to
+    /// show.
     fn find_text(&self, path: &str) -> Option<Arc<str>> {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, data, defaults, .. } = &self.sources;
-        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
+        let Sources { content, templates, static_files, styles, data, defaults, .. } = &self.sources;
+        let texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
+        let mut texts = texts.chain(styles).chain(static_files.iter().filter(|file| is_text_asset(file)));
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 }

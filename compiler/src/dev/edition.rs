@@ -9,6 +9,7 @@ use runtime::http::response::Answer;
 use runtime::site::Site as Map;
 
 use super::client::{self, About, without_script};
+use crate::assets::is_text_asset;
 use crate::cache::Cache;
 use crate::config;
 use crate::diagnostic::{self, Diagnostic, Severity, SourceText};
@@ -219,8 +220,9 @@ impl Edition {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, data, defaults, .. } = &self.plan.sources;
-        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
+        let Sources { content, templates, static_files, styles, data, defaults, .. } = &self.plan.sources;
+        let texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
+        let mut texts = texts.chain(styles).chain(static_files.iter().filter(|file| is_text_asset(file)));
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 

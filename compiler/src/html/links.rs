@@ -6,6 +6,7 @@ use std::ops::Range;
 use html5gum::{StartTag, Token};
 
 use super::read_tokens;
+use crate::assets::{css_url, find_css_references};
 
 /// One URL in finished HTML.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +15,30 @@ pub struct HtmlUrl {
     pub url: String,
     /// Where it stands, quotes not included.
     pub range: Range<usize>,
+    /// What surrounds it.
+    pub context: UrlContext,
+}
+
+/// What surrounds a URL, which says how another one is written in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UrlContext {
+    /// It is an attribute's value, or a candidate of a `srcset`.
+    Attribute,
+    /// It stands in the CSS of a `style` attribute.
+    StyleAttribute,
+    /// It stands in a `<style>`.
+    StyleElement,
+}
+
+impl UrlContext {
+    /// A URL as it is written there.
+    pub fn escape(self, url: &str) -> String {
+        match self {
+            Self::Attribute => url.replace('&', "&amp;").replace('\'', "&#39;"),
+            Self::StyleAttribute => css_url(url).replace('&', "&amp;"),
+            Self::StyleElement => css_url(url),
+        }
+    }
 }
 
 /// Attributes that hold one URL, on whatever element they are: `<use href>` leads somewhere as `<a href>` does.
@@ -25,12 +50,22 @@ fn holds_url(element: &[u8], attribute: &[u8]) -> bool {
     is_url && element != b"base"
 }
 
-/// All URLs that a page names in attributes, in order, each candidate of a `srcset` by itself.
+/// All URLs that a page names in attributes and in its own CSS, in order, each candidate of a `srcset` by itself.
 pub fn find_urls(html: &str) -> Vec<HtmlUrl> {
     let mut urls = Vec::new();
+    let mut style_start = None;
     for token in read_tokens(html) {
-        if let Token::StartTag(tag) = token {
-            add_urls(html, &tag, &mut urls);
+        match token {
+            Token::StartTag(tag) => {
+                style_start = (tag.name.as_slice() == b"style").then_some(tag.span.end);
+                add_urls(html, &tag, &mut urls);
+            }
+            Token::EndTag(tag) if tag.name.as_slice() == b"style" => {
+                if let Some(start) = style_start.take() {
+                    urls.extend(urls_of_element(html, start..tag.span.start));
+                }
+            }
+            _ => {}
         }
     }
     urls.sort_by_key(|url| url.range.start);
@@ -58,15 +93,18 @@ fn add_urls(html: &str, tag: &StartTag<usize>, urls: &mut Vec<HtmlUrl>) {
     for (name, value) in &tag.attributes {
         let name = name.as_slice();
         let is_srcset = matches!(name, b"srcset" | b"imagesrcset");
-        if !is_srcset && !holds_url(tag.name.as_slice(), name) {
+        let is_style = name == b"style";
+        if !is_srcset && !is_style && !holds_url(tag.name.as_slice(), name) {
             continue;
         }
         let Some(range) = value_range(html, value.span.start, tag.span.end) else { continue };
-        if is_srcset {
+        if is_style {
+            urls.extend(urls_of_attribute(html, range));
+        } else if is_srcset {
             urls.extend(candidates(html, range));
         } else {
             let url = String::from_utf8_lossy(&value.value).into_owned();
-            urls.push(HtmlUrl { url, range });
+            urls.push(HtmlUrl { url, range, context: UrlContext::Attribute });
         }
     }
 }
@@ -84,6 +122,44 @@ fn value_range(html: &str, start: usize, tag_end: usize) -> Option<Range<usize>>
     Some(value_start..value_start + len)
 }
 
+/// The URLs in the CSS of a `<style>`. CSS that is nested without end names none.
+fn urls_of_element(html: &str, range: Range<usize>) -> Vec<HtmlUrl> {
+    let css = html.get(range.clone()).unwrap_or_default();
+    let found = find_css_references(css).unwrap_or_default().into_iter().map(|one| HtmlUrl {
+        url: one.url,
+        range: range.start + one.range.start..range.start + one.range.end,
+        context: UrlContext::StyleElement,
+    });
+    found.collect()
+}
+
+/// The character references that quotes and ampersands are written with in a `style` attribute.
+const REFERENCES: [(&str, char); 5] =
+    [("&quot;", '"'), ("&#34;", '"'), ("&apos;", '\''), ("&#39;", '\''), ("&amp;", '&')];
+
+/// The URLs in the CSS of a `style` attribute, whose character references are resolved.
+fn urls_of_attribute(html: &str, range: Range<usize>) -> Vec<HtmlUrl> {
+    let written = html.get(range.clone()).unwrap_or_default();
+    let mut css = String::new();
+    // Where each byte of the CSS was written, and the end.
+    let mut places = Vec::new();
+    let mut at = 0;
+    while let Some(next) = written[at..].chars().next() {
+        let reference = REFERENCES.iter().find(|(reference, _)| written[at..].starts_with(reference));
+        let (len, character) = reference.map_or((next.len_utf8(), next), |(text, meant)| (text.len(), *meant));
+        css.push(character);
+        places.resize(css.len(), range.start + at);
+        at += len;
+    }
+    places.push(range.end);
+    let found = find_css_references(&css).unwrap_or_default().into_iter().map(|one| HtmlUrl {
+        url: one.url,
+        range: places[one.range.start]..places[one.range.end],
+        context: UrlContext::StyleAttribute,
+    });
+    found.collect()
+}
+
 /// The URLs of a `srcset`: each up to a blank, or to the comma that ends its candidate.
 fn candidates(html: &str, range: Range<usize>) -> Vec<HtmlUrl> {
     let mut urls = Vec::new();
@@ -95,7 +171,8 @@ fn candidates(html: &str, range: Range<usize>) -> Vec<HtmlUrl> {
         let blank = candidate.find(|c: char| c.is_ascii_whitespace()).unwrap_or(candidate.len());
         let url = candidate[..blank].trim_end_matches(',');
         if !url.is_empty() {
-            urls.push(HtmlUrl { url: url.replace("&amp;", "&"), range: start..start + url.len() });
+            let range = start..start + url.len();
+            urls.push(HtmlUrl { url: url.replace("&amp;", "&"), range, context: UrlContext::Attribute });
         }
         // A URL that ends with a comma has no descriptor; otherwise one follows up to the next comma.
         let descriptor_len =
@@ -135,6 +212,18 @@ mod tests {
         assert_eq!(urls("<script>'<a href=\"/x\">'</script><style>/*<img src=y>*/</style><!-- <a href=z> -->"), []);
         assert_eq!(urls("<svg><use href=\"a.svg#b\"/></svg><base href=/c><object data=d>"), same(&["a.svg#b", "d"]));
         assert_eq!(urls("<script src=a.js></script><img src=b.png>"), same(&["a.js", "b.png"]));
+    }
+
+    #[test]
+    fn css_in_a_page_names_urls_too() {
+        assert_eq!(
+            urls("<p style=\"background:url('a.png')\"><p style='x:url(&quot;b.png&quot;)'><p data-style=url(c)>"),
+            same(&["a.png", "b.png"])
+        );
+        assert_eq!(urls("<style>é{b:url( c.png )}@import 'd.css';</style><p>url(x)"), same(&["c.png", "d.css"]));
+        assert_eq!(urls("<style>a{b:url(c"), []);
+        assert_eq!(UrlContext::StyleElement.escape("/it's&(x)"), "/it%27s&%28x%29");
+        assert_eq!(UrlContext::StyleAttribute.escape("/it's&(x)"), "/it%27s&amp;%28x%29");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use rayon::prelude::*;
 
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
-use crate::html::{find_ids, find_urls};
+use crate::html::{UrlContext, find_ids, find_subresources, find_urls};
 use crate::site::{LeftOut, LinkTargets, Page, Target, percent_decode};
 use crate::template::TemplateSet;
 
@@ -19,6 +19,8 @@ pub struct Links<'a> {
     pub targets: &'a LinkTargets,
     /// The partials that may have written them.
     pub templates: &'a TemplateSet,
+    /// What browsers verify style sheets and scripts with, by their URLs.
+    pub integrity: &'a BTreeMap<String, String>,
     /// Whether those that lead nowhere are reported.
     pub is_checked: bool,
 }
@@ -31,11 +33,13 @@ impl Links<'_> {
         let mut copied_to = 0;
         let mut places = None;
         for found in find_urls(&text) {
-            rendered.fragments.extend(Fragment::of(&found.url));
+            if found.context == UrlContext::Attribute {
+                rendered.fragments.extend(Fragment::of(&found.url));
+            }
             match self.targets.resolve(&page.content_path, &found.url) {
                 Target::Url(url) => {
                     resolved.push_str(&text[copied_to..found.range.start]);
-                    resolved.push_str(&url.replace('&', "&amp;").replace('\'', "&#39;"));
+                    resolved.push_str(&found.context.escape(&url));
                     copied_to = found.range.end;
                 }
                 Target::Broken(path) if self.is_checked => {
@@ -48,7 +52,30 @@ impl Links<'_> {
             }
         }
         resolved.push_str(&text[copied_to..]);
-        RenderedPage { text: resolved, ..rendered }
+        RenderedPage { text: self.add_integrity(resolved), ..rendered }
+    }
+
+    /// The page with `integrity` on all style sheets and scripts of the site that it names by their digests. They come from
+    /// the page's own origin, so they need no `crossorigin` (HTML, “CORS settings attributes”).
+    fn add_integrity(&self, html: String) -> String {
+        if self.integrity.is_empty() {
+            return html;
+        }
+        let mut whole = String::new();
+        let mut copied_to = 0;
+        for found in find_subresources(&html) {
+            let path = found.url.split(['?', '#']).next().unwrap_or_default();
+            let Some(value) = self.integrity.get(path) else { continue };
+            whole.push_str(&html[copied_to..found.attribute_start]);
+            for part in [" integrity=\"", value, "\""] {
+                whole.push_str(part);
+            }
+            copied_to = found.attribute_start;
+        }
+        if whole.is_empty() {
+            return html;
+        }
+        whole + &html[copied_to..]
     }
 
     /// Reports links to parts of pages that aren't there.

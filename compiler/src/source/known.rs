@@ -122,12 +122,13 @@ impl Sources {
 
     /// The files of the folder that a path belongs to, and the path within it.
     fn folder_of<'a>(&mut self, path: &'a str, paths: &Paths) -> Option<(&mut Vec<SourceFile>, &'a str)> {
-        let Self { content, templates, static_files, data, defaults, .. } = self;
+        let Self { content, templates, static_files, styles, data, defaults, .. } = self;
         let is_defaults = path.rsplit('/').next() == Some(DEFAULTS_NAME);
         let folders = [
             (if is_defaults { defaults } else { content }, &paths.content),
             (templates, &paths.templates),
             (static_files, &paths.static_files),
+            (styles, &paths.styles),
             (data, &paths.data),
         ];
         folders.into_iter().find_map(|(files, folder)| {

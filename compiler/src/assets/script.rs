@@ -1,0 +1,90 @@
+//! Scripts on their way to a browser: they lose what no browser needs. They aren't bundled, and what they import stays
+//! as it is.
+
+use std::ops::Range;
+
+use oxc_allocator::Allocator;
+use oxc_codegen::{Codegen, CodegenOptions, CommentOptions, LegalComment};
+use oxc_minifier::{Minifier, MinifierOptions};
+use oxc_parser::Parser;
+use oxc_span::SourceType;
+
+use super::css::source_map_url;
+use super::deep_stack::on_deep_stack;
+use crate::cache::{Cache, CacheKey};
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
+
+/// The name of the function in the cache: what it is and in which version.
+const MINIFY: &str = "oxc 0.146.0";
+
+/// The comment at a script's end that names its source map.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ScriptMap {
+    /// The whole comment.
+    pub comment: Range<usize>,
+    /// The URL in it.
+    pub url: Range<usize>,
+}
+
+/// The source map that a script names: `//# sourceMappingURL=app.js.map`, with nothing but comments behind it.
+pub(super) fn source_map_of_script(script: &str) -> Option<ScriptMap> {
+    let mut end = script.len();
+    loop {
+        let text = script[..end].trim_ascii_end();
+        let start = text.rfind('\n').map_or(0, |index| index + 1);
+        let line = text[start..].trim_ascii_start();
+        let comment = line.strip_prefix("//")?;
+        if let Some(url) = source_map_url(comment) {
+            let url_start = text.len() - comment.len() + (url.as_ptr().addr() - comment.as_ptr().addr());
+            return Some(ScriptMap {
+                comment: text.len() - line.len()..text.len(),
+                url: url_start..url_start + url.len(),
+            });
+        }
+        end = start;
+    }
+}
+
+/// The script without what no browser needs.
+///
+/// # Errors
+/// Why it is left as it is: warnings, because it may be newer than the parser.
+pub(super) fn minify_script(script: &SourceText, path: &str, cache: &Cache) -> Result<String, Vec<Diagnostic>> {
+    let is_module = path.to_ascii_lowercase().ends_with(".mjs");
+    let key = CacheKey::new(MINIFY, &[&[u8::from(is_module)], script.text.as_bytes()]);
+    if let Some(text) = cache.find(&key).and_then(|text| String::from_utf8(text).ok()) {
+        return Ok(text);
+    }
+    let made = on_deep_stack(&script.path, || minify(script, is_module)).unwrap_or_else(|| {
+        let message = "the script is left as it is: the minifier stopped with a fault of its own";
+        Err(vec![Diagnostic::new(Code::MalformedScript, script.place(Span::default()), message)])
+    });
+    let text = made?;
+    // What a minifier made longer was minified before.
+    let text = if text.len() < script.text.len() { text } else { script.text.to_string() };
+    cache.keep(&key, text.as_bytes());
+    Ok(text)
+}
+
+fn minify(script: &SourceText, is_module: bool) -> Result<String, Vec<Diagnostic>> {
+    let allocator = Allocator::default();
+    let source_type = if is_module { SourceType::mjs() } else { SourceType::unambiguous() };
+    let parsed = Parser::new(&allocator, &script.text, source_type).parse();
+    if !parsed.diagnostics.is_empty() {
+        return Err(parsed.diagnostics.iter().map(|error| mistake(script, error)).collect());
+    }
+    let mut program = parsed.program;
+    let minified = Minifier::new(MinifierOptions::default()).minify(&allocator, &mut program);
+    let comments = CommentOptions { legal: LegalComment::Inline, ..CommentOptions::disabled() };
+    let options = CodegenOptions { minify: true, comments, ..CodegenOptions::default() };
+    Ok(Codegen::new().with_options(options).with_scoping(minified.scoping).build(&program).code)
+}
+
+fn mistake(script: &SourceText, error: &oxc_diagnostics::OxcDiagnostic) -> Diagnostic {
+    let span = error.labels.first().map_or_else(Span::default, |label| {
+        let start = (label.offset() as usize).min(script.text.len());
+        Span::new(start, (start + label.len() as usize).min(script.text.len()))
+    });
+    let message = format!("the script is left as it is: {}", error.message);
+    Diagnostic::new(Code::MalformedScript, script.place(span), message)
+}

@@ -1,0 +1,68 @@
+//! `kiln doctor`: what this machine has, and what the site needs of it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{Failure, Report, TOOL_EXIT_STATUS};
+use crate::config::{self, Config};
+use crate::source::{self, SourceFile};
+use crate::tools::tool::{Presence, look_for};
+
+/// Looks for all that a build of the site would use.
+///
+/// # Errors
+/// There is no such folder, or its `site.toml` can't be read.
+pub fn doctor(site: &Path) -> Result<Report, Failure> {
+    if !site.is_dir() {
+        return Err(Failure::Usage(format!("there is no folder `{}`", site.display())));
+    }
+    let config = read_config(site)?;
+    let mut text = format!("kiln {}\n", env!("CARGO_PKG_VERSION"));
+    let cores = std::thread::available_parallelism().map_or_else(|_| "unknown".to_owned(), |count| count.to_string());
+    let memory = find_memory_mib()?.map_or_else(|| "unknown".to_owned(), |mib| format!("{mib} MiB"));
+    let encoders = if cfg!(feature = "asm") {
+        "AVIF with assembler"
+    } else {
+        "AVIF without assembler: the same files in three times the time; build kiln with nasm there and `--features asm`"
+    };
+    for (name, value) in [("cores", cores.as_str()), ("memory", &memory), ("encoders", encoders)] {
+        line(&mut text, name, value);
+    }
+    let mut is_missing = false;
+    let tools = config.tools.iter().map(|tool| (tool.name.as_str(), &tool.command, "tools"));
+    let filters = config.filters.iter().map(|filter| (filter.language.as_str(), &filter.command, "filters"));
+    for (name, command, key) in tools.chain(filters) {
+        let program = command.first().map_or("", String::as_str);
+        let found = match look_for(program, site) {
+            Presence::There(version) if version.is_empty() => format!("`{program}` is there"),
+            Presence::There(version) => format!("`{program}` is there: {version}"),
+            Presence::Missing => {
+                is_missing = true;
+                format!("`{program}` is missing: `[[{key}]]` in {} names it", config::FILE_NAME)
+            }
+        };
+        line(&mut text, name, &found);
+    }
+    let exit_status = if is_missing { TOOL_EXIT_STATUS } else { 0 };
+    Ok(Report { result: text, exit_status, ..Report::default() })
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    writeln!(text, "  {name:<12} {value}").expect("writing to a string can't fail");
+}
+
+/// The site's settings as far as they can be read: what is wrong with them, `kiln check` says.
+fn read_config(site: &Path) -> Result<Config, Failure> {
+    let Some(bytes) = source::read_file_if_there(&site.join(config::FILE_NAME))? else { return Ok(Config::default()) };
+    let file = SourceFile { path: config::FILE_NAME.into(), name: config::FILE_NAME.into(), bytes: bytes.into() };
+    let text = file.to_text().map_err(|mistake| Failure::Site(mistake.message))?;
+    Ok(Config::parse(&text).0)
+}
+
+/// The machine's memory, where the system tells it.
+fn find_memory_mib() -> Result<Option<u64>, Failure> {
+    let bytes = source::read_file_if_there(Path::new("/proc/meminfo"))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    Ok(total.map(|kib: u64| kib / 1024))
+}

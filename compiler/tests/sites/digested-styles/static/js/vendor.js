@@ -1,0 +1,2 @@
+function   vendored ( ) { return 1 }
+//# sourceMappingURL=vendor.js.map
