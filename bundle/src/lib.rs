@@ -73,11 +73,13 @@
 mod digest;
 mod index;
 mod layout;
+mod percent;
 mod view;
 mod writer;
 
 pub use digest::Digest;
 pub use index::OpenError;
 pub use layout::{Encoding, FORMAT_VERSION, LARGE_BODY_BYTES_MIN, RouteKind, Settings};
+pub use percent::percent_encode;
 pub use view::{BundleView, Head, Route, Variant};
 pub use writer::{BundleWriter, HeadParts, PackedBundle, RouteEntry, VariantEntry, WriteError};

@@ -102,15 +102,21 @@ struct BuildFlags {
 struct CheckFlags {
     #[command(flatten)]
     site: SiteFlags,
-    /// How diagnostics are shown; json: one object a line, on standard output
+    /// How diagnostics are shown
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
 }
 
 #[derive(Clone, Copy, ValueEnum, Debug)]
 enum Format {
+    /// With their source lines, on standard error
     Human,
+    /// One object a line, on standard output
     Json,
+    /// Workflow commands, which GitHub Actions shows in a pull request
+    Github,
+    /// A SARIF 2.1.0 log, for code scanning
+    Sarif,
 }
 
 impl SiteFlags {
@@ -155,6 +161,8 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             let diagnostics = match flags.format {
                 Format::Human => DiagnosticFormat::Human,
                 Format::Json => DiagnosticFormat::Json,
+                Format::Github => DiagnosticFormat::GitHub,
+                Format::Sarif => DiagnosticFormat::Sarif,
             };
             check(&BuildArguments { diagnostics, colours, ..flags.site.into_arguments() })
         }

@@ -2,14 +2,18 @@
 //! people and machines. It neither reads files nor prints.
 
 mod draw;
+mod machine;
 mod nearest;
 mod position;
+mod texts;
 
 use std::sync::Arc;
 
-pub use draw::{FindText, Paint, SHOWN_COUNT_DEFAULT, draw_human, draw_json, sort};
+pub use draw::{Paint, SHOWN_COUNT_DEFAULT, draw_human, sort};
+pub use machine::{draw_github, draw_json, draw_sarif};
 pub use nearest::nearest;
 pub use position::{Position, Positions};
+pub use texts::FindText;
 
 /// A source file as text: what spans count in. Line ends are LF and there is no byte order mark, whatever the file has.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! `kiln build` and `kiln check`: the road from a folder to a bundle, and what is told of it.
 
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -79,6 +79,10 @@ pub enum DiagnosticFormat {
     Human,
     /// One JSON object a line, on standard output.
     Json,
+    /// Workflow commands of GitHub Actions, on standard output.
+    GitHub,
+    /// A SARIF 2.1.0 log, on standard output.
+    Sarif,
 }
 
 /// How a build's summary is shown.
@@ -214,8 +218,11 @@ impl Loaded {
     fn report(&self, diagnostics: &[Diagnostic], arguments: &BuildArguments) -> Report {
         let find_text = |path: &str| self.find_text(path);
         let mut report = Report::default();
+        let site = site_prefix(&arguments.site);
         match arguments.diagnostics {
             DiagnosticFormat::Json => report.result = diagnostic::draw_json(diagnostics, &find_text),
+            DiagnosticFormat::GitHub => report.result = diagnostic::draw_github(diagnostics, &find_text, &site),
+            DiagnosticFormat::Sarif => report.result = diagnostic::draw_sarif(diagnostics, &find_text, &site),
             DiagnosticFormat::Human => {
                 let paint = if arguments.colours { Paint::Color } else { Paint::Plain };
                 report.messages = diagnostic::draw_human(diagnostics, &find_text, arguments.error_limit, paint);
@@ -236,6 +243,13 @@ impl Loaded {
         let mut texts = content.iter().filter(|file| is_page(file)).chain(templates);
         texts.find(|file| &*file.path == path)?.to_text().ok().map(|text| text.text)
     }
+}
+
+/// What stands before a path of the site when it is seen from the folder in which the command runs: services that show
+/// mistakes beside the sources want paths from the repository's root.
+fn site_prefix(site: &Path) -> String {
+    let plain: PathBuf = site.components().filter(|part| !matches!(part, Component::CurDir)).collect();
+    if plain.as_os_str().is_empty() { String::new() } else { format!("{}/", plain.display()) }
 }
 
 /// Worker threads of a build. Their stacks are ordinary ones: nothing in the language recurses.

@@ -1,8 +1,6 @@
 //! The path at which something is published, normalised once and trusted from then on. It knows nothing of what is
 //! published there.
 
-use std::fmt::Write as _;
-
 /// Bytes of a path. What servers accept in a request line, with room for percent-encoding.
 const PATH_BYTES_MAX: usize = 2_000;
 
@@ -90,15 +88,7 @@ impl RoutePath {
 
 /// Percent-encodes all bytes of a path but unreserved and sub-delimiter characters, `:`, `@` and `/` (RFC 3986 `pchar`).
 pub fn percent_encode(path: &str) -> String {
-    let mut url = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            write!(url, "%{byte:02X}").expect("writing to a string can't fail");
-        }
-    }
-    url
+    bundle::percent_encode(path.as_bytes())
 }
 
 /// The text with its `%XX` decoded, or `None` if one is malformed or the result is not UTF-8.
