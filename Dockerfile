@@ -1,18 +1,58 @@
-# The server and the project's own site in one image: nothing else is in it.
+# Three images from one file:
+#   docker build --target server .   kilnd alone: it keeps running and serves a bundle from a volume
+#   docker build --target site .     the site's bundle, whose only command puts it into that volume
+#   docker build .                   both in one: the simple way; each deploy is a new container
+# Nothing else is in any of them: no shell, no C library, no root.
+
 FROM rust:1.95.0-bookworm AS build
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# With an assembler the AVIF encoder is three times as fast; the bytes are the same.
+# hadolint ignore=DL3008
+RUN apt-get update -q && apt-get install -y -q --no-install-recommends nasm && rm -rf /var/lib/apt/lists/*
 WORKDIR /kiln
-COPY . .
-ARG SOURCE_DATE_EPOCH
+COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+COPY bundle bundle
+COPY runtime runtime
+COPY compiler compiler
 ENV CARGO_TARGET_DIR=/target
 # `--target` keeps the flags away from build scripts and macros.
-RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$host" --bin kiln --bin kilnd \
- && mv "/target/$host/release/kiln" "/target/$host/release/kilnd" / \
- && /kiln build --site . --out /dist
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    host="$(rustc -vV | sed -n 's/^host: //p')" \
+ && RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
+    cargo build --release --locked --target "$host" --bin kiln --bin kilnd --features kiln-compiler/asm \
+ && mv "/target/$host/release/kiln" "/target/$host/release/kilnd" /usr/local/bin/
 
-FROM scratch
-COPY --from=build /kilnd /kilnd
-COPY --from=build /dist/site.bundle /site.bundle
+FROM build AS site-build
+ARG SOURCE_DATE_EPOCH
+ARG BASE_URL=""
+COPY . .
+# The result stays: images that were encoded once aren't encoded again.
+RUN --mount=type=cache,target=/kiln/.kiln \
+    kiln build --site . --out /dist ${BASE_URL:+--base-url "$BASE_URL"} && mkdir /srv/empty
+
+FROM scratch AS server
+LABEL org.opencontainers.image.title="kilnd" \
+      org.opencontainers.image.description="Serves a Kiln bundle from memory" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+COPY --from=build /usr/local/bin/kilnd /kilnd
 USER 65534:65534
 EXPOSE 8080
-ENTRYPOINT ["/kilnd", "/site.bundle", "--listen", "0.0.0.0:8080"]
+# One request to the server's own address: about a millisecond of CPU.
+HEALTHCHECK --interval=30s --timeout=3s --start-period=5s --start-interval=1s \
+    CMD ["/kilnd", "probe", "http://127.0.0.1:8080/health"]
+ENTRYPOINT ["/kilnd"]
+CMD ["/srv/site.bundle", "--listen", "0.0.0.0:8080"]
+
+FROM scratch AS site
+LABEL org.opencontainers.image.title="site" \
+      org.opencontainers.image.description="A site's bundle, which installs itself into the volume /srv"
+COPY --from=build /usr/local/bin/kilnd /kilnd
+COPY --from=site-build /dist/site.bundle /site.bundle
+# A new volume takes the owner of this folder.
+COPY --from=site-build --chown=65534:65534 /srv/empty /srv
+USER 65534:65534
+VOLUME /srv
+ENTRYPOINT ["/kilnd", "install", "/site.bundle", "/srv/site.bundle"]
+
+FROM server
+COPY --from=site-build /dist/site.bundle /srv/site.bundle

@@ -62,7 +62,7 @@ twice: build ## build the site twice, with one thread and with several, and comp
 	@echo "twice: the same bytes"
 
 e2e: build ## the site in Chromium (skipped, loudly, where Chromium or Node can't be had)
-	@.ci/e2e
+	@KILN="$(abspath $(TARGET)/release/kiln)" .ci/e2e
 
 bench: ## the benchmarks of the crates
 	$(CARGO) bench --workspace --locked

@@ -74,6 +74,7 @@ fn build(sources: &Sources, compress: bool) -> Built {
         compress,
         selection: Selection { drafts: false, future: false, today },
         time: None,
+        live_reload: "",
     };
     let built = pipeline::build(sources, &config, &options);
     assert!(built.output.is_some(), "{:?}", built.diagnostics.first());

@@ -4,4 +4,4 @@ mod image;
 mod manifest;
 
 pub use image::ImageSize;
-pub use manifest::{Asset, AssetManifest, AssetNames};
+pub use manifest::{Asset, AssetManifest, AssetNames, ReadAsset};

@@ -2,12 +2,16 @@
 //! function read, so nothing is ever out of date, and deleting the folder changes nothing but time. It holds no paths
 //! and no times: machines may share it. A damaged entry counts as absent.
 
+mod memo;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bundle::Digest;
+
+pub use memo::FileMemo;
 
 /// Where a site keeps its cache, from its root.
 pub const CACHE_FOLDER: &str = ".kiln/cache";

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
-use crate::assets::{AssetManifest, AssetNames};
+use crate::assets::{AssetManifest, AssetNames, ReadAsset};
+use crate::cache::FileMemo;
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
 use crate::output::{Output, Published, media_type};
-use crate::render::{Links, RenderedPage, render_page, report_broken_links};
-use crate::site::{self, LeftOut, LinkTargets, Page, RoutePath, Selection, Site, Taxonomy};
+use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
+use crate::site::{self, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
 use crate::source::{SourceFile, Sources};
-use crate::template::TemplateSet;
+use crate::template::{ParsedPartial, TemplateSet};
 
 /// What a build is told besides its sources.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +28,8 @@ pub struct BuildOptions {
     pub selection: Selection,
     /// The time of the build in seconds since 1970, if it is to be told to visitors.
     pub time: Option<u64>,
+    /// Markup for the tag `generated_livereload_script.html`: nothing in what is published.
+    pub live_reload: &'static str,
 }
 
 /// What a build made, as far as it could.
@@ -57,52 +60,133 @@ pub struct Counts {
     pub files: usize,
 }
 
+/// What was made of single files, kept in memory for the next plan of the same site with the same settings and options.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pages: FileMemo<ReadPage>,
+    partials: FileMemo<ParsedPartial>,
+    assets: FileMemo<ReadAsset>,
+}
+
+impl Memory {
+    /// Forgets files that the last plan didn't have.
+    pub fn sweep(&self) {
+        self.pages.sweep();
+        self.partials.sweep();
+        self.assets.sweep();
+    }
+}
+
+/// A site that is read and put in order, so that each of its pages can be rendered by itself.
+#[derive(Debug)]
+pub struct Plan {
+    /// What it was made from.
+    pub sources: Sources,
+    /// The site's settings.
+    pub config: Config,
+    /// What the build was told.
+    pub options: BuildOptions,
+    /// The partials.
+    pub templates: TemplateSet,
+    /// The pages.
+    pub site: Site,
+    /// The files that pages name.
+    pub manifest: AssetManifest,
+    /// Everything that links can lead to.
+    pub targets: LinkTargets,
+    /// What is published for machines.
+    pub made: Vec<MadeFile>,
+    /// What is wrong with single pages, partials and files. The rest is known by `check`.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Plan {
+    /// Reads a site. Files that `memory` knows are not read again.
+    pub fn new(sources: Sources, config: Config, options: BuildOptions, memory: &Memory) -> Self {
+        let (templates, mut diagnostics) = TemplateSet::parse_changed(&sources.templates, &memory.partials);
+        let (mut site, mistakes) = Site::read_changed(&sources.content, &config, options.selection, &memory.pages);
+        diagnostics.extend(mistakes);
+        site.add_term_pages(&templates, &config);
+        let Sources { static_files, content, .. } = &sources;
+        let (manifest, mistakes) =
+            AssetManifest::build_changed(static_files, content, options.asset_names, &memory.assets);
+        diagnostics.extend(mistakes);
+        let made = feeds::make_files(&site, &config);
+        let other_paths =
+            asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
+        let targets = LinkTargets::new(&site, content, &config, other_paths);
+        Self { sources, config, options, templates, site, manifest, targets, made, diagnostics }
+    }
+
+    fn links(&self) -> Links<'_> {
+        Links { targets: &self.targets, templates: &self.templates, is_checked: self.config.check_internal_links }
+    }
+
+    /// Makes one page: all that its bytes depend on is in the plan.
+    pub fn render(&self, page: &Page) -> RenderedPage {
+        let Self { site, templates, manifest, options, .. } = self;
+        let materials = Materials { site, templates, manifest, live_reload: options.live_reload };
+        self.links().resolve(page, render_page(page, &materials))
+    }
+
+    /// What is wrong with the site as a whole. `rendered` are all pages, in order.
+    pub fn check(&self, rendered: &[RenderedPage]) -> Vec<Diagnostic> {
+        let Self { site, templates, manifest, targets, config, .. } = self;
+        let made_paths = self.made.iter().map(|file| file.path.as_str());
+        let mut diagnostics =
+            site::check_unique(site, &self.sources.content, config, asset_paths(manifest), made_paths);
+        diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
+        diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), targets));
+        let pages: Vec<_> = site.all_pages().collect();
+        diagnostics.extend(self.links().check_fragments(&pages, rendered));
+        diagnostics.extend(site::check_redirects(config, targets));
+        let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
+        let of_terms: Vec<_> = site.taxonomies.iter().flat_map(Taxonomy::partials).collect();
+        let named = named.chain(named_by_left_out(site)).chain(of_terms.iter().map(String::as_str));
+        diagnostics.extend(templates.find_unused(named));
+        diagnostics
+    }
+
+    /// Everything at its URL, the pages with these texts.
+    pub fn publish(&self, texts: impl Iterator<Item = String>) -> Output {
+        let Self { sources, config, site, manifest, options, .. } = self;
+        Output {
+            published: add_made_files(publish(sources, config, site, texts, manifest), &self.made),
+            compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
+            security: config.security.clone(),
+            last_modified: options.time,
+            settings: Settings {
+                trailing_slash: config.build.trailing_slash,
+                canonical_host: config.canonical_host.clone(),
+            },
+            build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
+        }
+    }
+
+    /// How many there are of what.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            pages: self.site.all_pages().count(),
+            posts: self.site.posts.len(),
+            drafts_left_out: left_out_count(&self.site, LeftOut::Draft),
+            future_left_out: left_out_count(&self.site, LeftOut::Future),
+            files: self.sources.static_files.len() + other_files(&self.sources).count(),
+        }
+    }
+}
+
 /// Builds a site.
 pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Built {
-    let (templates, mut diagnostics) = TemplateSet::parse(&sources.templates);
-    let (mut site, mistakes) = Site::read(&sources.content, config, options.selection);
-    diagnostics.extend(mistakes);
-    site.add_term_pages(&templates, config);
-    let (manifest, mistakes) = AssetManifest::build(&sources.static_files, &sources.content, options.asset_names);
-    diagnostics.extend(mistakes);
-    let made = feeds::make_files(&site, config);
-    let made_paths = made.iter().map(|file| file.path.as_str());
-    diagnostics.extend(site::check_unique(&site, &sources.content, config, asset_paths(&manifest), made_paths));
-    let other_paths = asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
-    let targets = LinkTargets::new(&site, &sources.content, config, other_paths);
-    let links = Links { targets: &targets, templates: &templates, is_checked: config.check_internal_links };
-    let pages: Vec<_> = site.all_pages().collect();
-    let render = |page: &&Page| links.resolve(page, render_page(page, &site, &templates, &manifest));
-    let rendered: Vec<RenderedPage> = pages.par_iter().map(render).collect();
-    diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
-    diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), &targets));
-    diagnostics.extend(links.check_fragments(&pages, &rendered));
-    diagnostics.extend(site::check_redirects(config, &targets));
-    let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
-    let of_terms: Vec<_> = site.taxonomies.iter().flat_map(Taxonomy::partials).collect();
-    let named = named.chain(named_by_left_out(&site)).chain(of_terms.iter().map(String::as_str));
-    diagnostics.extend(templates.find_unused(named));
+    let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default());
+    let pages: Vec<_> = plan.site.all_pages().collect();
+    let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
+    let mut diagnostics = plan.check(&rendered);
+    diagnostics.append(&mut plan.diagnostics);
     diagnostic::sort(&mut diagnostics);
-    let counts = Counts {
-        pages: site.all_pages().count(),
-        posts: site.posts.len(),
-        drafts_left_out: left_out_count(&site, LeftOut::Draft),
-        future_left_out: left_out_count(&site, LeftOut::Future),
-        files: sources.static_files.len() + other_files(sources).count(),
-    };
     let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.code.severity() == Severity::Error);
-    let output = is_sound.then(|| Output {
-        published: add_made_files(publish(sources, config, &site, rendered, &manifest), made),
-        compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
-        security: config.security.clone(),
-        last_modified: options.time,
-        settings: Settings {
-            trailing_slash: config.build.trailing_slash,
-            canonical_host: config.canonical_host.clone(),
-        },
-        build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
-    });
-    Built { output, manifest, diagnostics, counts }
+    let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
+    let counts = plan.counts();
+    Built { output, manifest: plan.manifest, diagnostics, counts }
 }
 
 /// The partials of pages that will be published another day: they are no left-overs.
@@ -133,12 +217,12 @@ fn publish(
     sources: &Sources,
     config: &Config,
     site: &Site,
-    rendered: Vec<RenderedPage>,
+    texts: impl Iterator<Item = String>,
     manifest: &AssetManifest,
 ) -> Vec<Published> {
     let mut published = Vec::new();
-    for (page, rendered) in site.all_pages().zip(rendered) {
-        published.push(publish_page(page, rendered.text));
+    for (page, text) in site.all_pages().zip(texts) {
+        published.push(publish_page(page, text));
         let aliases = page.aliases.iter();
         published
             .extend(aliases.map(|(alias, _)| Published::redirect(alias.as_str().to_owned(), 301, page.url.clone())));
@@ -165,11 +249,12 @@ fn publish(
 }
 
 /// Adds what the compiler made, where the site has nothing of its own at that path.
-fn add_made_files(mut published: Vec<Published>, made: Vec<MadeFile>) -> Vec<Published> {
+fn add_made_files(mut published: Vec<Published>, made: &[MadeFile]) -> Vec<Published> {
     let taken: HashSet<String> = published.iter().map(|one| one.path.clone()).collect();
-    let missing = made.into_iter().filter(|file| !taken.contains(&file.path));
+    let missing = made.iter().filter(|file| !taken.contains(&file.path));
     published.extend(missing.map(|file| {
-        Published::new(file.path, RouteKind::File, file.media_type.to_owned(), file.text.into_bytes().into())
+        let body = file.text.as_bytes().into();
+        Published::new(file.path.clone(), RouteKind::File, file.media_type.to_owned(), body)
     }));
     published
 }

@@ -57,8 +57,22 @@ pub struct RenderedPage {
     pub partials: BTreeSet<String>,
 }
 
+/// What pages are made of besides their own text.
+#[derive(Clone, Copy, Debug)]
+pub struct Materials<'a> {
+    /// The pages that they list.
+    pub site: &'a Site,
+    /// The partials that they use.
+    pub templates: &'a TemplateSet,
+    /// The files that they name.
+    pub manifest: &'a AssetManifest,
+    /// Markup for the tag `generated_livereload_script.html`: nothing in what is published.
+    pub live_reload: &'a str,
+}
+
 /// Renders one page.
-pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: &AssetManifest) -> RenderedPage {
+pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
+    let Materials { site, templates, manifest, live_reload } = *materials;
     let mut result = RenderedPage { diagnostics: templates.check(&page.template), ..RenderedPage::default() };
     result.partials = page.template.references().map(|(name, _)| name.to_owned()).collect();
     let mut renderer = Renderer {
@@ -66,6 +80,7 @@ pub fn render_page(page: &Page, site: &Site, templates: &TemplateSet, manifest: 
         site,
         templates,
         manifest,
+        live_reload,
         markup: Markup::new(PAGE_BYTES_MAX),
         tasks: Vec::new(),
         node_count: 0,
@@ -180,6 +195,7 @@ struct Renderer<'a> {
     site: &'a Site,
     templates: &'a TemplateSet,
     manifest: &'a AssetManifest,
+    live_reload: &'a str,
     markup: Markup<'a>,
     tasks: Vec<Task<'a>>,
     node_count: usize,
@@ -286,7 +302,7 @@ impl<'a> Renderer<'a> {
                 self.uses_toc = true;
                 self.markup.push_toc();
             }
-            Node::LiveReload(_) => {}
+            Node::LiveReload(_) => self.markup.push_text(self.live_reload),
         }
     }
 

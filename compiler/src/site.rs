@@ -9,17 +9,19 @@ mod taxonomy;
 mod urls;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use rayon::prelude::*;
 
 pub use collection::{Item, Query};
 pub use links::{LinkTargets, Target};
-pub use page::Page;
+pub use page::{Page, PageFile};
 pub use route::{RoutePath, percent_decode, percent_encode};
 pub use taxonomy::{Taxonomy, Term};
 pub use urls::{check_redirects, check_unique};
 
+use crate::cache::FileMemo;
 use crate::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::front_matter::Value;
@@ -46,6 +48,15 @@ pub enum LeftOut {
     Future,
 }
 
+/// What became of reading one page.
+#[derive(Clone, Debug)]
+pub struct ReadPage {
+    /// The page, if it can be read as one at all.
+    pub page: Option<Arc<PageFile>>,
+    /// What is wrong with it.
+    pub mistakes: Arc<[Diagnostic]>,
+}
+
 /// All pages of a site.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
@@ -67,26 +78,38 @@ pub struct Site {
 impl Site {
     /// Reads all pages among the files of the folder of pages, in parallel.
     pub fn read(content: &[SourceFile], config: &Config, selection: Selection) -> (Self, Vec<Diagnostic>) {
-        let results: Vec<_> =
-            content.par_iter().filter(|file| is_page(file)).map(|file| Page::read(file, config)).collect();
+        Self::read_changed(content, config, selection, &FileMemo::default())
+    }
+
+    /// The same, where a file that was read before is not read again.
+    pub fn read_changed(
+        content: &[SourceFile],
+        config: &Config,
+        selection: Selection,
+        memo: &FileMemo<ReadPage>,
+    ) -> (Self, Vec<Diagnostic>) {
+        let read = |file: &SourceFile| {
+            memo.find_or_make(&file.path, &file.bytes, || match PageFile::read(file, config) {
+                Ok((page, mistakes)) => ReadPage { page: Some(Arc::new(page)), mistakes: mistakes.into() },
+                Err(mistakes) => ReadPage { page: None, mistakes: mistakes.into() },
+            })
+        };
+        let results: Vec<_> = content.par_iter().filter(|file| is_page(file)).map(read).collect();
         let mut site = Self::default();
         let mut diagnostics = Vec::new();
-        for result in results {
-            let (page, mistakes) = match result {
-                Ok((page, mistakes)) => (page, mistakes),
-                Err(mistakes) => {
-                    diagnostics.extend(mistakes);
-                    continue;
+        for ReadPage { page, mistakes } in results {
+            let left_out = page.as_ref().and_then(|page| {
+                // A page that nobody will see may be unfinished: its mistakes count when it is published.
+                let is_draft = page.has_flag("draft") && !selection.drafts;
+                let is_future = page.is_after(selection.today) && !selection.future;
+                if is_draft { Some(LeftOut::Draft) } else { is_future.then_some(LeftOut::Future) }
+            });
+            match (page, left_out) {
+                (Some(page), Some(reason)) => site.left_out.push((Page::alone(page), reason)),
+                (page, _) => {
+                    diagnostics.extend(mistakes.iter().cloned());
+                    site.pages.extend(page.map(Page::alone));
                 }
-            };
-            // A page that nobody will see may be unfinished: its mistakes count when it is published.
-            if page.has_flag("draft") && !selection.drafts {
-                site.left_out.push((page, LeftOut::Draft));
-            } else if page.is_after(selection.today) && !selection.future {
-                site.left_out.push((page, LeftOut::Future));
-            } else {
-                diagnostics.extend(mistakes);
-                site.pages.push(page);
             }
         }
         site.index();
@@ -107,11 +130,12 @@ impl Site {
             if templates.find(&list).is_some() {
                 let count = Value::Number(terms.len().to_string());
                 let fields = BTreeMap::from([("title", Value::Text(capitalised(name))), ("count", count)]);
-                self.made_pages.push(Page::made(route.clone(), &list, &fields, config));
+                self.made_pages.push(Page::alone(PageFile::made(route.clone(), &list, &fields, config)));
             }
             if templates.find(&term_partial).is_some() {
-                let pages =
-                    terms.iter().map(|term| Page::made(term.route.clone(), &term_partial, &term.fields, config));
+                let pages = terms
+                    .iter()
+                    .map(|term| Page::alone(PageFile::made(term.route.clone(), &term_partial, &term.fields, config)));
                 self.made_pages.extend(pages);
             }
         }
@@ -150,16 +174,10 @@ impl Site {
             let (a, b) = (&pages[*a], &pages[*b]);
             b.date.cmp(&a.date).then_with(|| a.route.cmp(&b.route))
         });
-        for pair in self.posts.clone().windows(2) {
+        for pair in self.posts.windows(2) {
             let [newer, older] = [pair[0], pair[1]];
-            let link = |page: &Page| (page.url.clone(), page.title().into_owned());
-            let (newer_link, older_link) = (link(&self.pages[newer]), link(&self.pages[older]));
-            let older_fields = &mut self.pages[older].computed;
-            older_fields.insert("next_post_url", Value::Text(newer_link.0));
-            older_fields.insert("next_post_title", Value::Text(newer_link.1));
-            let newer_fields = &mut self.pages[newer].computed;
-            newer_fields.insert("previous_post_url", Value::Text(older_link.0));
-            newer_fields.insert("previous_post_title", Value::Text(older_link.1));
+            self.pages[older].next = Some(Arc::clone(&self.pages[newer].file));
+            self.pages[newer].previous = Some(Arc::clone(&self.pages[older].file));
         }
     }
 }

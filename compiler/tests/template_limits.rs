@@ -4,7 +4,7 @@
 use compiler::assets::{AssetManifest, AssetNames};
 use compiler::config::Config;
 use compiler::diagnostic::{Code, Diagnostic};
-use compiler::render::{RenderedPage, render_page};
+use compiler::render::{Materials, RenderedPage, render_page};
 use compiler::site::{Selection, Site};
 use compiler::source::SourceFile;
 use compiler::template::TemplateSet;
@@ -30,8 +30,9 @@ fn render_first(pages: &[(&str, &str)], partials: &[(&str, &str)]) -> RenderedPa
     let (site, mistakes) = Site::read(&content, &Config::default(), selection);
     diagnostics.extend(mistakes);
     let (manifest, _) = AssetManifest::build(&[], &content, AssetNames::Plain);
+    let materials = Materials { site: &site, templates: &templates, manifest: &manifest, live_reload: "" };
     let mut rendered = match site.pages.first() {
-        Some(page) => render_page(page, &site, &templates, &manifest),
+        Some(page) => render_page(page, &materials),
         None => RenderedPage::default(),
     };
     rendered.diagnostics.append(&mut diagnostics);

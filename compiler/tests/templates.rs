@@ -15,7 +15,7 @@ use std::sync::Arc;
 use compiler::assets::{AssetManifest, AssetNames};
 use compiler::config::Config;
 use compiler::diagnostic::{self, Diagnostic, Paint, Severity, draw_human};
-use compiler::render::render_page;
+use compiler::render::{Materials, render_page};
 use compiler::site::{Selection, Site};
 use compiler::source::SourceFile;
 use compiler::template::TemplateSet;
@@ -191,11 +191,12 @@ fn run(case: &Case) -> Vec<(String, String)> {
     let (site, mistakes) = Site::read(&folders.content, &folders.config, selection);
     diagnostics.extend(mistakes);
     let (manifest, mistakes) = AssetManifest::build(&folders.static_files, &folders.content, AssetNames::Digested);
+    let materials = Materials { site: &site, templates: &templates, manifest: &manifest, live_reload: "" };
     diagnostics.extend(mistakes);
     let mut used = Vec::new();
     let mut rendered = Vec::new();
     for page in &site.pages {
-        let result = render_page(page, &site, &templates, &manifest);
+        let result = render_page(page, &materials);
         diagnostics.extend(result.diagnostics);
         used.extend(result.partials);
         rendered.push((format!("renders {}", page.source.path), result.text));

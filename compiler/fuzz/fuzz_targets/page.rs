@@ -7,7 +7,7 @@ use std::sync::Arc;
 use compiler::assets::{AssetManifest, AssetNames};
 use compiler::config::Config;
 use compiler::diagnostic::{Paint, draw_human, draw_json};
-use compiler::render::render_page;
+use compiler::render::{Materials, render_page};
 use compiler::site::{Selection, Site};
 use compiler::source::SourceFile;
 use compiler::template::TemplateSet;
@@ -29,8 +29,9 @@ fuzz_target!(|bytes: &[u8]| {
     let (site, mistakes) = Site::read(&pages, &Config::default(), selection);
     diagnostics.extend(mistakes);
     let (manifest, _) = AssetManifest::build(&[], &pages, AssetNames::Plain);
+    let materials = Materials { site: &site, templates: &templates, manifest: &manifest, live_reload: "" };
     for page in &site.pages {
-        diagnostics.extend(render_page(page, &site, &templates, &manifest).diagnostics);
+        diagnostics.extend(render_page(page, &materials).diagnostics);
     }
     let find_text = |path: &str| {
         let found = pages.iter().chain(&partials).find(|file| &*file.path == path)?;

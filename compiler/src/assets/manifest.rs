@@ -7,6 +7,7 @@ use bundle::Digest;
 use rayon::prelude::*;
 
 use super::image::{ImageSize, is_image, read_size};
+use crate::cache::FileMemo;
 use crate::diagnostic::{Code, Diagnostic, Place, Span, nearest};
 use crate::site::percent_encode;
 use crate::source::SourceFile;
@@ -42,6 +43,9 @@ pub struct Asset {
     pub source_path: Arc<str>,
 }
 
+/// What became of looking at one file: the asset, and what is wrong with it.
+pub type ReadAsset = (Asset, Option<Diagnostic>);
+
 /// All assets, by the path that pages write.
 #[derive(Clone, Debug, Default)]
 pub struct AssetManifest {
@@ -51,8 +55,21 @@ pub struct AssetManifest {
 impl AssetManifest {
     /// Digests all static files and reads the sizes of all images, in parallel.
     pub fn build(static_files: &[SourceFile], content: &[SourceFile], names: AssetNames) -> (Self, Vec<Diagnostic>) {
-        let static_assets = static_files.par_iter().map(|file| static_asset(file, names));
-        let content_images = content.par_iter().filter(|file| is_image(&file.extension())).map(content_image);
+        Self::build_changed(static_files, content, names, &FileMemo::default())
+    }
+
+    /// The same, where a file that was looked at before is not looked at again.
+    pub fn build_changed(
+        static_files: &[SourceFile],
+        content: &[SourceFile],
+        names: AssetNames,
+        memo: &FileMemo<ReadAsset>,
+    ) -> (Self, Vec<Diagnostic>) {
+        let remembered =
+            |file: &SourceFile, make: &(dyn Fn() -> ReadAsset + Sync)| memo.find_or_make(&file.path, &file.bytes, make);
+        let static_assets = static_files.par_iter().map(|file| remembered(file, &|| static_asset(file, names)));
+        let images = content.par_iter().filter(|file| is_image(&file.extension()));
+        let content_images = images.map(|file| remembered(file, &|| content_image(file)));
         let results: Vec<_> = static_assets.chain(content_images).collect();
         let mut manifest = Self::default();
         let mut diagnostics = Vec::new();
@@ -106,14 +123,14 @@ fn to_json(value: &impl serde::Serialize) -> String {
     text
 }
 
-fn static_asset(file: &SourceFile, names: AssetNames) -> (Asset, Option<Diagnostic>) {
+fn static_asset(file: &SourceFile, names: AssetNames) -> ReadAsset {
     let path = format!("/static/{}", file.name);
     let digested_path = digested_path(&path, &Digest::of(&file.bytes).hex(DIGEST_DIGITS));
     let url = percent_encode(if names == AssetNames::Digested { &digested_path } else { &path });
     with_size(Asset { digested_path: Some(digested_path), ..plain_asset(file, path, url) })
 }
 
-fn content_image(file: &SourceFile) -> (Asset, Option<Diagnostic>) {
+fn content_image(file: &SourceFile) -> ReadAsset {
     let path = format!("/{}", file.name);
     let url = percent_encode(&path);
     with_size(plain_asset(file, path, url))
@@ -132,7 +149,7 @@ fn plain_asset(file: &SourceFile, path: String, url: String) -> Asset {
 }
 
 /// The asset with its size, or with what is wrong with the image.
-fn with_size(mut asset: Asset) -> (Asset, Option<Diagnostic>) {
+fn with_size(mut asset: Asset) -> ReadAsset {
     if !asset.is_image {
         return (asset, None);
     }

@@ -208,6 +208,7 @@ impl Loaded {
                 today: today(time)?,
             },
             time,
+            live_reload: "",
         };
         let mut built = pipeline::build(&self.sources, &self.config, &options);
         built.diagnostics.extend(self.diagnostics.iter().cloned());

@@ -1,6 +1,8 @@
 //! One page of the site: its source read, its URL and its fields known, nothing rendered.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use jiff::civil::{Date, DateTime};
 
@@ -15,9 +17,53 @@ use crate::template::{Kind, Template};
 /// Words that are read in a minute; the usual figure for prose in English.
 const WORDS_PER_MINUTE: usize = 220;
 
-/// A page, read once and not changed again.
+/// A page in its place among the others.
 #[derive(Clone, Debug)]
 pub struct Page {
+    /// What its own file says.
+    pub file: Arc<PageFile>,
+    /// The post before it, if it is one.
+    pub previous: Option<Arc<PageFile>>,
+    /// The post after it.
+    pub next: Option<Arc<PageFile>>,
+}
+
+impl Deref for Page {
+    type Target = PageFile;
+
+    fn deref(&self) -> &PageFile {
+        &self.file
+    }
+}
+
+/// Stands for the title of a post that has none.
+static EMPTY: Value = Value::Text(String::new());
+
+impl Page {
+    /// A page without neighbours.
+    pub(super) fn alone(file: Arc<PageFile>) -> Self {
+        Self { file, previous: None, next: None }
+    }
+
+    /// A field by name, as templates see it.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        let (neighbour, what) = match name.split_once("_post_") {
+            Some(("previous", what)) => (&self.previous, what),
+            Some(("next", what)) => (&self.next, what),
+            _ => return self.file.field(name),
+        };
+        let found = neighbour.as_ref().and_then(|page| match what {
+            "url" => page.field("url"),
+            "title" => Some(page.field("title").filter(|title| title.as_text().is_some()).unwrap_or(&EMPTY)),
+            _ => None,
+        });
+        found.or_else(|| self.file.field(name))
+    }
+}
+
+/// A page as its own file tells it, read once and not changed again.
+#[derive(Clone, Debug)]
+pub struct PageFile {
     /// The whole file.
     pub source: SourceText,
     /// The file's path below the folder of pages.
@@ -45,7 +91,7 @@ pub struct Page {
     pub layout: Option<(String, Span)>,
 }
 
-impl Page {
+impl PageFile {
     /// Reads a page. What is wrong in front matter is reported, and the page goes on without it.
     ///
     /// # Errors
@@ -98,7 +144,7 @@ impl Page {
         partial: &str,
         fields: &BTreeMap<&'static str, Value>,
         config: &Config,
-    ) -> Self {
+    ) -> Arc<Self> {
         let source = SourceText { path: route.as_str().into(), text: format!("<% {partial} %/>").into() };
         let (template, _) = Template::parse(&source, 0, Kind::Page);
         let url = page_url(&route, config.build.trailing_slash);
@@ -107,7 +153,7 @@ impl Page {
         if !config.base_url.is_empty() {
             computed.insert("permalink", Value::Text(format!("{}{url}", config.base_url)));
         }
-        Self {
+        Arc::new(Self {
             content_path: route.as_str().trim_start_matches('/').to_owned(),
             url,
             route,
@@ -120,10 +166,10 @@ impl Page {
             links: Vec::new(),
             layout: None,
             source,
-        }
+        })
     }
 
-    /// A field by name, as templates see it.
+    /// A field by name, as templates see it, but for those of neighbours.
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.computed.get(name).or_else(|| self.front_matter.get(name).map(|field| &field.value))
     }

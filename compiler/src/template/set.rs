@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::builtin::{BLOG_ITEM_PARTIAL, is_reserved, list_names};
 use super::syntax::{Attribute, Body, Each, Kind, Name, Node, Tag, Target, Template};
+use crate::cache::FileMemo;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 use crate::source::SourceFile;
 
@@ -22,13 +23,19 @@ pub struct TemplateSet {
 impl TemplateSet {
     /// Parses all partials, named by their paths below the folder of templates, and checks them.
     pub fn parse(files: &[SourceFile]) -> (Self, Vec<Diagnostic>) {
-        let results: Vec<_> = files.par_iter().map(parse_partial).collect();
+        Self::parse_changed(files, &FileMemo::default())
+    }
+
+    /// The same, where a file that was parsed before is not parsed again.
+    pub fn parse_changed(files: &[SourceFile], memo: &FileMemo<ParsedPartial>) -> (Self, Vec<Diagnostic>) {
+        let parse = |file: &SourceFile| memo.find_or_make(&file.path, &file.bytes, || parse_partial(file));
+        let results: Vec<_> = files.par_iter().map(parse).collect();
         let mut diagnostics = Vec::new();
         let mut set = Self::default();
-        for (file, (template, mut found)) in files.iter().zip(results) {
-            diagnostics.append(&mut found);
+        for (file, ParsedPartial { template, mistakes }) in files.iter().zip(results) {
+            diagnostics.extend(mistakes.iter().cloned());
             if let Some(template) = template {
-                set.partials.insert(file.name.to_string(), Arc::new(template));
+                set.partials.insert(file.name.to_string(), template);
             }
         }
         for template in set.partials.values() {
@@ -170,18 +177,28 @@ impl TemplateSet {
     }
 }
 
-fn parse_partial(file: &SourceFile) -> (Option<Template>, Vec<Diagnostic>) {
+/// What became of parsing one partial.
+#[derive(Clone, Debug)]
+pub struct ParsedPartial {
+    /// The partial, if it can be one at all.
+    template: Option<Arc<Template>>,
+    /// What is wrong with it.
+    mistakes: Arc<[Diagnostic]>,
+}
+
+fn parse_partial(file: &SourceFile) -> ParsedPartial {
+    let refused = |diagnostic| ParsedPartial { template: None, mistakes: [diagnostic].into() };
     let source = match file.to_text() {
         Ok(source) => source,
-        Err(diagnostic) => return (None, vec![diagnostic]),
+        Err(diagnostic) => return refused(diagnostic),
     };
     if is_reserved(&file.name) {
         let message = format!("`{}` is a tag of the language, so a partial can't be called so", file.name);
         let diagnostic = Diagnostic::new(Code::ReservedName, source.place(Span::default()), message);
-        return (None, vec![diagnostic.with_help("rename the file")]);
+        return refused(diagnostic.with_help("rename the file"));
     }
-    let (template, diagnostics) = Template::parse(&source, 0, Kind::Partial);
-    (Some(template), diagnostics)
+    let (template, mistakes) = Template::parse(&source, 0, Kind::Partial);
+    ParsedPartial { template: Some(Arc::new(template)), mistakes: mistakes.into() }
 }
 
 /// The partials of a cycle that are named in full; the rest is left out.
