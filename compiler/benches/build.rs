@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use bundle::BundleView;
-use compiler::assets::AssetNames;
+use compiler::assets::{AssetNames, ImageWork, Workshop};
 use compiler::cache::Cache;
 use compiler::config::Config;
 use compiler::pipeline::{self, BuildOptions, Built};
@@ -71,12 +71,14 @@ fn build(sources: &Sources, compress: bool) -> Built {
     let today = jiff::civil::date(2026, 1, 1);
     let options = BuildOptions {
         asset_names: AssetNames::Digested,
+        image_work: ImageWork::Make,
         compress,
         selection: Selection { drafts: false, future: false, today },
         time: None,
         live_reload: "",
     };
-    let built = pipeline::build(sources, &config, &options);
+    let cache = Cache::none();
+    let built = pipeline::build(sources, &config, &options, &Workshop::new(&cache));
     assert!(built.output.is_some(), "{:?}", built.diagnostics.first());
     built
 }

@@ -1,11 +1,17 @@
 //! `site.toml`: every key, its default and its check. It reads text and returns values; a mistake becomes a diagnostic
 //! at its place, and the key's default stands in.
 
+mod glob;
+mod images;
+
 use bundle::Encoding;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+
+pub use glob::Glob;
+pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
 
 /// The name of the file, at the site's root.
 pub const FILE_NAME: &str = "site.toml";
@@ -31,6 +37,8 @@ pub struct Config {
     pub paths: Paths,
     /// `[build]`
     pub build: Build,
+    /// `[images]`
+    pub images: Images,
     /// `[markdown]`
     pub markdown: Markdown,
     /// `[links]` `check_internal`
@@ -108,6 +116,8 @@ pub struct Markdown {
     pub heading_anchors: bool,
     /// Quotes, dashes and ellipses become typographic ones.
     pub smart_punctuation: bool,
+    /// Blocks of code have classes for what is in them.
+    pub highlight: bool,
 }
 
 /// Fields that every page's head carries.
@@ -155,7 +165,8 @@ impl Default for Config {
                 future: false,
                 drafts: false,
             },
-            markdown: Markdown { heading_anchors: true, smart_punctuation: false },
+            images: Images::default(),
+            markdown: Markdown { heading_anchors: true, smart_punctuation: false, highlight: true },
             check_internal_links: true,
             security: Security {
                 hsts: false,
@@ -222,10 +233,11 @@ impl Config {
             });
             build.not_yet(&["minify", "js", "integrity"]);
         });
+        top.table("images", |images| self.images.read(images));
         top.table("markdown", |markdown| {
             markdown.flag("heading_anchors", &mut self.markdown.heading_anchors);
             markdown.flag("smart_punctuation", &mut self.markdown.smart_punctuation);
-            markdown.not_yet(&["highlight"]);
+            markdown.flag("highlight", &mut self.markdown.highlight);
         });
         top.table("links", |links| links.flag("check_internal", &mut self.check_internal_links));
         top.table("security", |security| {
@@ -247,7 +259,7 @@ impl Config {
             feed.count("limit", &mut self.feed.limit);
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
-        top.not_yet(&["images", "search", "headers", "tools", "filters", "budget"]);
+        top.not_yet(&["search", "headers", "tools", "filters", "budget"]);
     }
 }
 

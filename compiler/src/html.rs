@@ -53,6 +53,20 @@ pub fn find_headings(html: &str) -> Vec<Heading> {
     headings
 }
 
+/// Where a page's `<head>` ends: before `</head>`, or where the body begins; nothing if it has no `<head>`.
+pub fn find_head_end(html: &str) -> Option<usize> {
+    let mut is_in_head = false;
+    for token in read_tokens(html) {
+        match token {
+            Token::StartTag(tag) if tag.name.as_slice() == b"head" => is_in_head = true,
+            Token::StartTag(tag) if tag.name.as_slice() == b"body" => return is_in_head.then_some(tag.span.start),
+            Token::EndTag(tag) if tag.name.as_slice() == b"head" => return is_in_head.then_some(tag.span.start),
+            _ => {}
+        }
+    }
+    None
+}
+
 fn heading_level(name: &[u8]) -> Option<u8> {
     match name {
         [b'h', digit @ b'1'..=b'6'] => Some(digit - b'0'),

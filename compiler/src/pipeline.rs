@@ -1,16 +1,18 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
-use crate::assets::{AssetManifest, AssetNames, ReadAsset};
+use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop};
 use crate::cache::FileMemo;
 use crate::config::Config;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
+use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
 use crate::site::{self, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
@@ -22,6 +24,8 @@ use crate::template::{ParsedPartial, TemplateSet};
 pub struct BuildOptions {
     /// Whether pages name assets by their digest.
     pub asset_names: AssetNames,
+    /// Whether variants of images that the cache doesn't have are made.
+    pub image_work: ImageWork,
     /// Whether compressed variants are made.
     pub compress: bool,
     /// Which pages are published.
@@ -102,14 +106,23 @@ pub struct Plan {
 
 impl Plan {
     /// Reads a site. Files that `memory` knows are not read again.
-    pub fn new(sources: Sources, config: Config, options: BuildOptions, memory: &Memory) -> Self {
+    pub fn new(
+        sources: Sources,
+        config: Config,
+        options: BuildOptions,
+        memory: &Memory,
+        workshop: &Workshop<'_>,
+    ) -> Self {
         let (templates, mut diagnostics) = TemplateSet::parse_changed(&sources.templates, &memory.partials);
         let (mut site, mistakes) = Site::read_changed(&sources.content, &config, options.selection, &memory.pages);
         diagnostics.extend(mistakes);
         site.add_term_pages(&templates, &config);
-        let Sources { static_files, content, .. } = &sources;
+        let Sources { content, .. } = &sources;
+        let static_files = add_highlight_sheet(&sources, &site, &config);
+        let BuildOptions { asset_names: names, image_work, .. } = options;
+        let asset_options = AssetOptions { names, images: &config.images, image_work };
         let (manifest, mistakes) =
-            AssetManifest::build_changed(static_files, content, options.asset_names, &memory.assets);
+            AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
         let made = feeds::make_files(&site, &config);
         let other_paths =
@@ -176,8 +189,8 @@ impl Plan {
 }
 
 /// Builds a site.
-pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Built {
-    let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default());
+pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, workshop: &Workshop<'_>) -> Built {
+    let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default(), workshop);
     let pages: Vec<_> = plan.site.all_pages().collect();
     let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
     let mut diagnostics = plan.check(&rendered);
@@ -187,6 +200,28 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions) -> Buil
     let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
     let counts = plan.counts();
     Built { output, manifest: plan.manifest, diagnostics, counts }
+}
+
+/// The static files, and the style sheet of highlighted code where pages or partials need it and the site has none.
+fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -> Cow<'a, [SourceFile]> {
+    let files = Cow::Borrowed(&sources.static_files[..]);
+    let is_own = || files.iter().any(|file| STYLE_SHEET_PATH.strip_prefix("/static/") == Some(&*file.name));
+    let names_it = |file: &SourceFile| find_bytes(&file.bytes, STYLE_SHEET_PATH.as_bytes());
+    let is_needed = || site.pages.iter().any(|page| page.has_styled_code) || sources.templates.iter().any(names_it);
+    if !config.markdown.highlight || is_own() || !is_needed() {
+        return files;
+    }
+    let mut files = files.into_owned();
+    files.push(SourceFile {
+        path: STYLE_SHEET_PATH.trim_start_matches('/').into(),
+        name: STYLE_SHEET_PATH.trim_start_matches("/static/").into(),
+        bytes: STYLE_SHEET.as_bytes().into(),
+    });
+    files.into()
+}
+
+fn find_bytes(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The partials of pages that will be published another day: they are no left-overs.
@@ -206,10 +241,9 @@ fn other_files(sources: &Sources) -> impl Iterator<Item = &SourceFile> {
     sources.content.iter().filter(|file| !site::is_page(file))
 }
 
-/// The public paths of static files, each with the file it comes from.
+/// The public paths of assets, each with the file it comes from.
 fn asset_paths(manifest: &AssetManifest) -> impl Iterator<Item = (&str, &str)> {
-    let digested = manifest.iter().filter_map(|asset| Some((asset, asset.digested_path.as_deref()?)));
-    digested.flat_map(|(asset, digested)| [asset.path.as_str(), digested].map(|path| (path, &*asset.source_path)))
+    manifest.published().map(|asset| (asset.path, asset.source_path))
 }
 
 /// Everything at its URL: pages, redirects, files among the pages, static files under both their names.
@@ -234,16 +268,15 @@ fn publish(
     }
     for file in other_files(sources) {
         let path = format!("/{}", file.name);
-        published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(&file.bytes)));
+        // An image's metadata is never published, wherever it lies.
+        let bytes = manifest.find(&path).map_or(&file.bytes, |image| &image.bytes);
+        published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(bytes)));
     }
-    for asset in manifest.iter() {
+    for asset in manifest.published() {
         let extension = asset.path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
-        if let Some(digested) = &asset.digested_path {
-            for (path, kind) in [(digested, RouteKind::Asset), (&asset.path, RouteKind::File)] {
-                let bytes = Arc::clone(&asset.bytes);
-                published.push(Published::new(path.clone(), kind, media_type(&extension), bytes));
-            }
-        }
+        let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
+        let (path, bytes) = (asset.path.to_owned(), Arc::clone(asset.bytes));
+        published.push(Published::new(path, kind, media_type(&extension), bytes));
     }
     published
 }

@@ -5,6 +5,7 @@ mod escape;
 mod image;
 mod links;
 mod markup;
+mod picture;
 mod scope;
 mod toc;
 
@@ -24,6 +25,7 @@ pub use links::{BrokenLink, Fragment, Links, report_broken_links};
 
 use escape::push_escaped;
 use markup::{Markup, ValueId};
+use picture::{Preload, add_preload};
 use scope::{Caller, CallerKind, Found, Scope};
 
 /// The most that a page may have. A guess, well above any page that a browser shows.
@@ -86,6 +88,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
         node_count: 0,
         value_bytes: 0,
         uses_toc: false,
+        preloads: Vec::new(),
         seen: BTreeSet::new(),
         diagnostics: Vec::new(),
     };
@@ -102,7 +105,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
     let has_room = renderer.markup.has_room_for(whole, &toc);
     match renderer.find_excess().or((!has_room).then_some(Excess::Bytes)) {
         Some(excess) => renderer.diagnostics.push(excess.to_diagnostic(page.template.place(Span::default()))),
-        None => result.text = renderer.markup.text(whole, &toc),
+        None => result.text = add_preload(renderer.markup.text(whole, &toc), &renderer.preloads),
     }
     result.diagnostics.append(&mut renderer.diagnostics);
     result
@@ -202,6 +205,8 @@ struct Renderer<'a> {
     /// The bytes of all values that have been put together.
     value_bytes: usize,
     uses_toc: bool,
+    /// Hints for images that are to be loaded first.
+    preloads: Vec<Preload>,
     /// What has been reported: a partial that is used a thousand times is wrong once.
     seen: BTreeSet<(Code, Place, String)>,
     diagnostics: Vec<Diagnostic>,
@@ -387,8 +392,8 @@ impl<'a> Renderer<'a> {
             return None;
         }
         let (path, fragment) = written.split_at(written.find('#').unwrap_or(written.len()));
-        if let Some(found) = self.manifest.find(path) {
-            return Some(format!("{}{fragment}", found.url));
+        if let Some(url) = self.manifest.find_url(path) {
+            return Some(format!("{url}{fragment}"));
         }
         let message = format!("there is no asset `{path}`");
         let mut diagnostic = Diagnostic::new(Code::UnresolvedAsset, template.place(asset.path.span), message);

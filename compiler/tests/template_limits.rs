@@ -29,7 +29,7 @@ fn render_first(pages: &[(&str, &str)], partials: &[(&str, &str)]) -> RenderedPa
     let (templates, mut diagnostics) = TemplateSet::parse(&templates);
     let (site, mistakes) = Site::read(&content, &Config::default(), selection);
     diagnostics.extend(mistakes);
-    let (manifest, _) = AssetManifest::build(&[], &content, AssetNames::Plain);
+    let (manifest, _) = AssetManifest::of_originals(&[], &content, AssetNames::Plain);
     let materials = Materials { site: &site, templates: &templates, manifest: &manifest, live_reload: "" };
     let mut rendered = match site.pages.first() {
         Some(page) => render_page(page, &materials),

@@ -190,7 +190,8 @@ fn run(case: &Case) -> Vec<(String, String)> {
     let (templates, mut diagnostics) = TemplateSet::parse(&folders.templates);
     let (site, mistakes) = Site::read(&folders.content, &folders.config, selection);
     diagnostics.extend(mistakes);
-    let (manifest, mistakes) = AssetManifest::build(&folders.static_files, &folders.content, AssetNames::Digested);
+    let (manifest, mistakes) =
+        AssetManifest::of_originals(&folders.static_files, &folders.content, AssetNames::Digested);
     let materials = Materials { site: &site, templates: &templates, manifest: &manifest, live_reload: "" };
     diagnostics.extend(mistakes);
     let mut used = Vec::new();

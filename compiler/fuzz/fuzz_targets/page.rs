@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
     let selection = Selection { drafts: true, future: true, today: jiff::civil::date(2026, 1, 1) };
     let (site, mistakes) = Site::read(&pages, &Config::default(), selection);
     diagnostics.extend(mistakes);
-    let (manifest, _) = AssetManifest::build(&[], &pages, AssetNames::Plain);
+    let (manifest, _) = AssetManifest::of_originals(&[], &pages, AssetNames::Plain);
     let materials = Materials { site: &site, templates: &templates, manifest: &manifest, live_reload: "" };
     for page in &site.pages {
         diagnostics.extend(render_page(page, &materials).diagnostics);

@@ -7,7 +7,10 @@ use bundle::Digest;
 use rayon::prelude::*;
 
 use super::image::{ImageSize, is_image, read_size};
-use crate::cache::FileMemo;
+use super::variants::{ImageFormat, ImageVariant, digested_path};
+use super::workshop::{ImageWork, Workshop};
+use crate::cache::{Cache, FileMemo};
+use crate::config::Images;
 use crate::diagnostic::{Code, Diagnostic, Place, Span, nearest};
 use crate::site::percent_encode;
 use crate::source::SourceFile;
@@ -24,6 +27,17 @@ pub enum AssetNames {
     Plain,
 }
 
+/// How assets are made.
+#[derive(Clone, Copy, Debug)]
+pub struct AssetOptions<'a> {
+    /// Whether pages name assets by their digest.
+    pub names: AssetNames,
+    /// Which variants images have.
+    pub images: &'a Images,
+    /// Whether those that the cache doesn't have are made.
+    pub image_work: ImageWork,
+}
+
 /// One static file, or an image beside a page.
 #[derive(Clone, Debug)]
 pub struct Asset {
@@ -33,11 +47,14 @@ pub struct Asset {
     pub digested_path: Option<String>,
     /// The URL that pages use, percent-encoded.
     pub url: String,
-    /// Whether its extension is an image's.
-    pub is_image: bool,
+    /// What an image is encoded in, by its extension; `None` for all other files.
+    pub format: Option<ImageFormat>,
     /// An image's size, if it is known.
     pub size: Option<ImageSize>,
-    /// The file's bytes.
+    /// An image's variants, each format by itself with ascending widths. The format that browsers are to take first
+    /// stands first, the original's own last.
+    pub variants: Vec<ImageVariant>,
+    /// The file's bytes, as they are published.
     pub bytes: Arc<[u8]>,
     /// Its source, from the site's root.
     pub source_path: Arc<str>,
@@ -46,28 +63,40 @@ pub struct Asset {
 /// What became of looking at one file: the asset, and what is wrong with it.
 pub type ReadAsset = (Asset, Option<Diagnostic>);
 
+/// A path at which an asset is published, and what is there.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishedAsset<'a> {
+    /// Not percent-encoded.
+    pub path: &'a str,
+    /// Whether the path has the digest in it, so that what is there never changes.
+    pub is_digested: bool,
+    /// The file's bytes.
+    pub bytes: &'a Arc<[u8]>,
+    /// What it was made of, from the site's root.
+    pub source_path: &'a str,
+}
+
 /// All assets, by the path that pages write.
 #[derive(Clone, Debug, Default)]
 pub struct AssetManifest {
     assets: BTreeMap<String, Asset>,
+    /// From the path of a variant to the image that it was made of.
+    originals: BTreeMap<String, String>,
 }
 
 impl AssetManifest {
-    /// Digests all static files and reads the sizes of all images, in parallel.
-    pub fn build(static_files: &[SourceFile], content: &[SourceFile], names: AssetNames) -> (Self, Vec<Diagnostic>) {
-        Self::build_changed(static_files, content, names, &FileMemo::default())
-    }
-
-    /// The same, where a file that was looked at before is not looked at again.
-    pub fn build_changed(
+    /// Digests all static files and makes the variants of all images, in parallel. A file that `memo` knows is not looked
+    /// at again.
+    pub fn build(
         static_files: &[SourceFile],
         content: &[SourceFile],
-        names: AssetNames,
+        options: &AssetOptions<'_>,
+        _workshop: &Workshop<'_>,
         memo: &FileMemo<ReadAsset>,
     ) -> (Self, Vec<Diagnostic>) {
         let remembered =
             |file: &SourceFile, make: &(dyn Fn() -> ReadAsset + Sync)| memo.find_or_make(&file.path, &file.bytes, make);
-        let static_assets = static_files.par_iter().map(|file| remembered(file, &|| static_asset(file, names)));
+        let static_assets = static_files.par_iter().map(|file| remembered(file, &|| static_asset(file, options.names)));
         let images = content.par_iter().filter(|file| is_image(&file.extension()));
         let content_images = images.map(|file| remembered(file, &|| content_image(file)));
         let results: Vec<_> = static_assets.chain(content_images).collect();
@@ -75,15 +104,46 @@ impl AssetManifest {
         let mut diagnostics = Vec::new();
         for (asset, diagnostic) in results {
             diagnostics.extend(diagnostic);
-            // Static files come first. A file among the pages that claims the same path is reported with the other URLs.
-            manifest.assets.entry(asset.path.clone()).or_insert(asset);
+            manifest.add(asset);
         }
         (manifest, diagnostics)
+    }
+
+    /// All assets as they are: images have no variants.
+    pub fn of_originals(
+        static_files: &[SourceFile],
+        content: &[SourceFile],
+        names: AssetNames,
+    ) -> (Self, Vec<Diagnostic>) {
+        let images = Images::default();
+        let options = AssetOptions { names, images: &images, image_work: ImageWork::Remember };
+        Self::build(static_files, content, &options, &Workshop::new(&Cache::none()), &FileMemo::default())
+    }
+
+    /// Adds an asset, unless there is one at its path: static files come first. A file among the pages that claims the
+    /// same path is reported with the other URLs.
+    fn add(&mut self, asset: Asset) {
+        if self.assets.contains_key(&asset.path) {
+            return;
+        }
+        for variant in &asset.variants {
+            self.originals.insert(variant.path.clone(), asset.path.clone());
+        }
+        self.assets.insert(asset.path.clone(), asset);
     }
 
     /// The asset at a path such as `/static/css/app.css`.
     pub fn find(&self, path: &str) -> Option<&Asset> {
         self.assets.get(path)
+    }
+
+    /// The URL that pages use for the asset, or the variant of an image, at a path.
+    pub fn find_url(&self, path: &str) -> Option<&str> {
+        let of_variant = || {
+            let original = self.find(self.originals.get(path)?)?;
+            original.variants.iter().find(|variant| variant.path == path).map(|variant| variant.url.as_str())
+        };
+        self.find(path).map(|asset| asset.url.as_str()).or_else(of_variant)
     }
 
     /// The path that was probably meant.
@@ -96,19 +156,52 @@ impl AssetManifest {
         self.assets.values()
     }
 
-    /// `manifest.json`: the digested name of each file under `static/`, relative to it.
+    /// Every path at which something is published: digested and plain, variants too. Images beside pages are left out,
+    /// since they are published with the other files there; their variants are not.
+    pub fn published(&self) -> impl Iterator<Item = PublishedAsset<'_>> {
+        self.iter().flat_map(|asset| {
+            let of = move |path, is_digested, bytes| PublishedAsset {
+                path,
+                is_digested,
+                bytes,
+                source_path: &asset.source_path,
+            };
+            let digested = asset.digested_path.iter();
+            let own = digested.flat_map(move |digested| {
+                [of(digested.as_str(), true, &asset.bytes), of(asset.path.as_str(), false, &asset.bytes)]
+            });
+            let variants = asset.variants.iter().flat_map(move |variant| {
+                [
+                    of(variant.digested_path.as_str(), true, &variant.bytes),
+                    of(variant.path.as_str(), false, &variant.bytes),
+                ]
+            });
+            own.chain(variants)
+        })
+    }
+
+    /// `manifest.json`: the digested name of each file under `static/` and of each variant, relative to it.
     pub fn to_manifest_json(&self) -> String {
-        let names: BTreeMap<_, _> = self
-            .iter()
-            .filter_map(|asset| Some((below_static(&asset.path)?, below_static(asset.digested_path.as_ref()?)?)))
-            .collect();
+        let mut names = BTreeMap::new();
+        for asset in self.iter() {
+            let own = asset.digested_path.iter().map(|digested| (&asset.path, digested));
+            let variants = asset.variants.iter().map(|variant| (&variant.path, &variant.digested_path));
+            names.extend(
+                own.chain(variants).filter_map(|(path, digested)| Some((below_static(path)?, below_static(digested)?))),
+            );
+        }
         to_json(&names)
     }
 
-    /// `assets_meta.json`: width and height of each image under `static/` that has them, relative to it.
+    /// `assets_meta.json`: width and height of each image under `static/` that has them and of each variant, relative to
+    /// it.
     pub fn to_assets_meta_json(&self) -> String {
-        let sizes: BTreeMap<_, _> =
-            self.iter().filter_map(|asset| Some((below_static(&asset.path)?, asset.size?))).collect();
+        let mut sizes = BTreeMap::new();
+        for asset in self.iter() {
+            let own = asset.size.iter().map(|size| (&asset.path, *size));
+            let variants = asset.variants.iter().map(|variant| (&variant.path, variant.size));
+            sizes.extend(own.chain(variants).filter_map(|(path, size)| Some((below_static(path)?, size))));
+        }
         to_json(&sizes)
     }
 }
@@ -141,8 +234,9 @@ fn plain_asset(file: &SourceFile, path: String, url: String) -> Asset {
         path,
         digested_path: None,
         url,
-        is_image: is_image(&file.extension()),
+        format: ImageFormat::from_extension(&file.extension()),
         size: None,
+        variants: Vec::new(),
         bytes: Arc::clone(&file.bytes),
         source_path: Arc::clone(&file.path),
     }
@@ -150,7 +244,7 @@ fn plain_asset(file: &SourceFile, path: String, url: String) -> Asset {
 
 /// The asset with its size, or with what is wrong with the image.
 fn with_size(mut asset: Asset) -> ReadAsset {
-    if !asset.is_image {
+    if asset.format.is_none() {
         return (asset, None);
     }
     let extension = asset.path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
@@ -164,26 +258,5 @@ fn with_size(mut asset: Asset) -> ReadAsset {
             let message = format!("`{}` is no image that can be read: {reason}", asset.source_path);
             (asset, Some(Diagnostic::new(Code::NoImageMetadata, place, message)))
         }
-    }
-}
-
-/// The path with a digest before its last extension.
-fn digested_path(path: &str, digest: &str) -> String {
-    let name_start = path.rfind('/').map_or(0, |slash| slash + 1);
-    match path[name_start..].rfind('.').filter(|dot| *dot > 0) {
-        Some(dot) => format!("{}.{digest}{}", &path[..name_start + dot], &path[name_start + dot..]),
-        None => format!("{path}.{digest}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::digested_path;
-
-    #[test]
-    fn the_digest_stands_before_the_last_extension() {
-        assert_eq!(digested_path("/static/a.b/app.min.js", "0f"), "/static/a.b/app.min.0f.js");
-        assert_eq!(digested_path("/static/a.b/LICENSE", "0f"), "/static/a.b/LICENSE.0f");
-        assert_eq!(digested_path("/static/.hidden", "0f"), "/static/.hidden.0f");
     }
 }

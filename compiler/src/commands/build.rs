@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Failure, Report, open_bundle};
-use crate::assets::AssetNames;
+use crate::assets::{AssetNames, ImageWork, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Paths};
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
@@ -201,6 +201,7 @@ impl Loaded {
         let time = build_time()?;
         let options = BuildOptions {
             asset_names: if arguments.plain_names { AssetNames::Plain } else { AssetNames::Digested },
+            image_work: ImageWork::Make,
             compress: arguments.compress,
             selection: Selection {
                 drafts: arguments.drafts || self.config.build.drafts,
@@ -210,7 +211,8 @@ impl Loaded {
             time,
             live_reload: "",
         };
-        let mut built = pipeline::build(&self.sources, &self.config, &options);
+        let workshop = Workshop::new(&self.cache);
+        let mut built = pipeline::build(&self.sources, &self.config, &options, &workshop);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
         Ok(built)

@@ -170,6 +170,11 @@ pub(super) fn split(text: &str) -> impl Iterator<Item = Part<'_>> {
     })
 }
 
+/// Whether a text is what it says, without tokens.
+pub(super) fn has_no_token(text: &str) -> bool {
+    !text.contains(MARK)
+}
+
 /// Whether a text is made of tokens, and of white space between them; which.
 pub(super) fn tokens_only(text: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();

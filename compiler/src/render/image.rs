@@ -3,62 +3,49 @@
 use std::rc::Rc;
 
 use super::Renderer;
-use super::escape::push_escaped;
+use super::picture::{PRELOAD_COUNT_MAX, Picture};
 use super::scope::Scope;
+use crate::assets::Asset;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::site::percent_decode;
 use crate::template::{Attribute, Image, ImageOrigin, Template, find_attribute};
 
-/// The attributes that follow the size, in the order in which they are written. `sizes` goes with a `srcset`.
-const AFTER_SIZE: [&str; 7] = ["class", "loading", "decoding", "title", "fetchpriority", "id", "style"];
-
-/// What an image's `src` leads to.
-struct Source {
-    url: String,
-    size: Option<(u32, u32)>,
-}
-
 impl<'a> Renderer<'a> {
     pub(super) fn render_image(&mut self, template: &'a Template, image: &'a Image, scope: &Rc<Scope<'a>>) {
         let missed_before = scope.missing_count();
-        let attributes: Vec<(&Attribute, Rc<str>)> =
+        let values: Vec<(&Attribute, Rc<str>)> =
             image.attributes.iter().map(|one| (one, self.evaluate(template, &one.value, scope))).collect();
         let Some(src) = find_attribute(&image.attributes, "src") else { return };
         if scope.missing_count() > missed_before {
             return;
         }
-        let value = |name: &str| attributes.iter().find(|(one, _)| one.name == name).map_or("", |(_, text)| &**text);
-        let Some(source) = self.find_image(template, image, src.value.span, value("src")) else { return };
-        let mut others: Vec<(&str, &str)> = AFTER_SIZE.map(|name| (name, value(name))).to_vec();
-        if image.origin == ImageOrigin::Tag || source.size.is_some() {
-            others
-                .iter_mut()
-                .filter(|(name, text)| *name == "decoding" && text.is_empty())
-                .for_each(|one| one.1 = "async");
+        let mut attributes: Vec<(&str, &str)> =
+            values.iter().map(|(one, value)| (one.name.as_str(), &**value)).collect();
+        let written = attributes.iter().find(|(name, _)| *name == "src").map_or("", |(_, value)| value);
+        let Some((url, asset)) = self.find_image(template, image, src.value.span, written) else { return };
+        let has_decoding = attributes.iter().any(|(name, value)| *name == "decoding" && !value.is_empty());
+        if !has_decoding && (image.origin == ImageOrigin::Tag || asset.is_some_and(|asset| asset.size.is_some())) {
+            attributes.retain(|(name, _)| *name != "decoding");
+            attributes.push(("decoding", "async"));
         }
-        let data = attributes.iter().filter(|(one, _)| one.name.starts_with("data-"));
-        others.extend(data.map(|(one, text)| (one.name.as_str(), &**text)));
-        self.markup.push_made(|html| {
-            html.push_str("<img");
-            push_attribute(html, "src", &source.url);
-            push_attribute(html, "alt", value("alt"));
-            if let Some((width, height)) = source.size {
-                push_attribute(html, "width", &width.to_string());
-                push_attribute(html, "height", &height.to_string());
-            }
-            for (name, text) in others {
-                if !text.is_empty() || name.starts_with("data-") {
-                    push_attribute(html, name, text);
-                }
-            }
-            html.push_str(" />");
-        });
+        let picture = Picture { url, asset, attributes };
+        self.markup.push_made(|html| picture.write(html));
+        if self.preloads.len() < PRELOAD_COUNT_MAX {
+            self.preloads.extend(picture.preload());
+        }
     }
 
-    fn find_image(&mut self, template: &'a Template, image: &Image, span: Span, src: &str) -> Option<Source> {
+    /// The URL and the asset that an image's `src` leads to; only in Markdown it may lead elsewhere.
+    fn find_image(
+        &mut self,
+        template: &'a Template,
+        image: &Image,
+        span: Span,
+        src: &str,
+    ) -> Option<(String, Option<&'a Asset>)> {
         if is_elsewhere(src) {
             if image.origin == ImageOrigin::Markdown {
-                return Some(Source { url: src.to_owned(), size: None });
+                return Some((src.to_owned(), None));
             }
             let message = format!("`{src}` is no file of the site");
             let help = "put the image under `static/`, or write a plain `<img>`";
@@ -72,7 +59,8 @@ impl<'a> Renderer<'a> {
             self.report(Diagnostic::new(Code::UnresolvedAsset, template.place(span), message).with_help(help));
             return None;
         };
-        let asset = self.manifest.find(&path).or_else(|| self.manifest.find(&percent_decode(&path)?));
+        let manifest = self.manifest;
+        let asset = manifest.find(&path).or_else(|| manifest.find(&percent_decode(&path)?));
         let Some(asset) = asset else {
             let message = format!("there is no image `{written}`");
             let mut diagnostic = Diagnostic::new(Code::UnresolvedAsset, template.place(span), message);
@@ -80,20 +68,19 @@ impl<'a> Renderer<'a> {
             self.report(diagnostic);
             return None;
         };
-        if !asset.is_image {
+        if asset.format.is_none() {
             let message = format!("`{written}` is no image");
             let help = "images are `.png .jpg .jpeg .gif .webp .avif .svg`";
             self.report(Diagnostic::new(Code::NotAnImage, template.place(span), message).with_help(help));
             return None;
         }
-        let size = asset.size.map(|size| (size.width, size.height));
-        if size.is_none() && !may_lack_size(&path) {
+        if asset.size.is_none() && !may_lack_size(&path) {
             let message = format!("the size of `{written}` can't be found out");
             let help = "a browser needs it to keep the image's place; is the file whole?";
             self.report(Diagnostic::new(Code::NoImageMetadata, template.place(span), message).with_help(help));
             return None;
         }
-        Some(Source { url: format!("{}{fragment}", asset.url), size })
+        Some((format!("{}{fragment}", asset.url), Some(asset)))
     }
 
     /// The path from the site's root of one that a page writes: relative ones begin in the page's folder, and none leads
@@ -129,12 +116,4 @@ fn is_elsewhere(url: &str) -> bool {
             scheme.starts_with(|c: char| c.is_ascii_alphabetic())
                 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
         })
-}
-
-fn push_attribute(html: &mut String, name: &str, value: &str) {
-    html.push(' ');
-    html.push_str(name);
-    html.push_str("=\"");
-    push_escaped(html, value);
-    html.push('"');
 }

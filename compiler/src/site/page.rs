@@ -10,7 +10,7 @@ use super::route::RoutePath;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::front_matter::{self, Fields, FrontMatter, Value};
-use crate::markdown::{self, Link};
+use crate::markdown::{self, Link, MarkdownPage};
 use crate::source::SourceFile;
 use crate::template::{Kind, Template};
 
@@ -87,6 +87,8 @@ pub struct PageFile {
     pub template: Template,
     /// The links that Markdown wrote, in order.
     pub links: Vec<Link>,
+    /// It has code that `highlight.css` shows.
+    pub has_styled_code: bool,
     /// The partial that its body is wrapped in, and where it is named.
     pub layout: Option<(String, Span)>,
 }
@@ -103,12 +105,12 @@ impl PageFile {
         let kind = if is_markdown { Kind::MarkdownPage } else { Kind::Page };
         let (template, mistakes) = Template::parse(&source, body_start, kind);
         diagnostics.extend(mistakes);
-        let (template, links) = if is_markdown {
+        let MarkdownPage { template, links, has_styled_code } = if is_markdown {
             let (page, mistakes) = markdown::to_html(&template, &config.markdown);
             diagnostics.extend(mistakes);
-            (page.template, page.links)
+            page
         } else {
-            (template, Vec::new())
+            MarkdownPage { template, links: Vec::new(), has_styled_code: false }
         };
         let (route, route_span) = match find_route(file, &fields, &source) {
             Ok(found) => found,
@@ -133,6 +135,7 @@ impl PageFile {
             source,
             template,
             links,
+            has_styled_code,
         };
         page.computed = page.compute_fields(body_start, config);
         Ok((page, diagnostics))
@@ -164,6 +167,7 @@ impl PageFile {
             computed,
             template,
             links: Vec::new(),
+            has_styled_code: false,
             layout: None,
             source,
         })
