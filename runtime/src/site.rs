@@ -99,6 +99,12 @@ impl<B: SiteBytes> Site<B> {
                 write_location(&canonical, request.query, added);
                 moved()
             }
+            Resolved::Pattern(route, location) => {
+                if !location.is_empty() {
+                    write_location(location.as_bytes(), request.query, added);
+                }
+                self.whole(route.status(), &choose_variant(&route, request.values("accept-encoding")))
+            }
             Resolved::Missing => self.answer_missing(request),
         }
     }
@@ -127,7 +133,10 @@ impl<B: SiteBytes> Site<B> {
             return match self.bundle.find(&[path, b"/"].concat()).filter(has_spellings) {
                 Some(route) if is_page(&route) => Resolved::Elsewhere(percent_encode(route.path()).into_bytes()),
                 Some(route) => Resolved::Route(route),
-                None => Resolved::Missing,
+                None => match self.bundle.find_pattern(path) {
+                    Some((route, location)) => Resolved::Pattern(route, location),
+                    None => Resolved::Missing,
+                },
             };
         };
         if !is_page(&route) {
@@ -230,6 +239,8 @@ enum Resolved<'v> {
     Route(Route<'v>),
     /// A page that answers at this URL path.
     Elsewhere(Vec<u8>),
+    /// A pattern that takes this path, and where it leads it; nowhere if it is gone.
+    Pattern(Route<'v>, String),
     Missing,
 }
 
@@ -432,7 +443,7 @@ fn vary(route: &Route<'_>) -> &'static str {
 }
 
 fn allow_and_vary(resolved: &Resolved<'_>) -> String {
-    let vary = if let Resolved::Route(route) = resolved { vary(route) } else { "" };
+    let vary = if let Resolved::Route(route) | Resolved::Pattern(route, _) = resolved { vary(route) } else { "" };
     format!("{ALLOW}{vary}")
 }
 

@@ -1,6 +1,8 @@
 //! The path at which something is published, normalised once and trusted from then on. It knows nothing of what is
 //! published there.
 
+pub use bundle::percent_decode;
+
 /// Bytes of a path. What servers accept in a request line, with room for percent-encoding.
 const PATH_BYTES_MAX: usize = 2_000;
 
@@ -89,21 +91,6 @@ impl RoutePath {
 /// Percent-encodes all bytes of a path but unreserved and sub-delimiter characters, `:`, `@` and `/` (RFC 3986 `pchar`).
 pub fn percent_encode(path: &str) -> String {
     bundle::percent_encode(path.as_bytes())
-}
-
-/// The text with its `%XX` decoded, or `None` if one is malformed or the result is not UTF-8.
-pub fn percent_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        decoded.push(digit()? << 4 | digit()?);
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]
