@@ -8,7 +8,7 @@ use bundle::Encoding;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 
 pub use glob::Glob;
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
@@ -51,6 +51,8 @@ pub struct Config {
     pub taxonomies: Vec<Taxonomy>,
     /// `[feed]`
     pub feed: Feed,
+    /// `[search]` `path`: where the search index is published; empty: there is none.
+    pub search_path: String,
 }
 
 /// One way of sorting pages into terms.
@@ -94,6 +96,8 @@ pub struct Paths {
     pub templates: String,
     /// Files published under `/static/`.
     pub static_files: String,
+    /// Data that pages list.
+    pub data: String,
 }
 
 /// How the site is built.
@@ -158,6 +162,7 @@ impl Default for Config {
                 content: "content".to_owned(),
                 templates: "templates".to_owned(),
                 static_files: "static".to_owned(),
+                data: "data".to_owned(),
             },
             build: Build {
                 compress: vec![Encoding::Brotli, Encoding::Gzip],
@@ -176,6 +181,7 @@ impl Default for Config {
             redirects: Vec::new(),
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
+            search_path: String::new(),
         }
     }
 }
@@ -190,6 +196,14 @@ impl Config {
         config.read_top(&mut top);
         top.finish();
         (config, diagnostics)
+    }
+
+    /// What is lost without the address that absolute URLs begin with.
+    pub fn check_base_url(&self) -> Option<Diagnostic> {
+        let place = Place { path: FILE_NAME.into(), span: Span::default() };
+        let message = "without `base_url` there is no feed, no sitemap and no canonical link";
+        let help = "write `base_url = \"https://example.com\"`, or build with `--base-url`";
+        self.base_url.is_empty().then(|| Diagnostic::new(Code::NoBaseUrl, place, message).with_help(help))
     }
 
     /// Sets the address that absolute URLs begin with.
@@ -219,7 +233,8 @@ impl Config {
             paths.checked_text("content", &mut self.paths.content, check_folder);
             paths.checked_text("templates", &mut self.paths.templates, check_folder);
             paths.checked_text("static", &mut self.paths.static_files, check_folder);
-            paths.not_yet(&["styles", "data"]);
+            paths.checked_text("data", &mut self.paths.data, check_folder);
+            paths.not_yet(&["styles"]);
         });
         top.table("build", |build| {
             build.flag("trailing_slash", &mut self.build.trailing_slash);
@@ -253,13 +268,14 @@ impl Config {
             self.taxonomies.push(taxonomy);
             Ok(())
         });
+        top.table("search", |search| search.checked_text("path", &mut self.search_path, check_published_path));
         top.table("feed", |feed| {
             feed.checked_text("path", &mut self.feed.path, check_published_path);
             feed.checked_text("json", &mut self.feed.json, check_published_path);
             feed.count("limit", &mut self.feed.limit);
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
-        top.not_yet(&["search", "headers", "tools", "filters", "budget"]);
+        top.not_yet(&["headers", "tools", "filters", "budget"]);
     }
 }
 

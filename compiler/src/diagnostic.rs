@@ -164,6 +164,8 @@ codes! {
     BadEncoding "bad-encoding" Error " A text file is not UTF-8.",
     LinkOutside "link-outside" Error " A symbolic link leaves the site.",
     UnknownCollection "unknown-collection" Error " A collection, term or data file isn't there.",
+    BadData "bad-data" Error " A data file can't be read.",
+    UnknownField "unknown-field" Error " `where` or `sort` names a field by a slip.",
     ListInPlaceholder "list-in-placeholder" Error " A placeholder holds a list or a map.",
     PageTooLarge "page-too-large" Error " A page renders to more than 256 MB.",
     BadPath "bad-path" Error " A file's name can't be a URL.",
@@ -175,6 +177,8 @@ codes! {
     UnusedPartial "unused-partial" Warning " No page uses a partial.",
     EmptyAlt "empty-alt" Warning " A Markdown image has no alternative text.",
     LikelyTypo "likely-typo" Warning " A field has almost the name of a known one.",
+    EmptyField "empty-field" Warning " `where` or `sort` names a field that no item has.",
+    NoBaseUrl "no-base-url" Warning " The site's address isn't known, so nothing that needs it is made.",
     NearMissPlaceholder "near-miss-placeholder" Warning " Text looks almost like a placeholder.",
     NoEffectYet "no-effect-yet" Warning " A key of `site.toml` that this version doesn't act on.",
 }

@@ -34,6 +34,8 @@ pub struct Published {
     pub media_type: String,
     /// `X-Robots-Tag: noindex`.
     pub noindex: bool,
+    /// Nobody but the visitor may keep it, nor the browser for long: `Cache-Control: private, no-store`.
+    pub is_private: bool,
     /// The body as it is.
     pub body: Arc<[u8]>,
 }
@@ -41,7 +43,7 @@ pub struct Published {
 impl Published {
     /// An answer with status 200.
     pub fn new(path: String, kind: RouteKind, media_type: String, body: Arc<[u8]>) -> Self {
-        Self { path, kind, status: 200, location: String::new(), media_type, noindex: false, body }
+        Self { path, kind, status: 200, location: String::new(), media_type, noindex: false, is_private: false, body }
     }
 
     /// A redirect, or with status 410 and no location the word that something is gone.
@@ -53,7 +55,16 @@ impl Published {
         };
         let kind = if location.is_empty() { RouteKind::Page } else { RouteKind::Redirect };
         let media_type = "text/html; charset=utf-8".to_owned();
-        Self { path, kind, status, location, media_type, noindex: false, body: body.into_bytes().into() }
+        Self {
+            path,
+            kind,
+            status,
+            location,
+            media_type,
+            noindex: false,
+            is_private: false,
+            body: body.into_bytes().into(),
+        }
     }
 }
 
@@ -116,7 +127,11 @@ impl Output {
         let fields = HeadFields {
             status: published.status,
             media_type: &published.media_type,
-            caching: if published.kind == RouteKind::Asset { Caching::Immutable } else { Caching::Revalidate },
+            caching: match published.kind {
+                _ if published.is_private => Caching::Never,
+                RouteKind::Asset => Caching::Immutable,
+                _ => Caching::Revalidate,
+            },
             varies,
             noindex: published.noindex,
             last_modified: self.last_modified,

@@ -10,12 +10,14 @@ use rayon::prelude::*;
 use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop};
 use crate::cache::FileMemo;
 use crate::config::Config;
+use crate::data::Data;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
-use crate::site::{self, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
+use crate::search;
+use crate::site::{self, Defaults, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
 
@@ -114,9 +116,17 @@ impl Plan {
         workshop: &Workshop<'_>,
     ) -> Self {
         let (templates, mut diagnostics) = TemplateSet::parse_changed(&sources.templates, &memory.partials);
-        let (mut site, mistakes) = Site::read_changed(&sources.content, &config, options.selection, &memory.pages);
+        let (defaults, mistakes) = Defaults::read(&sources.defaults);
         diagnostics.extend(mistakes);
+        diagnostics.extend(defaults.check_layouts(&templates));
+        let (mut site, mistakes) =
+            Site::read_changed(&sources.content, &config, options.selection, &defaults, &memory.pages);
+        diagnostics.extend(mistakes);
+        let (data, mistakes) = Data::read(&sources.data);
+        diagnostics.extend(mistakes);
+        site.data = data;
         site.add_term_pages(&templates, &config);
+        diagnostics.extend(site.add_list_pages(&templates, &config));
         let Sources { content, .. } = &sources;
         let static_files = add_highlight_sheet(&sources, &site, &config);
         let BuildOptions { asset_names: names, image_work, .. } = options;
@@ -124,7 +134,8 @@ impl Plan {
         let (manifest, mistakes) =
             AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
-        let made = feeds::make_files(&site, &config);
+        let mut made = feeds::make_files(&site, &config);
+        made.extend(search::make_index(&site, &config));
         let other_paths =
             asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
         let targets = LinkTargets::new(&site, content, &config, other_paths);
@@ -299,7 +310,8 @@ fn publish_page(page: &Page, text: String) -> Published {
     let body = text.into_bytes().into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
-        noindex: page.has_flag("noindex"),
+        noindex: page.has_flag("noindex") || page.is_private(),
+        is_private: page.is_private(),
         ..Published::new(path, RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
     }
 }

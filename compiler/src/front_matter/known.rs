@@ -32,6 +32,11 @@ const KNOWN: [(&str, Type); 16] = [
     ("author", Type::Text),
 ];
 
+/// Whether a name has a meaning.
+pub(crate) fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+}
+
 /// Reports known fields of a wrong type and takes them out, and warns of names that are almost known.
 pub(super) fn check(fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
     for (name, field) in fields.iter() {

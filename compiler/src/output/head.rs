@@ -15,6 +15,8 @@ pub enum Caching {
     Immutable,
     /// To be asked about each time.
     Revalidate,
+    /// Not to be kept by anybody.
+    Never,
 }
 
 /// What a head is made of, but for coding and body.
@@ -73,6 +75,7 @@ impl HeadFields<'_> {
             match self.caching {
                 Caching::Immutable => "public, max-age=31536000, immutable",
                 Caching::Revalidate => "public, max-age=0, must-revalidate",
+                Caching::Never => "private, no-store",
             },
         );
         if self.varies {
