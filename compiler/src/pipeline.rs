@@ -273,6 +273,10 @@ fn publish(
             .extend(aliases.map(|(alias, _)| Published::redirect(alias.as_str().to_owned(), 301, page.url.clone())));
     }
     for redirect in &config.redirects {
+        if let Some(path) = redirect.pattern_path() {
+            published.push(Published::pattern(path, redirect.status, redirect.to.clone()));
+            continue;
+        }
         let from =
             RoutePath::parse(&redirect.from).map_or_else(|_| redirect.from.clone(), |route| route.as_str().to_owned());
         published.push(Published::redirect(from, redirect.status, redirect.to.clone()));
