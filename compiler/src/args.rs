@@ -8,7 +8,7 @@ use crate::commands::build::{BuildArguments, DiagnosticFormat, SummaryFormat, bu
 use crate::commands::export::export;
 use crate::commands::inspect::{Question, inspect};
 use crate::commands::new::new;
-use crate::commands::{Failure, Report};
+use crate::commands::{Failure, Report, urls};
 
 /// Compiles a website into one immutable file that kilnd serves from memory.
 #[derive(Parser, Debug)]
@@ -39,12 +39,35 @@ enum Command {
         #[arg(long, conflicts_with = "path")]
         verify: bool,
     },
+    /// Keep the list of all URLs that were ever published, urls.lock
+    Urls {
+        #[command(subcommand)]
+        command: UrlsCommand,
+    },
     /// Write a bundle's content into a plain folder, for any static host
     Export {
         /// The bundle
         bundle: PathBuf,
         /// The folder, which must be new or empty
         dir: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum UrlsCommand {
+    /// Record every URL that the site publishes now
+    Accept {
+        /// The site's folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        site: PathBuf,
+    },
+    /// Add the URLs of an old site's sitemap
+    Import {
+        /// The sitemap, a file
+        sitemap: PathBuf,
+        /// The site's folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        site: PathBuf,
     },
 }
 
@@ -90,6 +113,9 @@ struct BuildFlags {
     /// Make no gzip and Brotli variants
     #[arg(long)]
     no_compress: bool,
+    /// Record what is published in urls.lock, as `kiln urls accept` does
+    #[arg(long, conflicts_with_all = ["drafts", "future"])]
+    lock: bool,
     /// Print no summary
     #[arg(long)]
     quiet: bool,
@@ -152,6 +178,7 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
                 previous: flags.previous,
                 plain_names: flags.plain_names,
                 compress: !flags.no_compress,
+                lock: flags.lock,
                 summary,
                 colours,
                 ..flags.site.into_arguments()
@@ -174,6 +201,10 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             };
             inspect(&bundle, &question).map(Report::result)
         }
+        Command::Urls { command: UrlsCommand::Accept { site } } => {
+            urls::accept(&BuildArguments { site, colours, ..BuildArguments::default() })
+        }
+        Command::Urls { command: UrlsCommand::Import { sitemap, site } } => urls::import(&site, &sitemap),
         Command::Export { bundle, dir } => export(&bundle, &dir),
     }
 }

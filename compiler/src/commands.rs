@@ -5,6 +5,7 @@ pub mod build;
 pub mod export;
 pub mod inspect;
 pub mod new;
+pub mod urls;
 
 use std::fmt;
 use std::path::Path;

@@ -18,3 +18,4 @@ pub mod search;
 pub mod site;
 pub mod source;
 pub mod template;
+pub mod urls;

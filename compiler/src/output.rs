@@ -13,7 +13,7 @@ use bundle::{
 use rayon::prelude::*;
 
 pub use compress::compress;
-pub use dist::{BUNDLE_NAME, WriteDistError, write_dist};
+pub use dist::{BUNDLE_NAME, WriteDistError, write_dist, write_text};
 pub use head::{Caching, HeadFields, media_type};
 
 use crate::cache::Cache;

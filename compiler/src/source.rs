@@ -26,6 +26,37 @@ pub struct Sources {
     pub data: Vec<SourceFile>,
     /// `_defaults.toml` in folders of pages, named by their path there.
     pub defaults: Vec<SourceFile>,
+    /// What was published before.
+    pub past: Past,
+}
+
+/// The URLs that a site has published.
+pub const LOCK_NAME: &str = "urls.lock";
+/// What each of them said when it was recorded, in a few bytes.
+pub const SKETCHES_NAME: &str = "urls.sketches";
+
+/// What a site keeps of its past: two files at its root, either of which may be missing.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// `urls.lock`.
+    pub lock: Option<SourceText>,
+    /// `urls.sketches`.
+    pub sketches: Option<SourceText>,
+}
+
+/// Reads what a site keeps of its past, and reports what is no text.
+///
+/// # Errors
+/// A file that is there and can't be read.
+pub fn read_past(root: &Path) -> Result<(Past, Vec<Diagnostic>), ReadError> {
+    let mut diagnostics = Vec::new();
+    let mut read = |name: &str| -> Result<Option<SourceText>, ReadError> {
+        let Some(bytes) = read_file_if_there(&root.join(name))? else { return Ok(None) };
+        let file = SourceFile { path: name.into(), name: name.into(), bytes: bytes.into() };
+        Ok(file.to_text().map_err(|mistake| diagnostics.push(mistake)).ok())
+    };
+    let past = Past { lock: read(LOCK_NAME)?, sketches: read(SKETCHES_NAME)? };
+    Ok((past, diagnostics))
 }
 
 /// The file of front matter's defaults in a folder of pages.
@@ -127,7 +158,12 @@ impl Sources {
         let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new() };
         let folders = [&paths.content, &paths.templates, &paths.static_files, &paths.data];
         let [content, templates, static_files, data] = folders.map(|folder| walk.files_below(folder));
-        let Walk { diagnostics, mut errors, .. } = walk;
+        let Walk { mut diagnostics, mut errors, .. } = walk;
+        let (past, mistakes) = read_past(root).unwrap_or_else(|error| {
+            errors.push(error);
+            Default::default()
+        });
+        diagnostics.extend(mistakes);
         let mut read_all = |found: Vec<FoundFile>| -> Vec<SourceFile> {
             let results: Vec<_> = found.into_par_iter().map(FoundFile::read).collect();
             results.into_iter().filter_map(|result| result.map_err(|error| errors.push(error)).ok()).collect()
@@ -140,6 +176,7 @@ impl Sources {
             static_files: read_all(static_files),
             data: read_all(data),
             defaults,
+            past,
         };
         if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
     }

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::urls::record;
 use super::{Failure, Report, open_bundle};
 use crate::assets::{AssetNames, ImageWork, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
@@ -41,6 +42,8 @@ pub struct BuildArguments {
     pub job_count: usize,
     /// How many diagnostics a person sees; 0: all.
     pub error_limit: usize,
+    /// What is published is recorded in `urls.lock`.
+    pub lock: bool,
     /// Warnings fail the build.
     pub warnings_as_errors: bool,
     /// How diagnostics are shown.
@@ -64,6 +67,7 @@ impl Default for BuildArguments {
             compress: true,
             job_count: 0,
             error_limit: SHOWN_COUNT_DEFAULT,
+            lock: false,
             warnings_as_errors: false,
             diagnostics: DiagnosticFormat::Human,
             summary: SummaryFormat::Human,
@@ -118,6 +122,9 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
         ("assets_meta.json", built.manifest.to_assets_meta_json()),
     ];
     write_dist(&folder, &texts, &packed)?;
+    if arguments.lock {
+        report.messages += &record(&arguments.site, &loaded.sources.past, &built.live)?;
+    }
     let summary = Summary { built: &built, bundle: folder.join(BUNDLE_NAME), bytes: packed.len(), start };
     match arguments.summary {
         SummaryFormat::Human => report.messages += &summary.to_text(),
@@ -142,16 +149,17 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
 }
 
 /// A site's sources and settings, and what is wrong with them already.
-struct Loaded {
+pub(super) struct Loaded {
     config_text: Option<SourceText>,
     config: Config,
-    sources: Sources,
+    /// The input.
+    pub(super) sources: Sources,
     cache: Cache,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl Loaded {
-    fn read(arguments: &BuildArguments) -> Result<Self, Failure> {
+    pub(super) fn read(arguments: &BuildArguments) -> Result<Self, Failure> {
         let root = &arguments.site;
         if !root.is_dir() {
             return Err(Failure::Usage(format!("there is no folder `{}`", root.display())));
@@ -200,6 +208,11 @@ impl Loaded {
         Ok(arguments.site.join(out))
     }
 
+    /// The same on threads of its own.
+    pub(super) fn build_in_pool(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
+        thread_pool(arguments.job_count)?.install(|| self.build(arguments))
+    }
+
     fn build(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
         let time = build_time()?;
         let options = BuildOptions {
@@ -221,7 +234,7 @@ impl Loaded {
         Ok(built)
     }
 
-    fn report(&self, diagnostics: &[Diagnostic], arguments: &BuildArguments) -> Report {
+    pub(super) fn report(&self, diagnostics: &[Diagnostic], arguments: &BuildArguments) -> Report {
         let find_text = |path: &str| self.find_text(path);
         let mut report = Report::default();
         let site = site_prefix(&arguments.site);
@@ -245,7 +258,10 @@ impl Loaded {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, data, defaults, .. } = &self.sources;
+        let Sources { content, templates, data, defaults, past, .. } = &self.sources;
+        if let Some(lock) = past.lock.as_ref().filter(|lock| &*lock.path == path) {
+            return Some(Arc::clone(&lock.text));
+        }
         let mut texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
@@ -327,6 +343,6 @@ impl Summary<'_> {
 }
 
 /// A number with its noun.
-fn plural(count: usize, noun: &str) -> String {
+pub(super) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

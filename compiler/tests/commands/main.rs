@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 mod formats;
+mod urls;
 
 use std::fs;
 use std::os::unix::fs::symlink;
