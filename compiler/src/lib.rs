@@ -18,4 +18,5 @@ pub mod search;
 pub mod site;
 pub mod source;
 pub mod template;
+pub mod tools;
 pub mod urls;

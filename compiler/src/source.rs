@@ -12,6 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
+use crate::tools::filter::Filtered;
 
 /// Everything that a build reads, in the order of the paths.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub struct Sources {
     pub defaults: Vec<SourceFile>,
     /// What was published before.
     pub past: Past,
+    /// What `[[filters]]` gave for blocks of code in pages.
+    pub filtered: Filtered,
 }
 
 /// The URLs that a site has published.
@@ -177,6 +180,7 @@ impl Sources {
             data: read_all(data),
             defaults,
             past,
+            filtered: Filtered::default(),
         };
         if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
     }
