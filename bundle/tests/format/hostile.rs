@@ -16,15 +16,26 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn open_error(bytes: Vec<u8>) -> OpenError {
-    BundleView::open(bytes).expect_err("these bytes are no bundle")
+/// Opens bytes where they lie and by reading them, which must come to the same.
+fn open(bytes: &[u8]) -> Result<BundleView<&[u8]>, OpenError> {
+    let lying = BundleView::open(bytes);
+    let read = BundleView::open_read(bytes, &mut { bytes }).expect("memory can be read");
+    match (&lying, &read) {
+        (Ok(lying), Ok(read)) => assert_eq!(format!("{lying:?}"), format!("{read:?}")),
+        (lying, read) => assert_eq!(lying.as_ref().err(), read.as_ref().err()),
+    }
+    read
+}
+
+fn open_error(bytes: &[u8]) -> OpenError {
+    open(bytes).expect_err("these bytes are no bundle")
 }
 
 #[test]
 fn every_truncation_is_refused() {
     let bytes = small_bundle();
     for len in 0..bytes.len() {
-        let error = BundleView::open(&bytes[..len]).expect_err("a bundle cut short is none");
+        let error = open(&bytes[..len]).expect_err("a bundle cut short is none");
         assert!(matches!(error, OpenError::NotABundle | OpenError::Length { .. }), "{len}: {error}");
     }
 }
@@ -34,10 +45,10 @@ fn every_flipped_bit_is_refused() {
     let mut bytes = small_bundle();
     for bit in 0..bytes.len() * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert!(BundleView::open(&bytes).is_err(), "bit {bit}");
+        assert!(open(&bytes).is_err(), "bit {bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
-    assert!(BundleView::open(&bytes).is_ok());
+    assert!(open(&bytes).is_ok());
 }
 
 #[test]
@@ -49,7 +60,7 @@ fn every_flipped_bit_behind_a_right_digest_is_refused_or_read_whole() {
     for bit in 56 * 8..original.len() * 8 {
         let mut bytes = original.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(view) = BundleView::open(sealed(bytes)) {
+        if let Ok(view) = open(&sealed(bytes)) {
             assert_eq!(view.patterns().len(), view.routes().filter(|route| route.kind() == RouteKind::Pattern).count());
             for path in ["/docs/v1/x", "/docs/v1/x/y", "/secret/"] {
                 let location = view.find_pattern(path.as_bytes()).map(|(_, location)| location).unwrap_or_default();
@@ -72,14 +83,14 @@ fn every_flipped_bit_behind_a_right_digest_is_refused_or_read_whole() {
 fn bytes_added_at_the_end_are_refused() {
     let mut bytes = small_bundle();
     bytes.push(0);
-    assert!(matches!(open_error(bytes), OpenError::Length { .. }));
+    assert!(matches!(open_error(&bytes), OpenError::Length { .. }));
 }
 
 #[test]
 fn another_version_is_named() {
     let mut bytes = small_bundle();
     bytes[8] = 2;
-    assert_eq!(open_error(bytes), OpenError::Version { found: 2 });
+    assert_eq!(open_error(&bytes), OpenError::Version { found: 2 });
 }
 
 #[test]
@@ -135,7 +146,7 @@ fn the_list_of_patterns_holds_each_of_them_once_and_in_order() {
         for (place, number) in bytes[list..].chunks_mut(4).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
         }
-        BundleView::open(sealed(bytes))
+        open(&sealed(bytes)).map(|view| view.patterns().len())
     };
     let [a, b, c, d] = numbers[..] else { panic!("{numbers:?}") };
     assert!(with([a, b, c, d]).is_ok() && with([a, b, d, c]).is_ok(), "two begin alike");
@@ -147,11 +158,26 @@ fn the_list_of_patterns_holds_each_of_them_once_and_in_order() {
 #[test]
 fn messages_say_what_is_wrong() {
     let messages = [
-        open_error(b"<!doctype html>".to_vec()).to_string(),
-        open_error(small_bundle()[..100].to_vec()).to_string(),
+        open_error(b"<!doctype html>").to_string(),
+        open_error(&small_bundle()[..100]).to_string(),
         OpenError::Digest.to_string(),
     ];
     assert_eq!(messages[0], "not a bundle (its first bytes are others)");
     assert!(messages[1].starts_with("cut short or added to: the bundle says "), "{}", messages[1]);
     assert_eq!(messages[2], "damaged: its digest is not that of its content");
+}
+
+#[test]
+fn a_file_that_is_shorter_or_longer_than_its_map_is_refused() {
+    // It was cut short, or added to, after it was mapped.
+    let bytes = small_bundle();
+    for len in [0, 40, 64, 200, bytes.len() - 1] {
+        let error = BundleView::open_read(&bytes[..], &mut &bytes[..len]).unwrap().expect_err("it is shorter");
+        assert!(matches!(error, OpenError::NotABundle | OpenError::Length { .. }), "{len}: {error}");
+    }
+    let longer = [&bytes[..], b"x"].concat();
+    let error = BundleView::open_read(&bytes[..], &mut &longer[..]).unwrap().expect_err("it is longer");
+    assert!(matches!(error, OpenError::Length { .. }), "{error}");
+    let error = BundleView::open_read(&longer[..], &mut &bytes[..]).unwrap().expect_err("the map is longer");
+    assert!(matches!(error, OpenError::Length { .. }), "{error}");
 }
