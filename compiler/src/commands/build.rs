@@ -1,6 +1,6 @@
 //! `kiln build` and `kiln check`: the road from a folder to a bundle, and what is told of it.
 
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
