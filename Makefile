@@ -34,7 +34,7 @@ build: binaries ## compile Kiln and its own site into dist/ (BASE_URL=https://â€
 
 binaries:
 	@command -v $(CARGO) >/dev/null || { echo "make: \`$(CARGO)\` is not installed: get Rust from your distribution or by rustup" >&2; exit 1; }
-	$(CARGO) build --release --locked --bin kiln --bin kilnd
+	$(CARGO) build --release --locked --bin kiln --bin kilnd $$(.ci/assembler)
 
 dev: binaries ## serve the site from memory while it is written, drafts included; open pages show every change
 	@exec $(TARGET)/release/kiln dev --watch --listen $(LISTEN)
@@ -62,8 +62,8 @@ twice: build ## build the site twice, with one thread and with several, and comp
 e2e: build ## the site in Chromium (skipped, loudly, where Chromium or Node can't be had)
 	@KILN="$(abspath $(TARGET)/release/kiln)" .ci/e2e
 
-bench: ## the benchmarks of the crates
-	$(CARGO) bench --workspace --locked
+bench: ## the benchmarks of the crates (PHOTOS=folder: the photographs that the image road is measured with)
+	$(CARGO) bench --workspace --locked $$(.ci/assembler)
 
 image: ## a container image with the server and the site (wants Docker or Podman)
 	$$(command -v docker || command -v podman) build --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --tag kiln-site .

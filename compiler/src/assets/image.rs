@@ -15,6 +15,7 @@ mod jpeg;
 mod memory;
 mod png;
 mod probe;
+mod reconstruct;
 mod resize;
 mod strip;
 mod svg;
@@ -142,10 +143,15 @@ impl ImageFormat {
         }
     }
 
-    /// Whether a picture of this size fits into the format: a WebP ends at 16,383 pixels a side.
+    /// Whether a picture of this size fits into the format. A WebP ends at 16,383 pixels a side; AV1's highest level at
+    /// 16,384, and at 35,651,584 pixels altogether (AV1 annex A.3), beyond which no decoder has to go.
     pub fn holds(self, size: ImageSize) -> bool {
-        let side_max = if self == Self::WebP { 16_383 } else { SIDE_PIXELS_MAX };
-        size.width.max(size.height) <= side_max
+        let (side_max, pixels_max) = match self {
+            Self::WebP => (16_383, u64::MAX),
+            Self::Avif => (16_384, 35_651_584),
+            _ => (SIDE_PIXELS_MAX, u64::MAX),
+        };
+        size.width.max(size.height) <= side_max && size.pixels() <= pixels_max
     }
 }
 

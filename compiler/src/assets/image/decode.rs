@@ -2,14 +2,17 @@
 
 use std::io::Cursor;
 
-use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ImageDecoder, ImageResult};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::color::{convert_8, convert_16, convert_inks};
 use super::turn::turned;
-use super::{Channels, ImageFault, ImageFormat, ImageSize, Picture, Probe, guarded};
+use super::{Channels, ImageFault, ImageFormat, ImageSize, Picture, Probe, SIDE_PIXELS_MAX, guarded};
 
 /// The picture in a file that `probe` has looked at.
 ///
@@ -23,9 +26,11 @@ pub fn decode(bytes: &[u8], probe: &Probe) -> Result<Picture, ImageFault> {
         if probe.color.is_inks() {
             return picture_of_inks(bytes, probe);
         }
+        if probe.format == ImageFormat::Jpeg {
+            return picture_of_jpeg(bytes, probe);
+        }
         let stored = Cursor::new(bytes);
         let image = match probe.format {
-            ImageFormat::Jpeg => JpegDecoder::new(stored).and_then(image_of),
             ImageFormat::Png => PngDecoder::new(stored).and_then(image_of),
             _ => WebPDecoder::new(stored).and_then(image_of),
         };
@@ -37,6 +42,19 @@ pub fn decode(bytes: &[u8], probe: &Probe) -> Result<Picture, ImageFault> {
     } else {
         Err(ImageFault::broken("its header says another size than its picture has"))
     }
+}
+
+/// The decoder is strict: where others fill what is missing with grey, it says so.
+fn picture_of_jpeg(bytes: &[u8], probe: &Probe) -> Result<Picture, ImageFault> {
+    let side_max = SIDE_PIXELS_MAX as usize;
+    let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
+    let options = options.set_max_width(side_max).set_max_height(side_max);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let mut pixels = decoder.decode().map_err(|error| ImageFault::broken(error.to_string()))?;
+    convert_8(&probe.color, Channels::Rgb, &mut pixels)?;
+    let size = decoder.info().map(|info| ImageSize { width: info.width.into(), height: info.height.into() });
+    size.and_then(|size| Picture::new(size, Channels::Rgb, pixels))
+        .ok_or_else(|| ImageFault::broken("the JPEG's header and its pixels don't agree"))
 }
 
 fn image_of(decoder: impl ImageDecoder) -> ImageResult<DynamicImage> {

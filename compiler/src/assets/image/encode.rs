@@ -2,7 +2,7 @@
 
 use mozjpeg::{ColorSpace, Compress, ScanMode};
 use oxipng::{BitDepth, ColorType, RawImage};
-use ravif::{Encoder, Img};
+use ravif::{Encoder, Img, MatrixCoefficients, PixelRange};
 use webp::WebPConfig;
 
 use super::{Channels, ImageFault, ImageFormat, Kind, Picture, guarded, target};
@@ -26,7 +26,7 @@ pub struct EncodeSettings {
 }
 
 /// The effort of the AVIF encoder, 1 (slow) to 10: specified by the design of the image road.
-const AVIF_SPEED: u8 = 8;
+pub(super) const AVIF_SPEED: u8 = 8;
 /// The effort of the lossy WebP encoder, 0 to 6 (slow): specified by the design of the image road.
 const WEBP_METHOD: i32 = 4;
 /// The effort of the PNG optimizer, 0 to 6 (slow): specified by the design of the image road.
@@ -38,7 +38,7 @@ const PNG_LEVEL: u8 = 1;
 /// The format can't be written (GIF, SVG), can't hold so many pixels, or its encoder fails.
 pub fn encode(picture: &Picture, format: ImageFormat, settings: &EncodeSettings) -> Result<Vec<u8>, ImageFault> {
     if !format.holds(picture.size) {
-        let message = format!("it has more pixels a side than a {} can have", format.name());
+        let message = format!("it has more pixels than a {} can have", format.name());
         return Err(ImageFault::new(message, "make it smaller"));
     }
     let is_lossless = format == ImageFormat::Png || (format == ImageFormat::WebP && settings.kind == Kind::Graphic);
@@ -73,12 +73,13 @@ fn encode_jpeg(picture: &Picture, quality: f32) -> Result<Vec<u8>, ImageFault> {
         Channels::Rgba => ColorSpace::JCS_EXT_RGBX,
     };
     let mut compress = Compress::new(space);
+    // Trying many orders of scans takes several times as long for about a hundredth of the bytes. These two come first:
+    // the one takes the progression back, the other the quality.
+    compress.set_optimize_scans(false);
+    compress.set_scan_optimization_mode(ScanMode::AllComponentsTogether);
     compress.set_size(picture.size.width as usize, picture.size.height as usize);
     compress.set_quality(quality);
     compress.set_progressive_mode();
-    // Trying many orders of scans takes several times as long for about a hundredth of the bytes.
-    compress.set_optimize_scans(false);
-    compress.set_scan_optimization_mode(ScanMode::AllComponentsTogether);
     let mut started = compress.start_compress(Vec::new()).map_err(|error| failed(ImageFormat::Jpeg, &error))?;
     started.write_scanlines(&picture.pixels).map_err(|error| failed(ImageFormat::Jpeg, &error))?;
     started.finish().map_err(|error| failed(ImageFormat::Jpeg, &error))
@@ -112,22 +113,27 @@ fn encode_avif(picture: &Picture, quality: f32) -> Result<Vec<u8>, ImageFault> {
     let (width, height) = (picture.size.width as usize, picture.size.height as usize);
     let result = match picture.channels {
         Channels::Rgb => {
-            let pixels: Vec<ravif::RGB8> = picture
-                .pixels
-                .as_chunks::<3>()
-                .0
-                .iter()
-                .map(|[red, green, blue]| [*red, *green, *blue].into())
-                .collect();
-            encoder.encode_rgb(Img::new(&pixels, width, height))
+            // Handed over pixel by pixel: a copy in another type would double what a large picture takes.
+            let planes = picture.pixels.as_chunks::<3>().0.iter().map(|pixel| light_and_differences(*pixel));
+            let none: Option<[u8; 0]> = None;
+            encoder.encode_raw_planes_8_bit(width, height, planes, none, PixelRange::Full, MatrixCoefficients::BT601)
         }
         Channels::Rgba => {
-            let pixels: Vec<ravif::RGBA8> =
-                picture.pixels.as_chunks::<4>().0.iter().map(|pixel| (*pixel).into()).collect();
+            let pixels: Vec<ravif::RGBA8> = picture.pixels.as_chunks::<4>().0.iter().map(|p| (*p).into()).collect();
             encoder.encode_rgba(Img::new(&pixels, width, height))
         }
     };
     Ok(result.map_err(|error| failed(ImageFormat::Avif, &error))?.avif_file)
+}
+
+/// The light of a pixel, and how far its blue and its red are from it (ITU-R BT.601), in their full range.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
+pub(super) fn light_and_differences(pixel: [u8; 3]) -> [u8; 3] {
+    let [red, green, blue] = pixel.map(f32::from);
+    let light = 0.114_f32.mul_add(blue, 0.299_f32.mul_add(red, 0.587 * green));
+    let of_blue = (blue - light).mul_add(0.5 / (1.0 - 0.114), 128.0);
+    let of_red = (red - light).mul_add(0.5 / (1.0 - 0.299), 128.0);
+    [light, of_blue, of_red].map(|value| value.round() as u8)
 }
 
 fn encode_png(picture: &Picture) -> Result<Vec<u8>, ImageFault> {

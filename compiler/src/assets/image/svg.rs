@@ -12,10 +12,8 @@ pub(super) fn is_svg(bytes: &[u8]) -> bool {
 /// The first element of the file if it is `svg`. The tokenizer reads names as HTML does, in lower case.
 fn root(bytes: &[u8]) -> Option<StartTag<()>> {
     let mut tokens = Tokenizer::new_with_emitter(bytes, DefaultEmitter::default()).map_while(Result::ok);
-    tokens.find_map(|token| match token {
-        Token::StartTag(tag) => Some(tag).filter(|tag| tag.name.as_slice() == b"svg" || tag.name.ends_with(b":svg")),
-        _ => None,
-    })
+    let root = tokens.find_map(|token| if let Token::StartTag(tag) = token { Some(tag) } else { None });
+    root.filter(|tag| tag.name.as_slice() == b"svg" || tag.name.ends_with(b":svg"))
 }
 
 /// `width` and `height` of the outermost element (CSS units at 96 dots an inch), else those of its `viewBox`.

@@ -3,7 +3,8 @@
 use ssimulacra2::{ColorPrimaries, Rgb, TransferCharacteristic, compute_frame_ssimulacra2};
 
 use super::encode::encode_at;
-use super::{ImageFault, ImageFormat, Picture, decode, probe};
+use super::reconstruct::reconstruct;
+use super::{Channels, ImageFault, ImageFormat, Picture, decode, guarded, probe};
 
 /// How near two pictures of one size look, as SSIMULACRA2: 100 for no difference, 90 for none that is seen, 70 for good.
 /// `None` if the sizes differ, or a side has fewer than 8 pixels.
@@ -15,11 +16,13 @@ pub fn score(original: &Picture, other: &Picture) -> Option<f64> {
 }
 
 fn linear(picture: &Picture) -> Option<Rgb> {
-    let pixels = picture
-        .pixels
-        .chunks_exact(picture.channels.count())
-        .map(|pixel| [0, 1, 2].map(|channel| f32::from(pixel[channel]) / 255.0))
-        .collect();
+    // What is transparent is looked at on a middling grey.
+    let opacity = |pixel: &[u8]| if picture.channels == Channels::Rgba { f32::from(pixel[3]) / 255.0 } else { 1.0 };
+    let shown = |pixel: &[u8]| {
+        let opacity = opacity(pixel);
+        [0, 1, 2].map(|channel| (f32::from(pixel[channel]) / 255.0).mul_add(opacity, 0.5 * (1.0 - opacity)))
+    };
+    let pixels = picture.pixels.chunks_exact(picture.channels.count()).map(shown).collect();
     let (width, height) = (picture.size.width as usize, picture.size.height as usize);
     Rgb::new(pixels, width, height, TransferCharacteristic::SRGB, ColorPrimaries::BT709).ok()
 }
@@ -28,6 +31,8 @@ fn linear(picture: &Picture) -> Option<Rgb> {
 const QUALITY_RANGE: (u8, u8) = (20, 97);
 /// Encodings at most for one picture.
 const TRIES_MAX: usize = 7;
+/// For pictures with so few pixels that they have no score.
+const QUALITY_OF_THE_TINY: u8 = 80;
 /// How much better than asked for a result may be: one step of a scale changes the score by about half of it.
 const EXCESS_MAX: f64 = 1.5;
 
@@ -35,14 +40,14 @@ const EXCESS_MAX: f64 = 1.5;
 /// a score is encoded at a middling quality.
 pub(super) fn encode_to_score(picture: &Picture, format: ImageFormat, target: f32) -> Result<Vec<u8>, ImageFault> {
     let (mut low, mut high) = QUALITY_RANGE;
-    let mut best: Option<Vec<u8>> = None;
+    let mut best = None;
     let mut quality = first_guess(target);
     for _ in 0..TRIES_MAX {
-        let file = encode_at(picture, format, Some(quality))?;
-        let Some(found) = file_score(picture, format, &file)? else { return encode_at(picture, format, Some(80)) };
+        let (file, shown) = attempt(picture, format, quality)?;
+        let Some(found) = score(picture, &shown) else { return encode_at(picture, format, Some(QUALITY_OF_THE_TINY)) };
         let excess = found - f64::from(target);
         if excess >= 0.0 {
-            best = Some(file);
+            best = Some((quality, file));
             high = quality - 1;
         } else {
             low = quality + 1;
@@ -52,7 +57,11 @@ pub(super) fn encode_to_score(picture: &Picture, format: ImageFormat, target: f3
         }
         quality = next_guess(quality, excess).clamp(low, high);
     }
-    best.map_or_else(|| encode_at(picture, format, Some(high)), Ok)
+    match best {
+        Some((_, Some(file))) => Ok(file),
+        Some((quality, None)) => encode_at(picture, format, Some(quality)),
+        None => encode_at(picture, format, Some(high)),
+    }
 }
 
 /// Scores of 60 to 90 lie near these places on all three scales.
@@ -68,11 +77,13 @@ fn next_guess(quality: u8, excess: f64) -> u8 {
     aimed.round().clamp(f64::from(QUALITY_RANGE.0), f64::from(QUALITY_RANGE.1)) as u8
 }
 
-/// The score of a file that was made of this picture.
-fn file_score(picture: &Picture, format: ImageFormat, file: &[u8]) -> Result<Option<f64>, ImageFault> {
-    let probe = probe(format.extension(), file, u64::MAX)?;
-    if !probe.can_vary() {
-        return Ok(None);
+/// What browsers will show of the picture at this quality; with the file, if that is how it was found out.
+fn attempt(picture: &Picture, format: ImageFormat, quality: u8) -> Result<(Option<Vec<u8>>, Picture), ImageFault> {
+    if format == ImageFormat::Avif {
+        let shown = guarded("encoding", || Ok(reconstruct(picture, quality)))?;
+        return shown.map(|shown| (None, shown.picture)).ok_or_else(|| ImageFault::broken("no AVIF can be made of it"));
     }
-    Ok(score(picture, &decode(file, &probe)?))
+    let file = encode_at(picture, format, Some(quality))?;
+    let shown = decode(&file, &probe(format.extension(), &file, u64::MAX)?)?;
+    Ok((Some(file), shown))
 }
