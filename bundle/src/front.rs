@@ -2,6 +2,7 @@
 //! digest is wanted, so that they can be read in pieces that are not kept.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use crate::digest::Digest;
 use crate::layout::{self, Section, u32_at, u64_at};
@@ -11,6 +12,8 @@ use crate::layout::{self, Section, u32_at, u64_at};
 pub(crate) struct Front<'a> {
     /// At least all before the first body, if the bundle is well formed.
     pub(crate) bytes: &'a [u8],
+    /// The list of patterns, which lies behind the bodies; empty if there is none, or if it is too long to be one.
+    pub(crate) patterns: &'a [u8],
     /// Length of the whole bundle.
     pub(crate) total_len: usize,
     /// The digest of all that the header's digest covers.
@@ -20,13 +23,16 @@ pub(crate) struct Front<'a> {
 impl<'a> Front<'a> {
     /// Of a bundle that lies in memory.
     pub(crate) fn of(bytes: &'a [u8]) -> Self {
-        Self { bytes, total_len: bytes.len(), digest: Digest::of(bytes.get(layout::HASHED_FROM..).unwrap_or_default()) }
+        let digest = Digest::of(bytes.get(layout::HASHED_FROM..).unwrap_or_default());
+        let patterns = bytes.get(patterns_range(bytes)).unwrap_or_default();
+        Self { bytes, patterns, total_len: bytes.len(), digest }
     }
 }
 
 /// The same, read from somewhere.
 pub(crate) struct ReadFront {
     bytes: Vec<u8>,
+    patterns: Vec<u8>,
     total_len: usize,
     digest: Digest,
 }
@@ -47,6 +53,8 @@ impl ReadFront {
         read_to(layout::SECTION_TABLE_OFFSET, &mut bytes)?;
         read_to(table_end(&bytes), &mut bytes)?;
         read_to(first_body(&bytes).unwrap_or(len_max), &mut bytes)?;
+        let patterns_range = patterns_range(&bytes);
+        let mut patterns = Vec::new();
         let mut total_len = bytes.len();
         let mut hasher = blake3::Hasher::new();
         hasher.update(bytes.get(layout::HASHED_FROM..).unwrap_or_default());
@@ -60,13 +68,17 @@ impl ReadFront {
                 Err(error) => return Err(error),
             };
             hasher.update(&piece[..len]);
+            let piece_range = patterns_range.start.max(total_len)..patterns_range.end.min(total_len + len);
+            if !piece_range.is_empty() {
+                patterns.extend_from_slice(&piece[piece_range.start - total_len..piece_range.end - total_len]);
+            }
             (total_len, left) = (total_len + len, left - len);
         }
-        Ok(Self { bytes, total_len, digest: Digest::from_bytes(*hasher.finalize().as_bytes()) })
+        Ok(Self { bytes, patterns, total_len, digest: Digest::from_bytes(*hasher.finalize().as_bytes()) })
     }
 
     pub(crate) fn as_front(&self) -> Front<'_> {
-        Front { bytes: &self.bytes, total_len: self.total_len, digest: self.digest }
+        Front { bytes: &self.bytes, patterns: &self.patterns, total_len: self.total_len, digest: self.digest }
     }
 }
 
@@ -75,6 +87,19 @@ fn table_end(bytes: &[u8]) -> usize {
     let is_whole = bytes.starts_with(&layout::MAGIC) && bytes.len() == layout::SECTION_TABLE_OFFSET;
     let count = if is_whole { u32_at(bytes, layout::HASHED_FROM).min(layout::SECTION_COUNT_MAX) } else { 0 };
     layout::SECTION_TABLE_OFFSET + count as usize * layout::SECTION_ENTRY_BYTES
+}
+
+/// Where the list of patterns lies, as the table says; what it says is checked later on.
+fn patterns_range(bytes: &[u8]) -> Range<usize> {
+    const LEN_MAX: u64 = (layout::PATTERN_COUNT_MAX * layout::PATTERN_BYTES) as u64;
+    let end = table_end(bytes.get(..layout::SECTION_TABLE_OFFSET).unwrap_or_default());
+    let table = bytes.get(layout::SECTION_TABLE_OFFSET..end).unwrap_or_default();
+    let entries = table.as_chunks::<{ layout::SECTION_ENTRY_BYTES }>().0;
+    let found = entries.iter().find(|entry| u32_at(*entry, 0) == Section::Patterns as u32);
+    let range = found.map(|entry| (u64_at(entry, 8), u64_at(entry, 16))).filter(|(_, len)| *len <= LEN_MAX);
+    let range = range.and_then(|(start, len)| Some(start..start.checked_add(len)?));
+    let range = range.and_then(|range| Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?));
+    range.unwrap_or_default()
 }
 
 /// Where the first section of bodies begins, as the table says; what it says is checked later on.

@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::digest::Digest;
 use crate::front::Front;
 use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings, u16_at, u32_at, u64_at};
+use crate::pattern::RedirectPattern;
 
 /// What a bundle says besides heads and bodies.
 pub(crate) struct Index {
@@ -19,6 +20,8 @@ pub(crate) struct Index {
     pub(crate) last_modified: Option<Box<[u8]>>,
     pub(crate) routes: Vec<RouteRecord>,
     pub(crate) variants: Vec<VariantRecord>,
+    /// The number of each pattern's route and what it takes, in the order in which they are tried.
+    pub(crate) patterns: Vec<(u32, RedirectPattern)>,
     /// An open-addressing hash table: number of the route, or [`EMPTY_SLOT`]. Its length is a power of two and at least
     /// twice the number of routes.
     pub(crate) slots: Box<[u32]>,
@@ -174,11 +177,15 @@ impl Index {
             last_modified: None,
             routes: Vec::new(),
             variants: Vec::new(),
+            patterns: Vec::new(),
             slots: Box::default(),
         };
         index.read_routes(bytes, &sections)?;
         index.read_variants(bytes, &sections, &bodies)?;
-        index.slots = hash_slots(index.routes.iter().map(|record| index.path(record)));
+        index.patterns = index.read_patterns(front.patterns, &sections)?;
+        let found_by_path = (0..).zip(&index.routes).filter(|(_, record)| record.kind != RouteKind::Pattern);
+        index.slots =
+            hash_slots(found_by_path.map(|(number, record)| (number, index.path(record))), index.routes.len());
         Ok(index)
     }
 
@@ -220,6 +227,37 @@ impl Index {
             variant_first = variant_first.checked_add(u32::from(variant_count)).ok_or_else(too_many)?;
         }
         strings.finish()
+    }
+
+    /// `list` is the section's content, as the front has it.
+    fn read_patterns(&self, list: &[u8], sections: &Sections) -> Result<Vec<(u32, RedirectPattern)>, OpenError> {
+        let malformed = |reason| section_error(Section::Patterns, reason);
+        let route_count = self.routes.iter().filter(|route| route.kind == RouteKind::Pattern).count();
+        let list_len = sections.0[Section::Patterns as usize - 1].as_ref().map(Range::len);
+        let (records, rest) = list.as_chunks::<{ layout::PATTERN_BYTES }>();
+        let is_whole = rest.is_empty() && list_len.unwrap_or_default() == list.len();
+        let is_right = records.len() == route_count && list_len.is_some() == (route_count > 0);
+        if !is_whole || !is_right || route_count > layout::PATTERN_COUNT_MAX {
+            return Err(malformed("it doesn't list the routes that are patterns"));
+        }
+        let mut patterns: Vec<(u32, RedirectPattern)> = Vec::with_capacity(records.len());
+        let mut is_listed = vec![false; self.routes.len()];
+        for record in records {
+            let number = u32_at(record, 0);
+            let route = self.routes.get(number as usize).filter(|route| route.kind == RouteKind::Pattern);
+            let route = route.ok_or_else(|| malformed("it lists a route that is no pattern"))?;
+            if std::mem::replace(&mut is_listed[number as usize], true) {
+                return Err(malformed("it lists a route twice"));
+            }
+            let (path, location) = (self.path(route), location_of(&self.strings, route));
+            let pattern = layout::parse_pattern(path, location).map_err(|reason| route_error(path, reason))?;
+            let previous_len = patterns.last().map_or(usize::MAX, |(_, previous)| previous.literal_prefix_len());
+            if pattern.literal_prefix_len() > previous_len {
+                return Err(malformed("it is out of order"));
+            }
+            patterns.push((number, pattern));
+        }
+        Ok(patterns)
     }
 
     fn read_variants(&mut self, bytes: &[u8], sections: &Sections, bodies: &[Range<usize>]) -> Result<(), OpenError> {
@@ -285,6 +323,12 @@ fn path_of<'a>(strings: &'a [u8], record: &RouteRecord) -> &'a [u8] {
     &strings[start..start + record.path_len as usize]
 }
 
+/// Where a redirect leads; empty for all other kinds.
+pub(crate) fn location_of<'a>(strings: &'a [u8], record: &RouteRecord) -> &'a [u8] {
+    let start = record.path_start as usize + record.path_len as usize;
+    &strings[start..start + record.location_len as usize]
+}
+
 /// Checks a variant's head and returns its entity tag.
 fn check_variant<'a>(head: &'a [u8], variant: &VariantRecord, status: u16) -> Result<&'a [u8], &'static str> {
     let (status_line, rest) = head.split_at(variant.status_line_len.into());
@@ -309,7 +353,7 @@ fn route_error(path: &[u8], reason: &'static str) -> OpenError {
 }
 
 fn check_header(front: &Front<'_>) -> Result<(), OpenError> {
-    let Front { bytes, total_len, digest } = *front;
+    let Front { bytes, total_len, digest, .. } = *front;
     if !bytes.starts_with(&layout::MAGIC) {
         return Err(OpenError::NotABundle);
     }
@@ -416,10 +460,10 @@ fn read_bodies(bytes: &[u8], sections: &Sections) -> Result<Vec<Range<usize>>, O
 }
 
 /// Open addressing with linear probing over the paths' hashes; at most half of the slots are taken.
-fn hash_slots<'a>(paths: impl ExactSizeIterator<Item = &'a [u8]>) -> Box<[u32]> {
-    let slot_count = (paths.len() * 2).next_power_of_two().max(8);
+fn hash_slots<'a>(paths: impl Iterator<Item = (u32, &'a [u8])>, count_max: usize) -> Box<[u32]> {
+    let slot_count = (count_max * 2).next_power_of_two().max(8);
     let mut slots = vec![EMPTY_SLOT; slot_count].into_boxed_slice();
-    for (number, path) in (0..).zip(paths) {
+    for (number, path) in paths {
         let mut slot = hash(path) & (slot_count - 1);
         while slots[slot] != EMPTY_SLOT {
             slot = (slot + 1) & (slot_count - 1);

@@ -3,10 +3,15 @@
 
 use std::ops::Range;
 
+use crate::pattern::RedirectPattern;
+
 /// The version of the format that this crate writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 /// Bodies of at least this many bytes lie apart from the small ones. Specified: above it, `sendfile` beats a copy.
 pub const LARGE_BODY_BYTES_MIN: u64 = 65_536;
+
+/// Patterns are tried one after the other, some 20 ns each. Guessed: single paths are for routes of their own.
+pub const PATTERN_COUNT_MAX: usize = 1_000;
 
 pub(crate) const MAGIC: [u8; 8] = *b"KILN\r\n\x1a\n";
 pub(crate) const VERSION_OFFSET: usize = 8;
@@ -25,6 +30,7 @@ pub(crate) const UNKNOWN_SECTION_ALIGNMENT: usize = 8;
 pub(crate) const ROUTE_BYTES: usize = 12;
 pub(crate) const VARIANT_BYTES: usize = 20;
 pub(crate) const BODY_BYTES: usize = 8;
+pub(crate) const PATTERN_BYTES: usize = 4;
 pub(crate) const PROPERTY_HEAD_BYTES: usize = 8;
 
 /// Paths and locations of at most this many bytes. Guessed: a server takes request lines of 8 KiB.
@@ -46,10 +52,11 @@ pub(crate) enum Section {
     Heads = 7,
     SmallBodies = 8,
     LargeBodies = 9,
+    Patterns = 10,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Settings,
         Self::BuildInfo,
         Self::Routes,
@@ -59,6 +66,7 @@ impl Section {
         Self::Heads,
         Self::SmallBodies,
         Self::LargeBodies,
+        Self::Patterns,
     ];
 
     pub(crate) fn from_kind(kind: u32) -> Option<Self> {
@@ -76,6 +84,7 @@ impl Section {
             Self::Heads => "heads",
             Self::SmallBodies => "small bodies",
             Self::LargeBodies => "large bodies",
+            Self::Patterns => "patterns",
         }
     }
 
@@ -109,11 +118,14 @@ pub enum RouteKind {
     /// 4: an asset of the build before, carried along so that a page loaded from the old bundle still finds it. Served
     /// like an asset; not carried a second time.
     KeptAsset = 4,
+    /// 5: leads many paths elsewhere, or says that they are gone: its path and its location have gaps, as the crate's
+    /// documentation says.
+    Pattern = 5,
 }
 
 impl RouteKind {
     pub(crate) fn from_number(number: u8) -> Option<Self> {
-        let all = [Self::Page, Self::File, Self::Asset, Self::Redirect, Self::KeptAsset];
+        let all = [Self::Page, Self::File, Self::Asset, Self::Redirect, Self::KeptAsset, Self::Pattern];
         all.into_iter().find(|kind| *kind as u8 == number)
     }
 }
@@ -210,8 +222,15 @@ pub(crate) fn check_route(route: &RouteFacts<'_>) -> Result<(), &'static str> {
         return Err("the status is not one that a stored answer can have");
     }
     let redirects = matches!(route.status, 301 | 302 | 303 | 307 | 308);
-    if redirects != (route.kind == RouteKind::Redirect) || redirects == route.location.is_empty() {
+    let agree = match route.kind {
+        RouteKind::Pattern => redirects || route.status == 410,
+        kind => redirects == (kind == RouteKind::Redirect),
+    };
+    if !agree || redirects == route.location.is_empty() {
         return Err("status, kind and location don't agree");
+    }
+    if route.kind == RouteKind::Pattern {
+        parse_pattern(route.path, route.location)?;
     }
     if redirects {
         check_visible(route.location, "the location is not a URL of visible ASCII characters")?;
@@ -220,6 +239,12 @@ pub(crate) fn check_route(route: &RouteFacts<'_>) -> Result<(), &'static str> {
         return Err("the location is too long");
     }
     Ok(())
+}
+
+/// A pattern as it stands in a route.
+pub(crate) fn parse_pattern(path: &[u8], location: &[u8]) -> Result<RedirectPattern, &'static str> {
+    let text = |bytes| str::from_utf8(bytes).map_err(|_| "a pattern isn't UTF-8");
+    RedirectPattern::parse(text(path)?, text(location)?)
 }
 
 /// The head of one variant, cut into its parts, for [`check_head`].

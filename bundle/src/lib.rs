@@ -35,6 +35,7 @@
 //! | 7 | heads | 64 | for each variant its head |
 //! | 8 | small bodies | 64 | bodies of less than 65,536 bytes, each at a multiple of 64 |
 //! | 9 | large bodies | 4096 | the other bodies, each at a multiple of 4096 |
+//! | 10 | patterns | 8 | for each pattern the number (4) of its route; left out where there is none |
 //!
 //! Properties are, for each, ascending by key: length of the key (4), length of the value (4), key, value; both UTF-8.
 //!
@@ -59,6 +60,14 @@
 //! A 304's head is therefore written too: its status line and part 4. A 206's is its status line, its length, its
 //! `Content-Range` and parts 3 and 4.
 //!
+//! **Patterns** are routes of the kind [`RouteKind::Pattern`], at most 1,000. Their path has gaps and no look-up finds it: `:name`
+//! (letters, digits and `_`, no digit first) for a whole segment stands for any segment that isn't empty, and `*` for the
+//! last one, under the name `splat`, for all that is left, nothing included. There are one to eight gaps, each with its own
+//! name. Where no route answers, patterns are tried in the order of section 10: those with more bytes before their first gap
+//! first. A slash at the end of a path counts for nothing; a path with empty, `.` or `..` segments in a gap is taken by none.
+//! In the location `:name` stands for what its gap took, percent-encoded; never in the host of a URL, and never so that the
+//! location begins with `//`. A pattern with status 410 has no location.
+//!
 //! **Bodies** that are equal are stored once. Those of assets come before those of pages, in the order of the paths
 //! and codings that use them first, so that a small change in a site moves few bytes.
 //!
@@ -74,11 +83,15 @@ mod digest;
 mod front;
 mod index;
 mod layout;
+mod pattern;
+mod percent;
 mod view;
 mod writer;
 
 pub use digest::Digest;
 pub use index::OpenError;
-pub use layout::{Encoding, FORMAT_VERSION, LARGE_BODY_BYTES_MIN, RouteKind, Settings};
+pub use layout::{Encoding, FORMAT_VERSION, LARGE_BODY_BYTES_MIN, PATTERN_COUNT_MAX, RouteKind, Settings};
+pub use pattern::RedirectPattern;
+pub use percent::{percent_decode, percent_encode};
 pub use view::{BundleView, Head, Route, Variant};
 pub use writer::{BundleWriter, HeadParts, PackedBundle, RouteEntry, VariantEntry, WriteError};

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::digest::Digest;
 use crate::front::{Front, ReadFront};
-use crate::index::{EMPTY_SLOT, Index, OpenError, RouteRecord, VariantRecord, hash};
+use crate::index::{EMPTY_SLOT, Index, OpenError, RouteRecord, VariantRecord, hash, location_of};
 use crate::layout::{Encoding, RouteKind, Settings};
 
 /// A checked bundle over any bytes that stay as they are: a map of a file, or a vector.
@@ -58,6 +58,19 @@ impl<B: AsRef<[u8]>> BundleView<B> {
             }
             slot = (slot + 1) & mask;
         }
+    }
+
+    /// The first pattern that takes a percent-decoded path, and where it leads it: nowhere if the path is gone. For paths
+    /// at which no route answers; takes time in proportion to the number of patterns, and touches private memory only.
+    pub fn find_pattern(&self, path: &[u8]) -> Option<(Route<'_>, String)> {
+        let (number, location) =
+            self.index.patterns.iter().find_map(|(number, pattern)| Some((number, pattern.location(path)?)))?;
+        Some((self.route(&self.index.routes[*number as usize]), location))
+    }
+
+    /// The routes that are patterns, in the order in which they are tried.
+    pub fn patterns(&self) -> impl ExactSizeIterator<Item = Route<'_>> {
+        self.index.patterns.iter().map(|(number, _)| self.route(&self.index.routes[*number as usize]))
     }
 
     /// All routes, ascending by path.
@@ -130,10 +143,9 @@ impl<'a> Route<'a> {
         self.record.status
     }
 
-    /// Where a redirect leads: a URL reference of visible ASCII. Empty for all other kinds.
+    /// Where a redirect leads: a URL reference of visible ASCII, a pattern's with its gaps. Empty for all other kinds.
     pub fn location(&self) -> &'a [u8] {
-        let start = self.record.path_start as usize + self.record.path_len as usize;
-        &self.index.strings[start..start + self.record.location_len as usize]
+        location_of(&self.index.strings, self.record)
     }
 
     /// Its variants by ascending coding; the first is always identity.

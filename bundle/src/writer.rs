@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
+use crate::pattern::RedirectPattern;
 
 /// One URL to publish.
 #[derive(Clone, Debug)]
 pub struct RouteEntry {
-    /// The percent-decoded path, `/` first.
+    /// The percent-decoded path, `/` first; a pattern's with its gaps.
     pub path: String,
     /// How the server treats it.
     pub kind: RouteKind,
@@ -95,7 +96,8 @@ impl BundleWriter {
         Self { settings, build_info: by_key.into_iter().collect(), routes: Vec::new() }
     }
 
-    /// Adds a route. Order doesn't matter.
+    /// Adds a route. Order matters to patterns only: of two with equally long beginnings, the first one added is tried
+    /// first.
     pub fn add(&mut self, route: RouteEntry) {
         self.routes.push(route);
     }
@@ -106,6 +108,7 @@ impl BundleWriter {
     /// The first route, by path, that the format doesn't allow.
     pub fn finish(mut self) -> Result<PackedBundle, WriteError> {
         self.settings.check().map_err(WriteError::Settings)?;
+        let patterns = patterns_in_order(&self.routes)?;
         self.routes.sort_by(|a, b| a.path.cmp(&b.path));
         for route in &mut self.routes {
             route.variants.sort_by_key(|variant| variant.encoding);
@@ -116,7 +119,10 @@ impl BundleWriter {
         self.routes.iter().try_for_each(check)?;
         let bodies = Bodies::gather(&self.routes)?;
         let index = write_index(&self, &bodies)?;
-        Ok(PackedBundle::new(&index, bodies.in_order))
+        let number_of = |path: &String| self.routes.binary_search_by(|route| route.path.cmp(path));
+        let numbers =
+            patterns.iter().filter_map(|path| number_of(path).ok()).flat_map(|number| u32_of(number).to_le_bytes());
+        Ok(PackedBundle::new(&index, bodies.in_order, numbers.collect()))
     }
 }
 
@@ -124,6 +130,7 @@ impl BundleWriter {
 pub struct PackedBundle {
     /// Everything before the first body: header, section table, index sections, heads.
     front: Vec<u8>,
+    /// And the section after them, if there is one.
     bodies: Vec<PlacedBody>,
 }
 
@@ -164,8 +171,8 @@ impl PackedBundle {
         self.pieces().collect::<Vec<_>>().concat()
     }
 
-    fn new(index: &[(Section, Vec<u8>)], bodies: Vec<Arc<[u8]>>) -> Self {
-        let section_count = index.len() + 2;
+    fn new(index: &[(Section, Vec<u8>)], bodies: Vec<Arc<[u8]>>, patterns: Vec<u8>) -> Self {
+        let section_count = index.len() + 2 + usize::from(!patterns.is_empty());
         let mut front = vec![0; layout::SECTION_TABLE_OFFSET + section_count * layout::SECTION_ENTRY_BYTES];
         let mut table = Vec::new();
         for (section, content) in index {
@@ -188,6 +195,13 @@ impl PackedBundle {
                 placed.push(PlacedBody { padding_len, body });
             }
             table.push((section, start, end - start));
+        }
+        if !patterns.is_empty() {
+            let start = end.next_multiple_of(Section::Patterns.alignment());
+            table.push((Section::Patterns, start, patterns.len()));
+            let padding_len = start - end;
+            end = start + patterns.len();
+            placed.push(PlacedBody { padding_len, body: patterns.into() });
         }
         write_header(&mut front, &table, end);
         let mut packed = Self { front, bodies: placed };
@@ -306,6 +320,23 @@ fn etag_range(shared: &str) -> std::ops::Range<usize> {
     tag_len.map_or(0..0, |len| start..start + len)
 }
 
+/// The paths of the patterns in the order in which they are tried.
+fn patterns_in_order(routes: &[RouteEntry]) -> Result<Vec<String>, WriteError> {
+    let patterns = routes.iter().filter(|route| route.kind == RouteKind::Pattern);
+    let mut patterns = patterns
+        .map(|route| {
+            let pattern = RedirectPattern::parse(&route.path, &route.location);
+            let pattern = pattern.map_err(|reason| WriteError::Route { path: route.path.clone(), reason })?;
+            Ok((std::cmp::Reverse(pattern.literal_prefix_len()), route.path.clone()))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if patterns.len() > layout::PATTERN_COUNT_MAX {
+        return Err(WriteError::TooLarge("the number of patterns"));
+    }
+    patterns.sort_by_key(|(len, _)| *len);
+    Ok(patterns.into_iter().map(|(_, path)| path).collect())
+}
+
 fn check(route: &RouteEntry) -> Result<(), WriteError> {
     let malformed = |reason| WriteError::Route { path: route.path.clone(), reason };
     let RouteEntry { path, kind, status, location, variants } = route;
@@ -336,5 +367,5 @@ fn u16_of(len: usize) -> u16 {
 }
 
 fn u8_of(count: usize) -> u8 {
-    u8::try_from(count).expect("a route has at most four codings, a bundle nine sections")
+    u8::try_from(count).expect("a route has at most four codings, a bundle ten sections")
 }

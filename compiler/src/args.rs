@@ -11,7 +11,7 @@ use crate::commands::doctor::doctor;
 use crate::commands::export::export;
 use crate::commands::inspect::{Question, inspect};
 use crate::commands::new::new;
-use crate::commands::{Failure, Report};
+use crate::commands::{Failure, Report, urls};
 use crate::watch::Method;
 
 /// Compiles a website into one immutable file that kilnd serves from memory.
@@ -54,6 +54,11 @@ enum Command {
         #[arg(long, conflicts_with = "path")]
         verify: bool,
     },
+    /// Keep the list of all URLs that were ever published, urls.lock
+    Urls {
+        #[command(subcommand)]
+        command: UrlsCommand,
+    },
     /// Write a bundle's content into a plain folder, for any static host
     Export {
         /// The bundle
@@ -76,6 +81,24 @@ enum CacheCommand {
         /// Remove whatever wasn't used for so many days
         #[arg(long, value_name = "DAYS")]
         unused_days: Option<u32>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum UrlsCommand {
+    /// Record every URL that the site publishes now
+    Accept {
+        /// The site's folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        site: PathBuf,
+    },
+    /// Add the URLs of an old site's sitemap
+    Import {
+        /// The sitemap, a file
+        sitemap: PathBuf,
+        /// The site's folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        site: PathBuf,
     },
 }
 
@@ -121,6 +144,9 @@ struct BuildFlags {
     /// Make no gzip and Brotli variants
     #[arg(long)]
     no_compress: bool,
+    /// Record what is published in urls.lock, as `kiln urls accept` does
+    #[arg(long, conflicts_with_all = ["drafts", "future"])]
+    lock: bool,
     /// Print no summary
     #[arg(long)]
     quiet: bool,
@@ -133,7 +159,7 @@ struct BuildFlags {
 struct CheckFlags {
     #[command(flatten)]
     site: SiteFlags,
-    /// How diagnostics are shown; json: one object a line, on standard output
+    /// How diagnostics are shown
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
 }
@@ -189,8 +215,14 @@ impl DevFlags {
 
 #[derive(Clone, Copy, ValueEnum, Debug)]
 enum Format {
+    /// With their source lines, on standard error
     Human,
+    /// One object a line, on standard output
     Json,
+    /// Workflow commands, which GitHub Actions shows in a pull request
+    Github,
+    /// A SARIF 2.1.0 log, for code scanning
+    Sarif,
 }
 
 impl SiteFlags {
@@ -226,6 +258,7 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
                 previous: flags.previous,
                 plain_names: flags.plain_names,
                 compress: !flags.no_compress,
+                lock: flags.lock,
                 summary,
                 colours,
                 ..flags.site.into_arguments()
@@ -235,6 +268,8 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             let diagnostics = match flags.format {
                 Format::Human => DiagnosticFormat::Human,
                 Format::Json => DiagnosticFormat::Json,
+                Format::Github => DiagnosticFormat::GitHub,
+                Format::Sarif => DiagnosticFormat::Sarif,
             };
             check(&BuildArguments { diagnostics, colours, ..flags.site.into_arguments() })
         }
@@ -251,6 +286,10 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             };
             inspect(&bundle, &question).map(Report::result)
         }
+        Command::Urls { command: UrlsCommand::Accept { site } } => {
+            urls::accept(&BuildArguments { site, colours, ..BuildArguments::default() })
+        }
+        Command::Urls { command: UrlsCommand::Import { sitemap, site } } => urls::import(&site, &sitemap),
         Command::Export { bundle, dir } => export(&bundle, &dir),
     }
 }

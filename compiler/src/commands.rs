@@ -10,6 +10,7 @@ pub mod inspect;
 mod memory;
 pub mod new;
 mod progress;
+pub mod urls;
 
 use std::fmt;
 use std::path::Path;

@@ -4,6 +4,7 @@
 mod filter;
 mod glob;
 mod images;
+mod redirect;
 mod tool;
 
 use bundle::Encoding;
@@ -15,6 +16,7 @@ use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 pub use filter::Filter;
 pub use glob::Glob;
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
+pub use redirect::Redirect;
 pub use tool::{TOOL_TIMEOUT_SECONDS, Tool};
 
 /// The name of the file, at the site's root.
@@ -168,19 +170,6 @@ pub struct Security {
     pub frame_options: String,
 }
 
-/// One line of `[redirects]`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Redirect {
-    /// The old path, as written.
-    pub from: String,
-    /// The new URL; empty for what is gone.
-    pub to: String,
-    /// 301, 302, 307, 308, or 410.
-    pub status: u16,
-    /// Where the line's key stands.
-    pub span: Span,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -304,7 +293,9 @@ impl Config {
             security.checked_text("frame_options", &mut self.security.frame_options, check_field_value);
             security.not_yet(&["csp"]);
         });
-        top.each_key("redirects", |entry| entry.redirect().map(|redirect| self.redirects.push(redirect)));
+        top.each_key("redirects", |entry| {
+            Redirect::read(entry.name, entry.span, entry.value).map(|redirect| self.redirects.push(redirect))
+        });
         top.each_key("taxonomies", |entry| {
             let taxonomy = entry.taxonomy()?;
             self.taxonomies.retain(|other| other.name != taxonomy.name);
@@ -505,44 +496,6 @@ impl Entry<'_> {
             path.clone_into(&mut taxonomy.path);
         }
         Ok(taxonomy)
-    }
-
-    /// `"/old" = "/new"`, `"/old" = { to = "/new", status = 308 }`, or `"/old" = { status = 410 }`.
-    fn redirect(&self) -> Result<Redirect, (String, &'static str)> {
-        let forms = "write `\"/old\" = \"/new\"`, `{ to = \"/new\", status = 308 }` or `{ status = 410 }`";
-        let malformed = || (format!("`redirects.\"{}\"` can't be read", self.name), forms);
-        let (to, status) = match self.value {
-            DeValue::String(to) => (&**to, 301),
-            DeValue::Table(table) => {
-                if table.keys().any(|key| !matches!(&**key.get_ref(), "to" | "status")) {
-                    return Err(malformed());
-                }
-                let to = match table.get("to") {
-                    Some(to) => to.get_ref().as_str().ok_or_else(malformed)?,
-                    None => "",
-                };
-                let status = match table.get("status") {
-                    Some(status) => status.get_ref().as_integer().and_then(|number| number.as_str().parse().ok()),
-                    None => Some(301),
-                };
-                (to, status.ok_or_else(malformed)?)
-            }
-            _ => return Err(malformed()),
-        };
-        if !matches!(status, 301 | 302 | 307 | 308 | 410) || (status == 410) != to.is_empty() {
-            return Err((format!("`redirects.\"{}\"` has no right status", self.name), forms));
-        }
-        let is_url = to.starts_with("https://") || to.starts_with("http://");
-        let is_path = to.starts_with('/') && !to.starts_with("//");
-        if status != 410 && (!(is_url || is_path) || !to.bytes().all(|byte| byte.is_ascii_graphic())) {
-            let help = "a path from the site's root or an https URL, percent-encoded";
-            return Err((format!("`redirects.\"{}\"` can't lead to `{to}`", self.name), help));
-        }
-        if self.name.contains(['*', ':']) {
-            let help = "this version redirects single paths; name each of them";
-            return Err((format!("`redirects.\"{}\"` is a pattern", self.name), help));
-        }
-        Ok(Redirect { from: self.name.to_owned(), to: to.to_owned(), status, span: self.span })
     }
 }
 

@@ -2,14 +2,18 @@
 //! people and machines. It neither reads files nor prints.
 
 mod draw;
+mod machine;
 mod nearest;
 mod position;
+mod texts;
 
 use std::sync::Arc;
 
-pub use draw::{FindText, Paint, SHOWN_COUNT_DEFAULT, draw_human, draw_json, sort};
+pub use draw::{Paint, SHOWN_COUNT_DEFAULT, draw_human, sort};
+pub use machine::{draw_github, draw_json, draw_sarif};
 pub use nearest::{is_slip, nearest};
 pub use position::{Position, Positions};
+pub use texts::FindText;
 
 /// A source file as text: what spans count in. Line ends are LF and there is no byte order mark, whatever the file has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -174,6 +178,9 @@ codes! {
     DuplicateUrl "duplicate-url" Error " Two pages, redirects or files have one URL.",
     BrokenLink "broken-link" Error " A link leads to no page or file of the site.",
     BrokenFragment "broken-fragment" Error " A link names a part of a page that isn't there.",
+    UnreachableRedirect "unreachable-redirect" Error " A redirect by pattern is never reached.",
+    LostUrl "lost-url" Error " A URL that was published answers no more.",
+    BadLock "bad-lock" Error " A line of `urls.lock` can't be read.",
     RedirectLoop "redirect-loop" Error " A redirect leads to another one, or in a circle.",
     UnusedAttribute "unused-attribute" Warning " A tag gives an attribute that its partial never uses.",
     UnusedPartial "unused-partial" Warning " No page uses a partial.",

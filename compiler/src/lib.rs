@@ -20,4 +20,5 @@ pub mod site;
 pub mod source;
 pub mod template;
 pub mod tools;
+pub mod urls;
 pub mod watch;

@@ -1,15 +1,17 @@
 //! The `kiln` command: the only place that prints and that ends the process.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use compiler::args::{Arguments, run};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match run(arguments, !no_colour && std::io::stderr().is_terminal()) {
+    // `NO_COLOR` goes before `CLICOLOR_FORCE`; without either a terminal that can show them has them.
+    let colours = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
+    match run(arguments, colours) {
         Ok(report) => {
             print(&mut std::io::stderr(), &report.messages);
             print(&mut std::io::stdout(), &report.result);

@@ -13,7 +13,7 @@ use bundle::{
 use rayon::prelude::*;
 
 pub use compress::compress;
-pub use dist::{BUNDLE_NAME, WriteDistError, write_dist};
+pub use dist::{BUNDLE_NAME, WriteDistError, write_dist, write_text};
 pub use head::{Caching, HeadFields, media_type};
 
 use crate::cache::Cache;
@@ -65,6 +65,16 @@ impl Published {
             is_private: false,
             body: body.into_bytes().into(),
         }
+    }
+
+    /// A redirect for more than one path: both path and location have gaps.
+    pub fn pattern(path: String, status: u16, location: String) -> Self {
+        let body: &[u8] = match status {
+            410 => b"<!doctype html><title>Gone</title><p>This page is gone.</p>\n",
+            _ => b"<!doctype html><title>Moved</title><p>This page has moved.</p>\n",
+        };
+        let media_type = "text/html; charset=utf-8".to_owned();
+        Self { status, location, ..Self::new(path, RouteKind::Pattern, media_type, body.into()) }
     }
 }
 

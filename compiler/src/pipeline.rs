@@ -3,7 +3,7 @@
 mod filters;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bundle::{RouteKind, Settings};
@@ -16,10 +16,11 @@ use crate::assets::{
     make_assets,
 };
 use crate::cache::FileMemo;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::data::Data;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
+use crate::html::find_ids;
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Keeping, Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
@@ -29,6 +30,7 @@ use crate::site::{
 };
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
+use crate::urls::{self, LiveUrl};
 
 /// What a build is told besides its sources.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,6 +62,8 @@ pub struct Built {
     pub diagnostics: Vec<Diagnostic>,
     /// What there was.
     pub counts: Counts,
+    /// Every URL that is published under a name that stays.
+    pub live: Vec<LiveUrl>,
 }
 
 /// How many there were of what.
@@ -174,7 +178,7 @@ impl Plan {
 
     /// What is wrong with the site as a whole. `rendered` are all pages, in order.
     pub fn check(&self, rendered: &[RenderedPage]) -> Vec<Diagnostic> {
-        let Self { site, templates, manifest, targets, config, .. } = self;
+        let Self { site, templates, manifest, targets, config, sources, .. } = self;
         let made_paths = self.made.iter().map(|file| file.path.as_str());
         let mut diagnostics =
             site::check_unique(site, &self.sources.content, config, asset_paths(manifest), made_paths);
@@ -183,11 +187,54 @@ impl Plan {
         let pages: Vec<_> = site.all_pages().collect();
         diagnostics.extend(self.links().check_fragments(&pages, rendered));
         diagnostics.extend(site::check_redirects(config, targets));
+        if sources.past.lock.is_some() {
+            let number_of: HashMap<&str, usize> =
+                (0..).zip(&pages).map(|(number, page)| (page.url.as_str(), number)).collect();
+            let ids = |url: &str| number_of.get(url).map(|number| find_ids(&rendered[*number].text));
+            diagnostics.extend(urls::check(&sources.past, &self.live_urls(rendered), targets, config, &ids));
+        }
         let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
         let of_terms: Vec<_> = site.taxonomies.iter().flat_map(Taxonomy::partials).collect();
         let named = named.chain(named_by_left_out(site)).chain(of_terms.iter().map(String::as_str));
         diagnostics.extend(templates.find_unused(named));
         diagnostics
+    }
+
+    /// Every URL that is published under a name that stays: pages, files, and the parts of pages that others link to.
+    /// Digested names come and go, and so do the later parts of a list.
+    pub fn live_urls(&self, rendered: &[RenderedPage]) -> Vec<LiveUrl> {
+        let Self { sources, config, site, manifest, .. } = self;
+        let live = |url: String, source: &str, content: &Arc<[u8]>| LiveUrl {
+            url,
+            source: source.into(),
+            content: Arc::clone(content),
+        };
+        let pages: Vec<_> = site.all_pages().collect();
+        let stays = |page: &Page| page.route.as_str() != "/404" && page.part.is_none_or(|part| part.number == 1);
+        let source_of = |page: &Page| match page.template.references().next() {
+            Some((partial, _)) if page.is_made => format!("{}/{partial}", config.paths.templates),
+            _ => page.source.path.to_string(),
+        };
+        let of_pages = pages
+            .iter()
+            .filter(|page| stays(page))
+            .map(|page| live(page.url.clone(), &source_of(page), &Arc::from(Arc::clone(&page.source.text))));
+        let parts = self.links().linked_parts(&pages, rendered);
+        let parts = parts.iter().filter(|(number, _)| stays(pages[*number])).map(|(number, name)| {
+            let url = format!("{}#{}", pages[*number].url, site::percent_encode(name));
+            live(url, &source_of(pages[*number]), &Arc::default())
+        });
+        let files = other_files(sources)
+            .map(|file| live(site::percent_encode(&format!("/{}", file.name)), &file.path, &file.bytes));
+        let assets = manifest.published().filter(|asset| !asset.is_digested);
+        let assets = assets.map(|asset| live(site::percent_encode(asset.path), asset.source_path, asset.bytes));
+        let made = self.made.iter();
+        let made = made.map(|file| live(file.path.clone(), config::FILE_NAME, &file.text.as_bytes().into()));
+        let mut urls: Vec<_> = of_pages.chain(parts).chain(files).chain(assets).chain(made).collect();
+        urls.sort_by(|a, b| a.url.cmp(&b.url));
+        // A site's own feed or sitemap takes the made one's place.
+        urls.dedup_by(|b, a| a.url == b.url);
+        urls
     }
 
     /// Everything at its URL, the pages with these texts.
@@ -228,9 +275,10 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
     diagnostics.append(&mut plan.diagnostics);
     diagnostic::sort(&mut diagnostics);
     let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.code.severity() == Severity::Error);
+    let live = plan.live_urls(&rendered);
     let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
     let counts = plan.counts();
-    Built { output, manifest: plan.manifest, diagnostics, counts }
+    Built { output, manifest: plan.manifest, diagnostics, counts, live }
 }
 
 /// The static files, and the style sheet of highlighted code where pages or partials need it and the site has none.
@@ -295,6 +343,10 @@ fn publish(
             .extend(aliases.map(|(alias, _)| Published::redirect(alias.as_str().to_owned(), 301, page.url.clone())));
     }
     for redirect in &config.redirects {
+        if let Some(path) = redirect.pattern_path() {
+            published.push(Published::pattern(path, redirect.status, redirect.to.clone()));
+            continue;
+        }
         let from =
             RoutePath::parse(&redirect.from).map_or_else(|_| redirect.from.clone(), |route| route.as_str().to_owned());
         published.push(Published::redirect(from, redirect.status, redirect.to.clone()));

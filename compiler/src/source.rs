@@ -36,8 +36,39 @@ pub struct Sources {
     pub data: Vec<SourceFile>,
     /// `_defaults.toml` in folders of pages, named by their path there.
     pub defaults: Vec<SourceFile>,
+    /// What was published before.
+    pub past: Past,
     /// What `[[filters]]` gave for blocks of code in pages.
     pub filtered: Filtered,
+}
+
+/// The URLs that a site has published.
+pub const LOCK_NAME: &str = "urls.lock";
+/// What each of them said when it was recorded, in a few bytes.
+pub const SKETCHES_NAME: &str = "urls.sketches";
+
+/// What a site keeps of its past: two files at its root, either of which may be missing.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// `urls.lock`.
+    pub lock: Option<SourceText>,
+    /// `urls.sketches`.
+    pub sketches: Option<SourceText>,
+}
+
+/// Reads what a site keeps of its past, and reports what is no text.
+///
+/// # Errors
+/// A file that is there and can't be read.
+pub fn read_past(root: &Path) -> Result<(Past, Vec<Diagnostic>), ReadError> {
+    let mut diagnostics = Vec::new();
+    let mut read = |name: &str| -> Result<Option<SourceText>, ReadError> {
+        let Some(bytes) = read_file_if_there(&root.join(name))? else { return Ok(None) };
+        let file = SourceFile { path: name.into(), name: name.into(), bytes: bytes.into() };
+        Ok(file.to_text().map_err(|mistake| diagnostics.push(mistake)).ok())
+    };
+    let past = Past { lock: read(LOCK_NAME)?, sketches: read(SKETCHES_NAME)? };
+    Ok((past, diagnostics))
 }
 
 /// The file of front matter's defaults in a folder of pages.
@@ -157,9 +188,14 @@ impl Sources {
         let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new(), is_settling: false };
         let folders = [&paths.content, &paths.templates, &paths.static_files, &paths.styles, &paths.data];
         let [content, templates, static_files, styles, data] = folders.map(|folder| walk.files_below(folder));
-        let Walk { diagnostics, mut errors, is_settling, .. } = walk;
+        let Walk { mut diagnostics, mut errors, is_settling, .. } = walk;
         known.is_settling = is_settling;
         let mut stamps = HashMap::new();
+        let (past, mistakes) = read_past(root).unwrap_or_else(|error| {
+            errors.push(error);
+            Default::default()
+        });
+        diagnostics.extend(mistakes);
         let mut read_all = |found: Vec<FoundFile>| -> Vec<SourceFile> {
             stamps.extend(found.iter().filter_map(|file| Some((Arc::clone(&file.path), file.stamp?))));
             let read = |file: FoundFile| known.find(&file).map_or_else(|| file.read(), Ok);
@@ -175,6 +211,7 @@ impl Sources {
             styles: read_all(styles),
             data: read_all(data),
             defaults,
+            past,
             filtered: Filtered::default(),
         };
         if !errors.is_empty() {

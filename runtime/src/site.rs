@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
-use bundle::{BundleView, LARGE_BODY_BYTES_MIN, Route, RouteKind, Variant};
+use bundle::{BundleView, LARGE_BODY_BYTES_MIN, Route, RouteKind, Variant, percent_encode};
 
 use crate::http::conditional::{self, Validators, Verdict};
 use crate::http::date::parse_date;
@@ -102,6 +102,12 @@ impl<B: SiteBytes> Site<B> {
                 write_location(&canonical, request.query, added);
                 moved()
             }
+            Resolved::Pattern(route, location) => {
+                if !location.is_empty() {
+                    write_location(location.as_bytes(), request.query, added);
+                }
+                self.whole(route.status(), &choose_variant(&route, request.values("accept-encoding")))
+            }
             Resolved::Missing => self.answer_missing(request),
         }
     }
@@ -114,7 +120,7 @@ impl<B: SiteBytes> Site<B> {
         if canonical.is_empty() || host_name(host).eq_ignore_ascii_case(host_name(canonical)) {
             return None;
         }
-        Some([b"//", canonical, &encode_path(&request.path)].concat())
+        Some([b"//", canonical, percent_encode(&request.path).as_bytes()].concat())
     }
 
     /// One URL for a page: at every other one that people try there is a way to it. What is left where a page was, a
@@ -129,16 +135,23 @@ impl<B: SiteBytes> Site<B> {
         let Some(route) = found else {
             // The compiler may store `/post/` as it is, with no `/post`.
             return match self.bundle.find(&[path, b"/"].concat()).filter(has_spellings) {
-                Some(route) if is_page(&route) => Resolved::Elsewhere(encode_path(route.path())),
+                Some(route) if is_page(&route) => Resolved::Elsewhere(percent_encode(route.path()).into_bytes()),
                 Some(route) => Resolved::Route(route),
-                None => Resolved::Missing,
+                None => match self.bundle.find_pattern(path) {
+                    Some((route, location)) => Resolved::Pattern(route, location),
+                    None => Resolved::Missing,
+                },
             };
         };
         if !is_page(&route) {
             return Resolved::Route(route);
         }
         let canonical = self.canonical_path(route.path());
-        if canonical == path { Resolved::Route(route) } else { Resolved::Elsewhere(encode_path(&canonical)) }
+        if canonical == path {
+            Resolved::Route(route)
+        } else {
+            Resolved::Elsewhere(percent_encode(&canonical).into_bytes())
+        }
     }
 
     /// The one path at which a page answers.
@@ -230,6 +243,8 @@ enum Resolved<'v> {
     Route(Route<'v>),
     /// A page that answers at this URL path.
     Elsewhere(Vec<u8>),
+    /// A pattern that takes this path, and where it leads it; nowhere if it is gone.
+    Pattern(Route<'v>, String),
     Missing,
 }
 
@@ -432,7 +447,7 @@ fn vary(route: &Route<'_>) -> &'static str {
 }
 
 fn allow_and_vary(resolved: &Resolved<'_>) -> String {
-    let vary = if let Resolved::Route(route) = resolved { vary(route) } else { "" };
+    let vary = if let Resolved::Route(route) | Resolved::Pattern(route, _) = resolved { vary(route) } else { "" };
     format!("{ALLOW}{vary}")
 }
 
@@ -486,20 +501,6 @@ fn host_name(host: &[u8]) -> &[u8] {
         Some(colon) if !host[colon..].contains(&b']') => &host[..colon],
         _ => host,
     }
-}
-
-/// A path as it stands in a URL (RFC 3986 section 3.3).
-fn encode_path(path: &[u8]) -> Vec<u8> {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = Vec::with_capacity(path.len());
-    for byte in path {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(byte) {
-            encoded.push(*byte);
-        } else {
-            encoded.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
-    }
-    encoded
 }
 
 /// A `Location` field (RFC 9110 section 10.2.2) that keeps the request's query.

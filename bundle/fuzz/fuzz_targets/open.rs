@@ -1,7 +1,7 @@
 //! Any bytes, their header made right so that the checks behind it are reached: an error or a view that reads whole.
 #![no_main]
 
-use bundle::{BundleView, Digest};
+use bundle::{BundleView, Digest, RouteKind};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -15,8 +15,9 @@ fuzz_target!(|input: &[u8]| {
         bytes[24..56].copy_from_slice(digest.as_bytes());
     }
     if let Ok(view) = BundleView::open(bytes) {
+        let _location = view.find_pattern(b"/docs/v1/a b");
         for route in view.routes() {
-            assert!(view.find(route.path()).is_some());
+            assert_eq!(view.find(route.path()).is_some(), route.kind() != RouteKind::Pattern);
             for variant in route.variants() {
                 let _read = (variant.head().whole().len(), variant.etag().len(), variant.body().len());
             }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::sample::{route, writer};
-use bundle::{Encoding, RouteKind};
+use crate::sample::{patterns, route, writer};
+use bundle::{Encoding, RouteEntry, RouteKind};
 
 /// Sixteen bytes a line: offset, hexadecimal, text.
 fn dump(bytes: &[u8]) -> String {
@@ -41,10 +41,19 @@ fn the_bytes_of_a_tiny_bundle_are_these() {
         ),
         route("/old", RouteKind::Redirect, 301, &[(Encoding::Identity, b"")]),
     ];
+    compare("tiny.txt", routes);
+}
+
+#[test]
+fn the_bytes_of_patterns_are_these() {
+    compare("patterns.txt", patterns());
+}
+
+fn compare(name: &str, routes: Vec<RouteEntry>) {
     let actual = dump(&writer(routes).finish().unwrap().to_vec());
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format/golden/tiny.txt");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format/golden").join(name);
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&file, &actual).unwrap();
     }
-    assert_eq!(actual, std::fs::read_to_string(&file).unwrap());
+    assert_eq!(actual, std::fs::read_to_string(&file).unwrap_or_default());
 }

@@ -1,7 +1,7 @@
 //! Bytes that are no bundle, or no longer one, give a clean error.
 
-use crate::sample::{routes, writer};
-use bundle::{BundleView, Digest, OpenError};
+use crate::sample::{patterns, routes, writer};
+use bundle::{BundleView, Digest, OpenError, RouteKind};
 
 /// A bundle of some hundred bytes: all small routes.
 fn small_bundle() -> Vec<u8> {
@@ -55,13 +55,19 @@ fn every_flipped_bit_is_refused() {
 fn every_flipped_bit_behind_a_right_digest_is_refused_or_read_whole() {
     // The digest catches accidents. Whoever makes a bundle can make its digest too, so the checks behind it must hold
     // alone: each accessor is called on whatever still opens.
-    let original = small_bundle();
+    let original =
+        writer(patterns().into_iter().chain(routes().into_iter().take(2)).collect()).finish().unwrap().to_vec();
     for bit in 56 * 8..original.len() * 8 {
         let mut bytes = original.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         if let Ok(view) = open(&sealed(bytes)) {
+            assert_eq!(view.patterns().len(), view.routes().filter(|route| route.kind() == RouteKind::Pattern).count());
+            for path in ["/docs/v1/x", "/docs/v1/x/y", "/secret/"] {
+                let location = view.find_pattern(path.as_bytes()).map(|(_, location)| location).unwrap_or_default();
+                assert!(location.bytes().all(|byte| byte.is_ascii_graphic()) && !location.starts_with("//"));
+            }
             for route in view.routes() {
-                assert!(view.find(route.path()).is_some());
+                assert_eq!(view.find(route.path()).is_some(), route.kind() != RouteKind::Pattern);
                 for variant in route.variants() {
                     let head = variant.head();
                     let read =
@@ -126,6 +132,27 @@ fn an_unknown_section_is_passed_over_unless_it_is_required() {
     };
     assert_eq!(with_section(0).unwrap().routes().len(), 5);
     assert!(matches!(with_section(1), Err(OpenError::Section { name: "table", .. })));
+}
+
+#[test]
+fn the_list_of_patterns_holds_each_of_them_once_and_in_order() {
+    // Without it a pattern could be left out silently, or a page taken for one.
+    let bytes = writer([patterns(), routes()].concat()).finish().unwrap().to_vec();
+    let list = bytes.len() - 16;
+    let numbers: Vec<_> =
+        bytes[list..].chunks(4).map(|number| u32::from_le_bytes(number.try_into().unwrap())).collect();
+    let with = |numbers: [u32; 4]| {
+        let mut bytes = bytes.clone();
+        for (place, number) in bytes[list..].chunks_mut(4).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        open(&sealed(bytes)).map(|view| view.patterns().len())
+    };
+    let [a, b, c, d] = numbers[..] else { panic!("{numbers:?}") };
+    assert!(with([a, b, c, d]).is_ok() && with([a, b, d, c]).is_ok(), "two begin alike");
+    for wrong in [[b, a, c, d], [a, c, b, d], [a, a, c, d], [a, b, c, 0], [a, b, c, u32::MAX], [a, b, c, 10]] {
+        assert!(matches!(with(wrong), Err(OpenError::Section { name: "patterns", .. })), "{wrong:?}");
+    }
 }
 
 #[test]

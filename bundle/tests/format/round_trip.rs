@@ -1,6 +1,6 @@
 //! What goes into a writer comes out of a view, whatever the order in which it went in.
 
-use crate::sample::{route, routes, writer};
+use crate::sample::{patterns, route, routes, writer};
 use bundle::{BundleView, BundleWriter, Encoding, RouteEntry, RouteKind, Settings, WriteError};
 use proptest::prelude::*;
 
@@ -51,6 +51,39 @@ fn bodies_are_aligned_shared_and_apart_by_size() {
     for route in view.routes() {
         assert_eq!(route.identity().body_range().start % 64, 0);
     }
+}
+
+#[test]
+fn patterns_are_tried_by_their_beginnings_and_then_as_they_were_added() {
+    let both = || [routes(), patterns()].concat();
+    let view = BundleView::open(writer(both()).finish().unwrap().to_vec()).unwrap();
+    let order: Vec<_> = view.patterns().map(|route| String::from_utf8_lossy(route.path()).into_owned()).collect();
+    assert_eq!(order, ["/docs/v1/:page", "/secret/*", "/docs/*", "/docs/:page"]);
+    let find = |path: &str| view.find_pattern(path.as_bytes()).map(|(route, location)| (route.status(), location));
+    assert_eq!(find("/docs/v1/a b"), Some((308, "https://example.org/a%20b?from=a%20b".to_owned())));
+    assert_eq!(find("/docs/x"), Some((301, "/manual/x".to_owned())));
+    assert_eq!(find("/secret/x/y"), Some((410, String::new())));
+    assert_eq!(find("/nowhere"), None);
+    assert!(view.find(b"/docs/*").is_none(), "a pattern is no path");
+    let mut swapped = patterns();
+    swapped.swap(0, 1);
+    let view = BundleView::open(writer(swapped).finish().unwrap().to_vec()).unwrap();
+    assert_eq!(view.find_pattern(b"/docs/x").unwrap().1, "/never");
+    assert_eq!(view.find_pattern(b"/docs/x/y").unwrap().1, "/manual/x/y");
+}
+
+#[test]
+fn a_thousand_patterns_are_the_most() {
+    let many = |count: usize| {
+        let pattern = |number: usize| {
+            let mut entry = patterns().remove(0);
+            entry.path = format!("/{number}/*");
+            entry
+        };
+        writer((0..count).map(pattern).collect()).finish()
+    };
+    assert_eq!(BundleView::open(many(1_000).unwrap().to_vec()).unwrap().patterns().len(), 1_000);
+    assert!(matches!(many(1_001).err(), Some(WriteError::TooLarge(_))));
 }
 
 #[test]
@@ -140,6 +173,17 @@ fn what_the_format_forbids_is_refused_in_writing() {
     refused(|entry| entry.variants[0].head.shared = "ETag: weak\r\n".to_owned());
     refused(|entry| entry.variants[0].head.shared = "ETag: \"a\"b\"\r\n".to_owned());
     refused(|entry| entry.variants[0].head.status_line = ["HTTP/1.1 200 ", &"x".repeat(65_536), "\r\n"].concat());
+    let refused_pattern = |change: fn(&mut RouteEntry)| {
+        let mut entry = patterns().remove(0);
+        change(&mut entry);
+        assert!(matches!(writer(vec![entry]).finish().err(), Some(WriteError::Route { .. })));
+    };
+    refused_pattern(|entry| entry.path = "/no/gap".to_owned());
+    refused_pattern(|entry| entry.location = "/:other".to_owned());
+    refused_pattern(|entry| entry.location = "https://:splat/".to_owned());
+    refused_pattern(|entry| entry.location = String::new());
+    refused_pattern(|entry| entry.status = 410);
+    refused_pattern(|entry| entry.status = 200);
     let blank_host = Settings { canonical_host: "a b".to_owned(), ..Settings::default() };
     assert!(matches!(BundleWriter::new(blank_host, []).finish().err(), Some(WriteError::Settings(_))));
     let twice = vec![routes().remove(0), routes().remove(0)];

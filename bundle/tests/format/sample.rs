@@ -43,6 +43,21 @@ pub(crate) fn routes() -> Vec<RouteEntry> {
     ]
 }
 
+/// Patterns: two that begin alike, one that goes first because it begins with more, and what is gone.
+pub(crate) fn patterns() -> Vec<RouteEntry> {
+    let pattern = |path: &str, status, location: &str| {
+        let mut entry = route(path, RouteKind::Pattern, status, &[(Encoding::Identity, b"elsewhere")]);
+        location.clone_into(&mut entry.location);
+        entry
+    };
+    vec![
+        pattern("/docs/*", 301, "/manual/:splat"),
+        pattern("/docs/:page", 302, "/never"),
+        pattern("/docs/v1/:page", 308, "https://example.org/:page?from=:page"),
+        pattern("/secret/*", 410, ""),
+    ]
+}
+
 pub(crate) fn writer(routes: Vec<RouteEntry>) -> BundleWriter {
     let settings = Settings { trailing_slash: true, canonical_host: "example.com".to_owned() };
     let mut writer = BundleWriter::new(settings, [("compiler".to_owned(), "kiln 0.1.0".to_owned())]);

@@ -1,6 +1,6 @@
 //! `kiln build` and `kiln check`: the road from a folder to a bundle, and what is told of it.
 
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::memory::read_memory_bytes_max;
 use super::progress::ImageProgress;
+use super::urls::record;
 use super::{Failure, Report, TOOL_EXIT_STATUS, open_bundle};
 use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache};
@@ -44,6 +45,8 @@ pub struct BuildArguments {
     pub job_count: usize,
     /// How many diagnostics a person sees; 0: all.
     pub error_limit: usize,
+    /// What is published is recorded in `urls.lock`.
+    pub lock: bool,
     /// Warnings fail the build.
     pub warnings_as_errors: bool,
     /// How diagnostics are shown.
@@ -67,6 +70,7 @@ impl Default for BuildArguments {
             compress: true,
             job_count: 0,
             error_limit: SHOWN_COUNT_DEFAULT,
+            lock: false,
             warnings_as_errors: false,
             diagnostics: DiagnosticFormat::Human,
             summary: SummaryFormat::Human,
@@ -82,6 +86,10 @@ pub enum DiagnosticFormat {
     Human,
     /// One JSON object a line, on standard output.
     Json,
+    /// Workflow commands of GitHub Actions, on standard output.
+    GitHub,
+    /// A SARIF 2.1.0 log, on standard output.
+    Sarif,
 }
 
 /// How a build's summary is shown.
@@ -118,6 +126,9 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
         ("assets_meta.json", built.manifest.to_assets_meta_json()),
     ];
     write_dist(&folder, &texts, &packed)?;
+    if arguments.lock {
+        report.messages += &record(&arguments.site, &loaded.sources.past, &built.live)?;
+    }
     let summary = Summary { built: &built, bundle: folder.join(BUNDLE_NAME), bytes: packed.len(), start };
     match arguments.summary {
         SummaryFormat::Human => report.messages += &summary.to_text(),
@@ -142,16 +153,17 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
 }
 
 /// A site's sources and settings, and what is wrong with them already.
-struct Loaded {
+pub(super) struct Loaded {
     config_text: Option<SourceText>,
     config: Config,
-    sources: Sources,
+    /// The input.
+    pub(super) sources: Sources,
     cache: Cache,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl Loaded {
-    fn read(arguments: &BuildArguments) -> Result<Self, Failure> {
+    pub(super) fn read(arguments: &BuildArguments) -> Result<Self, Failure> {
         let root = &arguments.site;
         if !root.is_dir() {
             return Err(Failure::Usage(format!("there is no folder `{}`", root.display())));
@@ -201,6 +213,11 @@ impl Loaded {
         Ok(arguments.site.join(out))
     }
 
+    /// The same on threads of its own.
+    pub(super) fn build_in_pool(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
+        thread_pool(arguments.job_count)?.install(|| self.build(arguments))
+    }
+
     fn build(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
         let time = build_time()?;
         let options = BuildOptions {
@@ -226,11 +243,14 @@ impl Loaded {
         Ok(built)
     }
 
-    fn report(&self, diagnostics: &[Diagnostic], arguments: &BuildArguments) -> Report {
+    pub(super) fn report(&self, diagnostics: &[Diagnostic], arguments: &BuildArguments) -> Report {
         let find_text = |path: &str| self.find_text(path);
         let mut report = Report::default();
+        let site = site_prefix(&arguments.site);
         match arguments.diagnostics {
             DiagnosticFormat::Json => report.result = diagnostic::draw_json(diagnostics, &find_text),
+            DiagnosticFormat::GitHub => report.result = diagnostic::draw_github(diagnostics, &find_text, &site),
+            DiagnosticFormat::Sarif => report.result = diagnostic::draw_sarif(diagnostics, &find_text, &site),
             DiagnosticFormat::Human => {
                 let paint = if arguments.colours { Paint::Color } else { Paint::Plain };
                 report.messages = diagnostic::draw_human(diagnostics, &find_text, arguments.error_limit, paint);
@@ -250,11 +270,21 @@ impl Loaded {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, static_files, styles, data, defaults, .. } = &self.sources;
+        let Sources { content, templates, static_files, styles, data, defaults, past, .. } = &self.sources;
+        if let Some(lock) = past.lock.as_ref().filter(|lock| &*lock.path == path) {
+            return Some(Arc::clone(&lock.text));
+        }
         let texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
         let mut texts = texts.chain(styles).chain(static_files.iter().filter(|file| is_text_asset(file)));
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
+}
+
+/// What stands before a path of the site when it is seen from the folder in which the command runs: services that show
+/// mistakes beside the sources want paths from the repository's root.
+fn site_prefix(site: &Path) -> String {
+    let plain: PathBuf = site.components().filter(|part| !matches!(part, Component::CurDir)).collect();
+    if plain.as_os_str().is_empty() { String::new() } else { format!("{}/", plain.display()) }
 }
 
 /// Worker threads of a build. Their stacks are ordinary ones: nothing in the language recurses.
@@ -342,6 +372,6 @@ fn images_line(counts: ImageCounts) -> String {
 }
 
 /// A number with its noun.
-fn plural(count: usize, noun: &str) -> String {
+pub(super) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -26,6 +26,7 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
         return Err(Failure::Usage(format!("`{}` is not empty; name a new folder", folder.display())));
     }
     let (left_out, exported): (Vec<_>, Vec<_>) = view.routes().partition(|route| is_left_out(route));
+    let patterns: Vec<_> = view.patterns().filter(|route| !is_left_out(route)).collect();
     let mut files = Vec::new();
     for route in exported.iter().filter(|route| matches!(route.status(), 200 | 404)) {
         let path = file_path(route)?;
@@ -39,7 +40,7 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
             files.push((format!("{path}{suffix}"), variant.body()));
         }
     }
-    let (headers, redirects) = (write_headers(&exported), write_redirects(&exported));
+    let (headers, redirects) = (write_headers(&exported), write_redirects(&exported, &patterns));
     files.push(("_headers".to_owned(), headers.as_bytes()));
     files.push(("_redirects".to_owned(), redirects.as_bytes()));
     check_clashes(files.iter().map(|(path, _)| path.as_str()))?;
@@ -104,8 +105,9 @@ fn write_headers(routes: &[Route<'_>]) -> String {
     text
 }
 
-fn write_redirects(routes: &[Route<'_>]) -> String {
+fn write_redirects<'r>(routes: &'r [Route<'r>], patterns: &'r [Route<'r>]) -> String {
     let redirects = routes.iter().filter(|route| route.kind() == RouteKind::Redirect);
+    let redirects = redirects.chain(patterns);
     let line = |route: &Route<'_>| {
         let from = percent_encode(&String::from_utf8_lossy(route.path()));
         format!("{from} {} {}\n", String::from_utf8_lossy(route.location()), route.status())

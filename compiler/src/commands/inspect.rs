@@ -105,6 +105,7 @@ fn kind_name(kind: RouteKind) -> &'static str {
         RouteKind::Asset => "asset",
         RouteKind::Redirect => "redirect",
         RouteKind::KeptAsset => "kept",
+        RouteKind::Pattern => "pattern",
     }
 }
 

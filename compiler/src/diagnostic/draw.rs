@@ -1,13 +1,10 @@
-//! Diagnostics as text: drawn with their source lines for people, one JSON object a line for machines.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! Diagnostics drawn with their source lines, for people.
 
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use serde::Serialize;
 
-use super::position::{Position, Positions};
+use super::position::Positions;
+use super::texts::{FindText, Indexes, Texts};
 use super::{Diagnostic, Place, Severity, Span};
 
 /// How many are drawn for a person unless asked otherwise.
@@ -31,9 +28,6 @@ pub enum Paint {
     Color,
 }
 
-/// Finds a source file's text by its path.
-pub type FindText<'a> = &'a dyn Fn(&str) -> Option<Arc<str>>;
-
 /// Sorts by file and position, and leaves one of several that say the same of the same place.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
@@ -49,7 +43,7 @@ pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
 /// the number of all at the end. Empty if there are none.
 pub fn draw_human(diagnostics: &[Diagnostic], find_text: FindText<'_>, count_max: usize, paint: Paint) -> String {
     let texts = Texts::new(diagnostics, find_text);
-    let indexes = Indexes(texts.0.iter().map(|(path, text)| (&**path, Positions::new(text))).collect());
+    let indexes = Indexes::new(&texts);
     let mut drawn = String::new();
     for diagnostic in choose(diagnostics, count_max) {
         drawn.push_str(&draw_one(diagnostic, &indexes, paint));
@@ -64,72 +58,6 @@ pub fn draw_human(diagnostics: &[Diagnostic], find_text: FindText<'_>, count_max
         drawn.push('\n');
     }
     drawn
-}
-
-/// A diagnostic as a JSON object.
-#[derive(Serialize)]
-struct Record<'a> {
-    file: &'a str,
-    line: usize,
-    column: usize,
-    severity: &'static str,
-    code: &'static str,
-    message: &'a str,
-    help: Option<&'a str>,
-}
-
-/// One JSON object a line: `file line column severity code message help`.
-///
-/// # Panics
-/// Never: texts and numbers are always JSON.
-pub fn draw_json(diagnostics: &[Diagnostic], find_text: FindText<'_>) -> String {
-    let texts = Texts::new(diagnostics, find_text);
-    let indexes = Indexes(texts.0.iter().map(|(path, text)| (&**path, Positions::new(text))).collect());
-    let mut lines = String::new();
-    for diagnostic in diagnostics {
-        let position = indexes.find(&diagnostic.place);
-        let record = Record {
-            file: &diagnostic.place.path,
-            line: position.line,
-            column: position.column,
-            severity: diagnostic.code.severity().name(),
-            code: diagnostic.code.name(),
-            message: &diagnostic.message,
-            help: diagnostic.help.as_deref(),
-        };
-        lines.push_str(&serde_json::to_string(&record).expect("texts and numbers are always JSON"));
-        lines.push('\n');
-    }
-    lines
-}
-
-/// The texts of the files that diagnostics name.
-struct Texts(BTreeMap<Arc<str>, Arc<str>>);
-
-impl Texts {
-    fn new(diagnostics: &[Diagnostic], find_text: FindText<'_>) -> Self {
-        let mut texts = BTreeMap::new();
-        for diagnostic in diagnostics {
-            for place in std::iter::once(&diagnostic.place).chain(diagnostic.notes.iter().map(|(place, _)| place)) {
-                if !texts.contains_key(&place.path)
-                    && let Some(text) = find_text(&place.path)
-                {
-                    texts.insert(Arc::clone(&place.path), text);
-                }
-            }
-        }
-        Self(texts)
-    }
-}
-
-struct Indexes<'a>(BTreeMap<&'a str, Positions<'a>>);
-
-impl Indexes<'_> {
-    /// A file that has no text, such as an image, has its position 1:1.
-    fn find(&self, place: &Place) -> Position {
-        let first = Position { line: 1, column: 1 };
-        self.0.get(&*place.path).map_or(first, |positions| positions.find(place.span.start))
-    }
 }
 
 /// All of them, or the first `count_max` errors, filled up with the first warnings.
@@ -195,7 +123,7 @@ fn draw_one(diagnostic: &Diagnostic, indexes: &Indexes<'_>, paint: Paint) -> Str
 /// The place and the notes in one excerpt, if they stand near one another in one file.
 fn common_snippet<'a>(diagnostic: &'a Diagnostic, indexes: &Indexes<'a>) -> Option<Snippet<'a, Annotation<'a>>> {
     let place = &diagnostic.place;
-    let positions = indexes.0.get(&*place.path)?;
+    let positions = indexes.positions(place)?;
     if diagnostic.notes.is_empty() || diagnostic.notes.iter().any(|(note, _)| note.path != place.path) {
         return None;
     }
@@ -229,7 +157,7 @@ fn with_excerpt<'a>(
     let position = indexes.find(place);
     let origin = Origin::path(&*place.path).line(position.line).char_column(position.column);
     let is_whole_file = place.span == Span::default();
-    let Some(positions) = indexes.0.get(&*place.path).filter(|_| !is_whole_file) else {
+    let Some(positions) = indexes.positions(place).filter(|_| !is_whole_file) else {
         group = group.element(origin);
         return match label {
             Some(label) => group.element(Level::NOTE.message(label)),

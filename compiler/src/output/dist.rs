@@ -57,6 +57,18 @@ pub fn write_dist(folder: &Path, texts: &[(&str, String)], bundle: &PackedBundle
     handle.sync_all().map_err(failed(folder))
 }
 
+/// Writes one file of the site itself in the same way: beside its place, made durable, renamed.
+///
+/// # Errors
+/// What the system said; the file is then as it was.
+pub fn write_text(path: &Path, text: &str) -> Result<(), WriteDistError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut waiting = Waiting(Vec::new());
+    waiting.write(folder, &name, |file| file.write_all(text.as_bytes()))?;
+    waiting.rename_all()
+}
+
 /// Files written beside their places: (where it is, where it belongs). Those that never got there are removed.
 struct Waiting(Vec<(PathBuf, PathBuf)>);
 

@@ -83,24 +83,7 @@ impl Links<'_> {
         if !self.is_checked {
             return Vec::new();
         }
-        let number_of: HashMap<&str, usize> =
-            pages.iter().enumerate().map(|(number, page)| (page.url.as_str(), number)).collect();
-        let find_target = |number: usize, fragment: &Fragment| {
-            let page = pages[number];
-            if fragment.path.is_empty() {
-                return Some(number);
-            }
-            let url = match self.targets.resolve(&page.content_path, &fragment.path) {
-                Target::Url(url) => url,
-                Target::Unchanged => self.targets.find(&percent_decode(&fragment.path)?)?.to_owned(),
-                Target::Broken(_) => return None,
-            };
-            number_of.get(url.as_str()).copied()
-        };
-        let all =
-            rendered.iter().enumerate().flat_map(|(number, page)| page.fragments.iter().map(move |f| (number, f)));
-        let found: Vec<_> =
-            all.filter_map(|(number, fragment)| Some((number, fragment, find_target(number, fragment)?))).collect();
+        let found = self.find_targets(pages, rendered);
         let targets: BTreeSet<usize> = found.iter().map(|(_, _, target)| *target).collect();
         let ids: HashMap<usize, HashSet<String>> =
             targets.into_par_iter().map(|target| (target, find_ids(&rendered[target].text))).collect();
@@ -118,6 +101,34 @@ impl Links<'_> {
             }
         };
         broken.map(report).collect()
+    }
+
+    /// The parts of pages that other pages link to: the number of the page, and the name of its part.
+    pub fn linked_parts(&self, pages: &[&Page], rendered: &[RenderedPage]) -> BTreeSet<(usize, String)> {
+        let found = self.find_targets(pages, rendered);
+        let from_others = found.into_iter().filter(|(number, _, target)| number != target);
+        from_others.map(|(_, fragment, target)| (target, fragment.name.clone())).collect()
+    }
+
+    /// Every link to a part of a page of this site: the page that it stands in, the link, and the page that it leads to.
+    fn find_targets<'r>(&self, pages: &[&Page], rendered: &'r [RenderedPage]) -> Vec<(usize, &'r Fragment, usize)> {
+        let number_of: HashMap<&str, usize> =
+            pages.iter().enumerate().map(|(number, page)| (page.url.as_str(), number)).collect();
+        let find_target = |number: usize, fragment: &Fragment| {
+            let page = pages[number];
+            if fragment.path.is_empty() {
+                return Some(number);
+            }
+            let url = match self.targets.resolve(&page.content_path, &fragment.path) {
+                Target::Url(url) => url,
+                Target::Unchanged => self.targets.find(&percent_decode(&fragment.path)?)?.to_owned(),
+                Target::Broken(_) => return None,
+            };
+            number_of.get(url.as_str()).copied()
+        };
+        let all =
+            rendered.iter().enumerate().flat_map(|(number, page)| page.fragments.iter().map(move |f| (number, f)));
+        all.filter_map(|(number, fragment)| Some((number, fragment, find_target(number, fragment)?))).collect()
     }
 
     /// Where the links of a page were written: in the page itself first, then in its partials, the nearest first.

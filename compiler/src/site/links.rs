@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bundle::RedirectPattern;
+
 use super::urls::RESERVED;
-use super::{LeftOut, RoutePath, Site, is_page, percent_decode, percent_encode};
+use super::{LeftOut, RoutePath, Site, is_page, patterns_in_order, percent_decode, percent_encode};
 use crate::config::Config;
 use crate::diagnostic::nearest;
 use crate::source::SourceFile;
@@ -13,6 +15,8 @@ use crate::source::SourceFile;
 pub struct LinkTargets {
     /// From a percent-decoded path, without a slash at its end, to the URL.
     paths: BTreeMap<String, String>,
+    /// Redirects for more than one path, in the order in which they are tried.
+    patterns: Vec<RedirectPattern>,
     /// From a file's path below the folder of pages to its URL.
     by_content_path: HashMap<String, String>,
     /// Files and paths of pages that this build leaves out, and why.
@@ -54,8 +58,9 @@ impl LinkTargets {
             targets.by_content_path.insert(file.name.to_string(), percent_encode(&path));
             targets.add_paths([path.as_str()].into_iter());
         }
-        let redirects: Vec<_> =
-            config.redirects.iter().filter_map(|redirect| RoutePath::parse(&redirect.from).ok()).collect();
+        let exact = config.redirects.iter().filter(|redirect| redirect.pattern.is_none());
+        let redirects: Vec<_> = exact.filter_map(|redirect| RoutePath::parse(&redirect.from).ok()).collect();
+        targets.patterns = patterns_in_order(config).into_iter().map(|(_, pattern)| pattern.clone()).collect();
         targets.add_paths(redirects.iter().map(RoutePath::as_str));
         targets.add_paths(asset_paths);
         targets
@@ -75,7 +80,7 @@ impl LinkTargets {
         let (path, suffix) = link.split_at(link.find(['?', '#']).unwrap_or(link.len()));
         let Some(decoded) = percent_decode(path) else { return Target::Broken(path.to_owned()) };
         if decoded.starts_with('/') {
-            return if self.find(&decoded).is_some() { Target::Unchanged } else { Target::Broken(decoded) };
+            return if self.answers(&decoded) { Target::Unchanged } else { Target::Broken(decoded) };
         }
         let Some(joined) = join(content_path, &decoded) else { return Target::Broken(decoded) };
         if let Some(url) = self.by_content_path.get(&joined) {
@@ -84,6 +89,7 @@ impl LinkTargets {
         let path = format!("/{joined}");
         match self.find(&path) {
             Some(url) => Target::Url(format!("{url}{suffix}")),
+            None if self.answers(&path) => Target::Url(format!("{}{suffix}", percent_encode(&path))),
             None => Target::Broken(path),
         }
     }
@@ -97,6 +103,23 @@ impl LinkTargets {
             let own = || RESERVED.into_iter().find(|own| *own == name);
             self.paths.get(name).map(String::as_str).or_else(own)
         })
+    }
+
+    /// Whether a percent-decoded path is answered with what is there, a way to it, or the word that it is gone.
+    pub fn answers(&self, path: &str) -> bool {
+        if self.find(path).is_some() {
+            return true;
+        }
+        let taken = self.patterns.iter().find_map(|pattern| pattern.location(path.as_bytes()));
+        taken.is_some_and(|location| {
+            let path = location.split(['?', '#']).next().and_then(percent_decode);
+            !location.starts_with('/') || path.is_some_and(|path| self.find(&path).is_some())
+        })
+    }
+
+    /// All paths that answer, percent-decoded, but for those that patterns take.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.paths.keys().map(String::as_str)
     }
 
     /// Why the page that a path of the site means is not in this build.

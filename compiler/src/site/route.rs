@@ -1,7 +1,7 @@
 //! The path at which something is published, normalised once and trusted from then on. It knows nothing of what is
 //! published there.
 
-use std::fmt::Write as _;
+pub use bundle::percent_decode;
 
 /// Bytes of a path. What servers accept in a request line, with room for percent-encoding.
 const PATH_BYTES_MAX: usize = 2_000;
@@ -90,30 +90,7 @@ impl RoutePath {
 
 /// Percent-encodes all bytes of a path but unreserved and sub-delimiter characters, `:`, `@` and `/` (RFC 3986 `pchar`).
 pub fn percent_encode(path: &str) -> String {
-    let mut url = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            write!(url, "%{byte:02X}").expect("writing to a string can't fail");
-        }
-    }
-    url
-}
-
-/// The text with its `%XX` decoded, or `None` if one is malformed or the result is not UTF-8.
-pub fn percent_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        decoded.push(digit()? << 4 | digit()?);
-    }
-    String::from_utf8(decoded).ok()
+    bundle::percent_encode(path.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Who claims which URL. Two claims for one are a mistake that names both.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 
-use super::{LinkTargets, RoutePath, Site, is_page};
+use super::{RoutePath, Site, is_page};
 use crate::config::{self, Config};
 use crate::diagnostic::{Code, Diagnostic, Place, Span};
 use crate::source::SourceFile;
@@ -38,7 +38,7 @@ pub fn check_unique<'a>(
             claims.add(alias.as_str(), page.source.place(*span), "alias");
         }
     }
-    for redirect in &config.redirects {
+    for redirect in config.redirects.iter().filter(|redirect| redirect.pattern.is_none()) {
         let place = Place { path: config::FILE_NAME.into(), span: redirect.span };
         match RoutePath::parse(&redirect.from) {
             Ok(route) => claims.add(route.as_str(), place, "redirect"),
@@ -65,45 +65,6 @@ pub fn check_unique<'a>(
     }
     claims.diagnostics.append(&mut made.diagnostics);
     claims.diagnostics
-}
-
-/// Reports redirects that lead nowhere, in a circle, or to another redirect.
-pub fn check_redirects(config: &Config, targets: &LinkTargets) -> Vec<Diagnostic> {
-    let key = |path: &str| RoutePath::parse(path.split(['?', '#']).next().unwrap_or_default()).ok();
-    let next: HashMap<_, _> =
-        config.redirects.iter().filter_map(|redirect| Some((key(&redirect.from)?, redirect))).collect();
-    let mut diagnostics = Vec::new();
-    for redirect in config.redirects.iter().filter(|redirect| redirect.to.starts_with('/')) {
-        let (from, to) = (&redirect.from, &redirect.to);
-        let place = Place { path: config::FILE_NAME.into(), span: redirect.span };
-        let Some(target) = key(to) else { continue };
-        let (mut last, mut step_count) = (redirect, 0);
-        while let Some(following) = key(&last.to).and_then(|path| next.get(&path)).filter(|_| step_count <= next.len())
-        {
-            last = following;
-            step_count += 1;
-        }
-        let diagnostic = if step_count > next.len() {
-            Diagnostic::new(Code::RedirectLoop, place, format!("the redirect from `{from}` never arrives"))
-        } else if step_count > 0 && last.status == 410 {
-            Diagnostic::new(Code::RedirectLoop, place, format!("the redirect from `{from}` leads to what is gone"))
-        } else if step_count > 0 {
-            let help = format!("write `\"{from}\" = \"{}\"`", last.to);
-            Diagnostic::new(Code::RedirectLoop, place, format!("`{to}` is redirected once more")).with_help(help)
-        } else if targets.find(target.as_str()).is_none() {
-            let message = format!("`{to}` leads nowhere: the site has no such page or file");
-            let near = targets.nearest(target.as_str());
-            let diagnostic = Diagnostic::new(Code::BrokenLink, place, message);
-            match near {
-                Some(near) => diagnostic.with_help(format!("did you mean `{near}`?")),
-                None => diagnostic,
-            }
-        } else {
-            continue;
-        };
-        diagnostics.push(diagnostic);
-    }
-    diagnostics
 }
 
 #[derive(Default)]

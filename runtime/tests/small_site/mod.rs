@@ -31,6 +31,16 @@ pub(crate) fn packed_generation(settings: Settings, post: &str, digest: &str) ->
     {
         writer.add(redirect(path, status, location));
     }
+    for (path, status, location) in [
+        ("/blog/:year/:slug", 308, "/:slug"),
+        ("/docs/v1/*", 301, "/docs/:splat"),
+        ("/docs/*", 302, "https://example.org/d/:splat?v=2"),
+        ("/find/:what", 307, "/post?q=:what#:what"),
+        ("/go/*", 302, "/:splat"),
+        ("/secret/*", 410, ""),
+    ] {
+        writer.add(RouteEntry { kind: RouteKind::Pattern, ..redirect(path, status, location) });
+    }
     writer.add(failure("/gone", 410, "gone\n"));
     writer.add(failure("/404", 404, "no such page\n"));
     writer.finish().expect("the small site is well formed").to_vec()
@@ -78,6 +88,7 @@ pub(crate) fn failure(path: &str, status: u16, body: &str) -> RouteEntry {
     let phrase = match status {
         301 => "Moved Permanently",
         302 => "Found",
+        307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         404 => "Not Found",
         _ => "Gone",

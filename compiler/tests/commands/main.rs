@@ -1,6 +1,9 @@
 //! The real `kiln`, as a person calls it: what it prints, what it leaves on the disk, and its exit status.
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod formats;
+mod urls;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -42,6 +45,8 @@ fn kiln_with(arguments: &[&str], variables: &[(&str, &str)]) -> Outcome {
     let output = Command::new(env!("CARGO_BIN_EXE_kiln"))
         .args(arguments)
         .env_remove("SOURCE_DATE_EPOCH")
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("NO_COLOR")
         .envs(variables.iter().copied())
         .output()
         .unwrap();
