@@ -72,11 +72,22 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
+/// What clients may keep of a site.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keeping {
+    /// What its kind allows: digested files for ever.
+    ByKind,
+    /// Nothing: the site is being edited.
+    Nothing,
+}
+
 /// Everything published, and what holds for all of it.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// In any order.
     pub published: Vec<Published>,
+    /// What clients may keep.
+    pub keeping: Keeping,
     /// Codings to make beside identity.
     pub compress: Vec<Encoding>,
     /// Fields of every head.
@@ -128,7 +139,7 @@ impl Output {
             status: published.status,
             media_type: &published.media_type,
             caching: match published.kind {
-                _ if published.is_private => Caching::Never,
+                _ if published.is_private || self.keeping == Keeping::Nothing => Caching::Never,
                 RouteKind::Asset => Caching::Immutable,
                 _ => Caching::Revalidate,
             },
