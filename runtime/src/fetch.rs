@@ -1,12 +1,12 @@
 //! Bringing parts of a file into memory on threads of their own, so that a worker doesn't wait for a disk while its other
 //! connections have something to say.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::limits::FETCH_THREAD_COUNT;
 
@@ -22,8 +22,9 @@ impl Fetch {
     pub fn begin(file: &File, offset: u64, len: usize, wake: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let is_done = Arc::new(AtomicBool::new(false));
         let job = Job { file: file.try_clone()?, offset, len, is_done: Arc::clone(&is_done), wake: Box::new(wake) };
-        // The threads end with the process, so that there is always one to take it.
-        jobs()?.send(job).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let queue = queue()?;
+        queue.lock().push_back(job);
+        queue.arrived.notify_one();
         Ok(Self(is_done))
     }
 
@@ -41,28 +42,46 @@ struct Job {
     wake: Box<dyn FnOnce() + Send>,
 }
 
-/// The way to the threads, which are started when they are first needed.
-fn jobs() -> io::Result<&'static Sender<Job>> {
-    static JOBS: OnceLock<Sender<Job>> = OnceLock::new();
-    static STARTING: Mutex<()> = Mutex::new(());
-    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(jobs) = JOBS.get() {
-        return Ok(jobs);
-    }
-    let (sender, receiver) = channel();
-    let receiver = Arc::new(Mutex::new(receiver));
-    for _ in 0..FETCH_THREAD_COUNT {
-        let receiver = Arc::clone(&receiver);
-        std::thread::Builder::new().name("fetch".to_owned()).spawn(move || work(&receiver))?;
-    }
-    Ok(JOBS.get_or_init(|| sender))
+/// What waits for a thread.
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<VecDeque<Job>>,
+    arrived: Condvar,
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        // Nothing in here panics half-way through a change.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue, whose threads are started when they are first needed.
+fn queue() -> io::Result<&'static Queue> {
+    static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
+    static STARTED: Mutex<bool> = Mutex::new(false);
+    let mut is_started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*is_started {
+        for _ in 0..FETCH_THREAD_COUNT {
+            std::thread::Builder::new().name("fetch".to_owned()).spawn(|| work(&QUEUE))?;
+            // One is enough to go on with.
+            *is_started = true;
+        }
+    }
+    Ok(&QUEUE)
+}
+
+fn work(queue: &Queue) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { file, offset, len, is_done, wake }) = job else { return };
+        let mut jobs = queue.lock();
+        let Job { file, offset, len, is_done, wake } = loop {
+            match jobs.pop_front() {
+                Some(job) => break job,
+                None => jobs = queue.arrived.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        drop(jobs);
         // What is read is thrown away: it is in the system's memory afterwards. An error shows when it is sent.
         let mut read_len = 0;
         while read_len < len {

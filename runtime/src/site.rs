@@ -233,7 +233,9 @@ impl<B: SiteBytes> Site<B> {
             Some(route) if !has_digest(&request.path) => {
                 self.whole(404, &choose_variant(&route, request.values("accept-encoding")))
             }
-            _ => Answer::bare(404, ""),
+            Some(_) => Answer::bare(404, ""),
+            None if has_digest(&request.path) => Answer::bare(404, ""),
+            None => Answer::made(404, PLAIN_TO_REVALIDATE, "404 Not Found\n"),
         }
     }
 }
@@ -439,6 +441,8 @@ impl<H: Handler> Handler for Arc<H> {
     }
 }
 
+const PLAIN_TO_REVALIDATE: &str =
+    "Content-Type: text/plain; charset=utf-8\r\nCache-Control: public, max-age=0, must-revalidate\r\n";
 const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
 
 /// What an answer that the compiler didn't write says of negotiation (RFC 9110 section 12.5.5).
@@ -464,8 +468,7 @@ fn answer_health(method: Method) -> Answer<'static> {
 
 /// The way from one of a page's other URLs to its own. Not kept without asking: the site may change its mind.
 fn moved() -> Answer<'static> {
-    let fields = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: public, max-age=0, must-revalidate\r\n";
-    Answer::made(308, fields, "308 Permanent Redirect\n")
+    Answer::made(308, PLAIN_TO_REVALIDATE, "308 Permanent Redirect\n")
 }
 
 fn is_page(route: &Route<'_>) -> bool {

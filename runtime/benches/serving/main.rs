@@ -1,4 +1,4 @@
-//! What serving costs over real sockets, against a server that does nothing: requests per second, CPU time, and latency
+//! What serving costs over real sockets, against a server that does nothing and `may_minihttp`: requests per second, CPU time, and latency
 //! when requests come at fixed times, alone, with everything counted and logged, while a bundle of 100 MB is replaced,
 //! and beside cold downloads from a bundle twice as large as the memory. `cargo bench -p kiln-runtime --bench serving`.
 //!
@@ -27,10 +27,12 @@ const MIB: usize = 1024 * 1024;
 
 fn main() -> io::Result<()> {
     let words = std::env::args().collect::<Vec<_>>();
-    if let [_, command, path] = &words[..]
-        && command == servers::SERVE_NOTHING
-    {
-        return servers::serve_nothing(Path::new(path));
+    if let [_, command, path] = &words[..] {
+        match command.as_str() {
+            servers::SERVE_NOTHING => return servers::serve_nothing(Path::new(path)),
+            servers::SERVE_MINIMALLY => return servers::serve_minimally(Path::new(path)),
+            _ => {}
+        }
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("serving-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
@@ -39,10 +41,14 @@ fn main() -> io::Result<()> {
     outcome
 }
 
+fn page() -> String {
+    "a page of text ".repeat(682)
+}
+
 /// A site with a page of 10 KB and so many files of 1 MiB.
 fn write_bundle(path: &Path, file_count: usize, generation: char) -> io::Result<()> {
     let mut writer = BundleWriter::new(Settings::default(), []);
-    let page = "a page of text ".repeat(682);
+    let page = page();
     writer.add(small_site::file("/page", RouteKind::Page, "text/html; charset=utf-8", &page, &[]));
     for number in 0..file_count {
         let line = format!("{generation} {number:13}\n");
@@ -63,16 +69,22 @@ fn measure_latency(folder: &Path) -> io::Result<()> {
     let plain = Process::kilnd(&bundle("plain"), &[])?;
     let answer = read_answer(&mut TcpStream::connect(plain.address)?, REQUEST)?;
     std::fs::write(bundle("answer"), &answer)?;
+    std::fs::write(bundle("body"), page())?;
     let rows = [
         ("null server", Process::null(&bundle("answer"))?),
+        ("may_minihttp", Process::minihttp(&bundle("body"))?),
         ("kilnd", plain),
         ("kilnd, log and metrics on", Process::kilnd(&bundle("plain"), &["--access-log", "combined"])?),
         ("kilnd, 100 MB replaced", Process::kilnd(&bundle("large"), &[])?),
     ];
-    let load = |process: &Process, ms| Load {
+    // Each adds other fields.
+    let answer_len =
+        |process: &Process| read_answer(&mut TcpStream::connect(process.address)?, REQUEST).map(|a| a.len());
+    let answer_lens = rows.iter().map(|(_, process)| answer_len(process)).collect::<io::Result<Vec<_>>>()?;
+    let load = |process: &Process, answer_len, ms| Load {
         address: process.address,
         request: REQUEST,
-        answer_len: answer.len(),
+        answer_len,
         connection_count: 64,
         duration: Duration::from_millis(ms),
     };
@@ -81,24 +93,24 @@ fn measure_latency(folder: &Path) -> io::Result<()> {
     );
     println!("the answers, from when each was due, at 50 % and at 80 % of the smallest of the rates");
     let mut rate_min = f64::INFINITY;
-    for (name, process) in &rows {
-        load(process, 300).saturate()?;
+    for ((name, process), len) in rows.iter().zip(&answer_lens) {
+        load(process, *len, 300).saturate()?;
         let cpu_before = process.cpu_seconds();
-        let rate = load(process, 1_500).saturate()?;
+        let rate = load(process, *len, 1_500).saturate()?;
         let cpu_us = (process.cpu_seconds() - cpu_before) * 1e6 / (rate * 1.5);
         println!("{name:28}{rate:10.0}/s{cpu_us:10.2}");
         rate_min = rate_min.min(rate);
     }
     for share in [0.5, 0.8] {
         println!("at {:.0}/s:{:>29}{:>10}{:>10}{:>10}", rate_min * share, "p50", "p99", "p99.9", "worst");
-        for (name, process) in &rows {
+        for ((name, process), len) in rows.iter().zip(&answer_lens) {
             let is_over = AtomicBool::new(false);
             let latencies = std::thread::scope(|scope| {
                 if name.contains("replaced") {
                     let (is_over, path, names) = (&is_over, bundle("large"), [bundle("other"), bundle("large")]);
                     scope.spawn(move || replace_again_and_again(process, &path, names, is_over));
                 }
-                let latencies = load(process, 4_000).ask_at_rate(rate_min * share);
+                let latencies = load(process, *len, 4_000).ask_at_rate(rate_min * share);
                 is_over.store(true, Ordering::Relaxed);
                 latencies
             })?;

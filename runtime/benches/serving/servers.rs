@@ -18,6 +18,37 @@ pub(crate) fn serve_nothing(path: &Path) -> io::Result<()> {
     null_server::serve(&listener, &fs::read(path)?)
 }
 
+/// The word that makes this program a server of `may_minihttp`.
+pub(crate) const SERVE_MINIMALLY: &str = "--serve-minimally";
+
+/// Serves a file as `may_minihttp`'s hello world serves its word, and says where.
+pub(crate) fn serve_minimally(path: &Path) -> io::Result<()> {
+    may::config().set_workers(1);
+    let body: &'static str = fs::read_to_string(path)?.leak();
+    // It doesn't say which port it got.
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let server = may_minihttp::HttpServer(Hello { body }).start(address)?;
+    println!("at {address}");
+    server.wait();
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Hello {
+    body: &'static str,
+}
+
+impl may_minihttp::HttpService for Hello {
+    fn call(
+        &mut self,
+        _: may_minihttp::Request<'_, '_, '_>,
+        response: &mut may_minihttp::Response<'_>,
+    ) -> io::Result<()> {
+        response.body(self.body);
+        Ok(())
+    }
+}
+
 /// A server, killed with this value.
 pub(crate) struct Process {
     child: Child,
@@ -27,6 +58,10 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn null(answer: &Path) -> io::Result<Self> {
         Self::start(Command::new(std::env::current_exe()?).arg(SERVE_NOTHING).arg(answer).stdout(Stdio::piped()))
+    }
+
+    pub(crate) fn minihttp(body: &Path) -> io::Result<Self> {
+        Self::start(Command::new(std::env::current_exe()?).arg(SERVE_MINIMALLY).arg(body).stdout(Stdio::piped()))
     }
 
     /// With one worker, as the null server has.

@@ -148,6 +148,18 @@ fn a_file_cut_short_costs_a_connection_and_not_the_process() {
 }
 
 #[test]
+fn a_site_without_a_page_for_what_is_not_there_gets_a_small_one() {
+    // It may be kept as long as it is asked for again each time; under a digested name, which may be there soon, never.
+    let scratch = Scratch::new("no-404");
+    let kilnd = Kilnd::start(&scratch.write("a.bundle", &packed_page("home")), &[]);
+    for (path, policy) in [("/no", "public, max-age=0, must-revalidate"), ("/a.0123456789abcdef.css", "no-store")] {
+        let answer = request(&mut kilnd.connect(), &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("\r\n\r\n404 Not Found\n"), "{answer}");
+        assert!(answer.contains(&format!("\r\nCache-Control: {policy}\r\n")), "{answer}");
+    }
+}
+
+#[test]
 fn a_large_file_that_is_not_in_memory_is_sent_whole_and_small_ones_meanwhile() {
     // It is read by a thread of its own, piece by piece, and its coroutine is woken for each.
     let scratch = Scratch::new("cold");
