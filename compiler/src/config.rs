@@ -2,6 +2,7 @@
 //! at its place, and the key's default stands in.
 
 mod glob;
+mod headers;
 mod images;
 
 use bundle::Encoding;
@@ -11,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 
 pub use glob::Glob;
+pub use headers::{Budget, HeaderRule};
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
 
 /// The name of the file, at the site's root.
@@ -51,6 +53,10 @@ pub struct Config {
     pub taxonomies: Vec<Taxonomy>,
     /// `[feed]`
     pub feed: Feed,
+    /// `[[headers]]`, in the order of the file.
+    pub headers: Vec<HeaderRule>,
+    /// `[budget]`
+    pub budget: Budget,
 }
 
 /// One way of sorting pages into terms.
@@ -98,7 +104,10 @@ pub struct Paths {
 
 /// How the site is built.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 pub struct Build {
+    /// Pages lose what nobody sees.
+    pub minify: bool,
     /// The codings that are made ahead of time.
     pub compress: Vec<Encoding>,
     /// Pages answer at `/post/` instead of `/post`.
@@ -118,9 +127,22 @@ pub struct Markdown {
     pub smart_punctuation: bool,
 }
 
+/// Which policy pages have (CSP).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Csp {
+    /// Each has its own, made from what is in it.
+    Auto,
+    /// None has one.
+    Off,
+    /// All have this one.
+    Own(String),
+}
+
 /// Fields that every page's head carries.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Security {
+    /// `Content-Security-Policy`
+    pub csp: Csp,
     /// `Strict-Transport-Security`, for two years.
     pub hsts: bool,
     /// `Referrer-Policy`; empty: none.
@@ -158,6 +180,7 @@ impl Default for Config {
                 static_files: "static".to_owned(),
             },
             build: Build {
+                minify: true,
                 compress: vec![Encoding::Brotli, Encoding::Gzip],
                 trailing_slash: false,
                 future: false,
@@ -167,6 +190,7 @@ impl Default for Config {
             markdown: Markdown { heading_anchors: true, smart_punctuation: false },
             check_internal_links: true,
             security: Security {
+                csp: Csp::Auto,
                 hsts: false,
                 referrer_policy: "strict-origin-when-cross-origin".to_owned(),
                 frame_options: "DENY".to_owned(),
@@ -174,6 +198,8 @@ impl Default for Config {
             redirects: Vec::new(),
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
+            headers: Vec::new(),
+            budget: Budget::default(),
         }
     }
 }
@@ -220,6 +246,7 @@ impl Config {
             paths.not_yet(&["styles", "data"]);
         });
         top.table("build", |build| {
+            build.flag("minify", &mut self.build.minify);
             build.flag("trailing_slash", &mut self.build.trailing_slash);
             build.flag("future", &mut self.build.future);
             build.flag("drafts", &mut self.build.drafts);
@@ -229,7 +256,7 @@ impl Config {
                 "zstd" => Err("this version makes no zstd variants; `br` and `gzip` are made"),
                 _ => Err("a coding is `br` or `gzip`"),
             });
-            build.not_yet(&["minify", "js", "integrity"]);
+            build.not_yet(&["js", "integrity"]);
         });
         top.table("images", |images| self.images.read(images));
         top.table("markdown", |markdown| {
@@ -242,7 +269,13 @@ impl Config {
             security.flag("hsts", &mut self.security.hsts);
             security.checked_text("referrer_policy", &mut self.security.referrer_policy, check_field_value);
             security.checked_text("frame_options", &mut self.security.frame_options, check_field_value);
-            security.not_yet(&["csp"]);
+            let mut csp = String::from("auto");
+            security.checked_text("csp", &mut csp, check_field_value);
+            self.security.csp = match csp.as_str() {
+                "auto" => Csp::Auto,
+                "off" | "" => Csp::Off,
+                _ => Csp::Own(csp),
+            };
         });
         top.each_key("redirects", |entry| entry.redirect().map(|redirect| self.redirects.push(redirect)));
         top.each_key("taxonomies", |entry| {
@@ -257,7 +290,12 @@ impl Config {
             feed.count("limit", &mut self.feed.limit);
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
-        top.not_yet(&["search", "headers", "tools", "filters", "budget"]);
+        self.headers = headers::read_headers(top);
+        top.table("budget", |budget| {
+            budget.count("page_bytes", &mut self.budget.page_bytes);
+            budget.count("first_view", &mut self.budget.first_view);
+        });
+        top.not_yet(&["search", "tools", "filters"]);
     }
 }
 

@@ -13,6 +13,7 @@ pub mod markdown;
 pub mod output;
 pub mod pipeline;
 pub mod render;
+pub mod security;
 pub mod site;
 pub mod source;
 pub mod template;

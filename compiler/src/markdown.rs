@@ -11,7 +11,7 @@ use comrak::{Anchorizer, Options};
 
 use crate::config;
 use crate::diagnostic::{Diagnostic, Span};
-use crate::template::{Block, Body, Node, Template};
+use crate::template::{Block, Body, Node, Origin, Template};
 
 use html::write_html;
 use tokens::{Piece, Shape, Text, margin_of};
@@ -65,11 +65,11 @@ pub fn to_html<'a>(template: &'a Template, settings: &'a config::Markdown) -> (M
         let (block, shape) = blocks[index];
         written[index] = convert(block, shape, &mut shared);
     }
-    let mut assembly = Assembly { nodes: Vec::new(), made: String::new(), blocks: BTreeMap::new() };
+    let mut assembly = Assembly::default();
     for ((block, _), pieces) in blocks.iter().zip(written) {
         assembly.push_block(*block, pieces);
     }
-    let Assembly { nodes, made, blocks: by_span } = assembly;
+    let Assembly { nodes, made, origins, blocks: by_span } = assembly;
     let made = Template {
         source: template.source.clone(),
         kind: template.kind,
@@ -78,6 +78,7 @@ pub fn to_html<'a>(template: &'a Template, settings: &'a config::Markdown) -> (M
         blocks: by_span.into_values().collect(),
         nodes,
         made,
+        origins,
     };
     (MarkdownPage { template: made, links: shared.links }, shared.diagnostics)
 }
@@ -114,9 +115,11 @@ fn comrak_options(settings: &config::Markdown) -> Options<'static> {
 }
 
 /// The nodes of the new template.
+#[derive(Default)]
 struct Assembly {
     nodes: Vec<Node>,
     made: String,
+    origins: Vec<Origin>,
     /// The new blocks by what they were read from.
     blocks: BTreeMap<(usize, usize), Block>,
 }
@@ -131,9 +134,11 @@ impl Assembly {
         let first = self.nodes.len();
         for piece in pieces {
             match piece {
-                Piece::Html(text) => {
+                Piece::Html(text, origins) => {
                     let start = self.made.len();
                     self.made.push_str(&text);
+                    let moved = |span: Span| Span::new(start + span.start, start + span.end);
+                    self.origins.extend(origins.iter().map(|one| Origin { made: moved(one.made), ..*one }));
                     self.nodes.push(Node::Made(Span::new(start, self.made.len())));
                 }
                 Piece::Node(mut node) => {

@@ -5,6 +5,7 @@ mod compress;
 mod dist;
 mod head;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bundle::{
@@ -17,7 +18,8 @@ pub use dist::{BUNDLE_NAME, WriteDistError, write_dist};
 pub use head::{Caching, HeadFields, media_type};
 
 use crate::cache::Cache;
-use crate::config::Security;
+use crate::config::{Csp, HeaderRule, Security};
+use crate::security::{SheetSources, frame_ancestors, is_admin, page_policy};
 
 /// One URL with its finished body.
 #[derive(Clone, Debug)]
@@ -70,6 +72,10 @@ pub struct Output {
     pub compress: Vec<Encoding>,
     /// Fields of every head.
     pub security: Security,
+    /// Fields of some paths.
+    pub headers: Vec<HeaderRule>,
+    /// What style sheets load from other hosts.
+    pub sheets: SheetSources,
     /// `Last-Modified` of everything, in seconds since 1970, if the build was given a time.
     pub last_modified: Option<u64>,
     /// What the server must know.
@@ -113,14 +119,23 @@ impl Output {
             Some((*encoding, Arc::from(body)))
         }));
         let varies = bodies.len() > 1;
+        let policy = self.policy(published);
+        let plain_path = plain_path(published);
+        let rules: Vec<_> = self.headers.iter().filter(|rule| rule.matches(&plain_path)).collect();
         let fields = HeadFields {
             status: published.status,
             media_type: &published.media_type,
-            caching: if published.kind == RouteKind::Asset { Caching::Immutable } else { Caching::Revalidate },
+            caching: match published.kind {
+                _ if is_admin(&published.path) => Caching::Private,
+                RouteKind::Asset => Caching::Immutable,
+                _ => Caching::Revalidate,
+            },
             varies,
             noindex: published.noindex,
             last_modified: self.last_modified,
             security: &self.security,
+            policy: policy.as_deref(),
+            rules: &rules,
         };
         let variants = bodies.into_iter().map(|(encoding, body)| VariantEntry {
             encoding,
@@ -136,6 +151,45 @@ impl Output {
         }
     }
 }
+
+impl Output {
+    /// The policy of a page, with who may show it in a frame.
+    fn policy(&self, published: &Published) -> Option<String> {
+        if !published.media_type.starts_with("text/html") {
+            return None;
+        }
+        match &self.security.csp {
+            Csp::Off => None,
+            Csp::Own(policy) => Some(policy.clone()),
+            Csp::Auto => {
+                let policy = page_policy(str::from_utf8(&published.body).unwrap_or_default(), &self.sheets);
+                Some(policy + frame_ancestors(&self.security.frame_options))
+            }
+        }
+    }
+}
+
+/// A published path without the digest that an asset's has, as the site writes it.
+fn plain_path(published: &Published) -> Cow<'_, str> {
+    match split_digest(&published.path).filter(|_| published.kind == RouteKind::Asset) {
+        Some((before, _, after)) => Cow::Owned([before, after].concat()),
+        None => Cow::Borrowed(&published.path),
+    }
+}
+
+/// `/static/app.0123456789abcdef.css` as what stands before the digest, the digest, and what follows.
+pub(super) fn split_digest(path: &str) -> Option<(&str, &str, &str)> {
+    let (folder, name) = path.split_at(path.rfind('/')? + 1);
+    let is_digest =
+        |part: &str| part.len() == ASSET_DIGITS && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let parts = name.rmatch_indices('.').map(|(at, _)| (at, name[at + 1..].split('.').next().unwrap_or_default()));
+    let (at, digest) = parts.into_iter().find(|(_, part)| is_digest(part))?;
+    let start = folder.len() + at;
+    Some((&path[..start], digest, &path[start + 1 + digest.len()..]))
+}
+
+/// Hexadecimal digits of the digest in an asset's name.
+const ASSET_DIGITS: usize = 16;
 
 /// A route of an older bundle, its bytes as they were.
 fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry {

@@ -8,11 +8,13 @@ use rayon::prelude::*;
 
 use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop};
 use crate::cache::FileMemo;
-use crate::config::Config;
-use crate::diagnostic::{self, Diagnostic, Severity};
+use crate::config::{Config, Csp};
+use crate::diagnostic::{self, Code, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
+use crate::html::minify;
 use crate::output::{Output, Published, media_type};
-use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
+use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
+use crate::security::{SheetSources, find_sheet_sources};
 use crate::site::{self, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
@@ -136,7 +138,11 @@ impl Plan {
     pub fn render(&self, page: &Page) -> RenderedPage {
         let Self { site, templates, manifest, options, .. } = self;
         let materials = Materials { site, templates, manifest, live_reload: options.live_reload };
-        self.links().resolve(page, render_page(page, &materials))
+        let mut rendered = self.links().resolve(page, render_page(page, &materials));
+        if self.config.build.minify {
+            rendered.text = minify(&rendered.text);
+        }
+        rendered
     }
 
     /// What is wrong with the site as a whole. `rendered` are all pages, in order.
@@ -148,6 +154,8 @@ impl Plan {
         diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
         diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), targets));
         let pages: Vec<_> = site.all_pages().collect();
+        let has_policy = config.security.csp == Csp::Auto;
+        diagnostics.extend(report_mistakes(&pages, rendered, |code| code != Code::BlockedSource || has_policy));
         diagnostics.extend(self.links().check_fragments(&pages, rendered));
         diagnostics.extend(site::check_redirects(config, targets));
         let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
@@ -164,6 +172,8 @@ impl Plan {
             published: add_made_files(publish(sources, config, site, texts, manifest), &self.made),
             compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
             security: config.security.clone(),
+            headers: config.headers.clone(),
+            sheets: self.sheet_sources(),
             last_modified: options.time,
             settings: Settings {
                 trailing_slash: config.build.trailing_slash,
@@ -171,6 +181,16 @@ impl Plan {
             },
             build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
         }
+    }
+
+    /// What the site's style sheets load from other hosts, by the paths under which pages name them.
+    fn sheet_sources(&self) -> SheetSources {
+        let sheets = self.manifest.published().filter(|asset| media_type_of(asset.path).starts_with("text/css"));
+        let sources = sheets.map(|sheet| {
+            let css = String::from_utf8_lossy(sheet.bytes);
+            (sheet.path.to_owned(), find_sheet_sources(&css))
+        });
+        sources.filter(|(_, sources)| !sources.is_empty()).collect()
     }
 
     /// How many there are of what.
@@ -221,6 +241,11 @@ fn asset_paths(manifest: &AssetManifest) -> impl Iterator<Item = (&str, &str)> {
     manifest.published().map(|asset| (asset.path, asset.source_path))
 }
 
+fn media_type_of(path: &str) -> String {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    media_type(&extension.to_ascii_lowercase())
+}
+
 /// Everything at its URL: pages, redirects, files among the pages, static files under both their names.
 fn publish(
     sources: &Sources,
@@ -248,10 +273,9 @@ fn publish(
         published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(bytes)));
     }
     for asset in manifest.published() {
-        let extension = asset.path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
         let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
         let (path, bytes) = (asset.path.to_owned(), Arc::clone(asset.bytes));
-        published.push(Published::new(path, kind, media_type(&extension), bytes));
+        published.push(Published::new(path, kind, media_type_of(asset.path), bytes));
     }
     published
 }

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use html5gum::{StartTag, Token};
-
-use super::read_tokens;
+use super::tokens::{self, Event, Tag};
 
 /// One URL in finished HTML.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,60 +26,42 @@ fn holds_url(element: &[u8], attribute: &[u8]) -> bool {
 /// All URLs that a page names in attributes, in order, each candidate of a `srcset` by itself.
 pub fn find_urls(html: &str) -> Vec<HtmlUrl> {
     let mut urls = Vec::new();
-    for token in read_tokens(html) {
-        if let Token::StartTag(tag) = token {
-            add_urls(html, &tag, &mut urls);
+    tokens::read(html, |event, _| {
+        if let Event::Start(tag) = event {
+            add_urls(html, tag, &mut urls);
         }
-    }
-    urls.sort_by_key(|url| url.range.start);
+    });
     urls
 }
 
 /// Everything in a page that a fragment can name: ids, and the names of old anchors.
 pub fn find_ids(html: &str) -> HashSet<String> {
     let mut ids = HashSet::new();
-    for token in read_tokens(html) {
-        if let Token::StartTag(tag) = token {
-            let is_anchor = tag.name.as_slice() == b"a";
-            let names = tag.attributes.iter().filter(|(name, _)| match name.as_slice() {
-                b"id" => true,
-                b"name" => is_anchor,
-                _ => false,
-            });
-            ids.extend(names.map(|(_, value)| String::from_utf8_lossy(&value.value).into_owned()));
+    tokens::read(html, |event, _| {
+        if let Event::Start(tag) = event {
+            let names = tag
+                .attributes()
+                .filter(|one| one.name == b"id" || (one.name, tag.name()) == (b"name".as_slice(), b"a".as_slice()));
+            ids.extend(names.map(|one| String::from_utf8_lossy(one.value).into_owned()));
         }
-    }
+    });
     ids
 }
 
-fn add_urls(html: &str, tag: &StartTag<usize>, urls: &mut Vec<HtmlUrl>) {
-    for (name, value) in &tag.attributes {
-        let name = name.as_slice();
-        let is_srcset = matches!(name, b"srcset" | b"imagesrcset");
-        if !is_srcset && !holds_url(tag.name.as_slice(), name) {
+/// Adds the URLs of one tag.
+pub(super) fn add_urls(html: &str, tag: &Tag, urls: &mut Vec<HtmlUrl>) {
+    for attribute in tag.attributes() {
+        let is_srcset = matches!(attribute.name, b"srcset" | b"imagesrcset");
+        if !is_srcset && !holds_url(tag.name(), attribute.name) {
             continue;
         }
-        let Some(range) = value_range(html, value.span.start, tag.span.end) else { continue };
         if is_srcset {
-            urls.extend(candidates(html, range));
-        } else {
-            let url = String::from_utf8_lossy(&value.value).into_owned();
-            urls.push(HtmlUrl { url, range });
+            urls.extend(candidates(html, attribute.place));
+        } else if !attribute.value.is_empty() {
+            let url = String::from_utf8_lossy(attribute.value).into_owned();
+            urls.push(HtmlUrl { url, range: attribute.place });
         }
     }
-}
-
-/// The value of the attribute whose name begins at `start`: what stands after `=`, without quotes.
-fn value_range(html: &str, start: usize, tag_end: usize) -> Option<Range<usize>> {
-    let text = html.get(start..tag_end)?;
-    let name_end = text.find(|c: char| c == '=' || c == '>' || c == '/' || c.is_ascii_whitespace())?;
-    let after_name = text[name_end..].trim_ascii_start().strip_prefix('=')?.trim_ascii_start();
-    let value_start = start + text.len() - after_name.len();
-    let (value_start, len) = match after_name.as_bytes().first()? {
-        quote @ (b'"' | b'\'') => (value_start + 1, after_name[1..].find(char::from(*quote))?),
-        _ => (value_start, after_name.find(|c: char| c == '>' || c.is_ascii_whitespace())?),
-    };
-    Some(value_start..value_start + len)
 }
 
 /// The URLs of a `srcset`: each up to a blank, or to the comma that ends its candidate.
@@ -127,7 +107,7 @@ mod tests {
             same(&["/x", "/y", "/z", "/w"])
         );
         assert_eq!(urls("<a href=\"a&amp;b\">"), [("a&amp;b".to_owned(), "a&b".to_owned())]);
-        assert_eq!(urls("<a href><a href=><a title=\"href=x\"><p cite=x><a href=\"\">"), same(&["", ""]));
+        assert_eq!(urls("<a href><a href=><a title=\"href=x\"><p cite=x><a href=\"\">"), []);
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Links<'_> {
         let mut resolved = String::new();
         let mut copied_to = 0;
         let mut places = None;
-        for found in find_urls(&text) {
+        for found in std::mem::take(&mut rendered.urls) {
             rendered.fragments.extend(Fragment::of(&found.url));
             match self.targets.resolve(&page.content_path, &found.url) {
                 Target::Url(url) => {
