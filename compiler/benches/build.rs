@@ -63,6 +63,7 @@ fn site(post_count: usize) -> Sources {
         content,
         templates: partials.map(|(name, text)| file("templates", name, text)).into(),
         static_files: vec![file("static", "style.css", "body { margin: auto }")],
+        ..Sources::default()
     }
 }
 

@@ -9,7 +9,7 @@ use bundle::Encoding;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 
 pub use glob::Glob;
 pub use headers::{Budget, HeaderRule};
@@ -57,6 +57,8 @@ pub struct Config {
     pub headers: Vec<HeaderRule>,
     /// `[budget]`
     pub budget: Budget,
+    /// `[search]` `path`: where the search index is published; empty: there is none.
+    pub search_path: String,
 }
 
 /// One way of sorting pages into terms.
@@ -100,6 +102,8 @@ pub struct Paths {
     pub templates: String,
     /// Files published under `/static/`.
     pub static_files: String,
+    /// Data that pages list.
+    pub data: String,
 }
 
 /// How the site is built.
@@ -125,6 +129,8 @@ pub struct Markdown {
     pub heading_anchors: bool,
     /// Quotes, dashes and ellipses become typographic ones.
     pub smart_punctuation: bool,
+    /// Blocks of code have classes for what is in them.
+    pub highlight: bool,
 }
 
 /// Which policy pages have (CSP).
@@ -178,6 +184,7 @@ impl Default for Config {
                 content: "content".to_owned(),
                 templates: "templates".to_owned(),
                 static_files: "static".to_owned(),
+                data: "data".to_owned(),
             },
             build: Build {
                 minify: true,
@@ -187,7 +194,7 @@ impl Default for Config {
                 drafts: false,
             },
             images: Images::default(),
-            markdown: Markdown { heading_anchors: true, smart_punctuation: false },
+            markdown: Markdown { heading_anchors: true, smart_punctuation: false, highlight: true },
             check_internal_links: true,
             security: Security {
                 csp: Csp::Auto,
@@ -200,6 +207,7 @@ impl Default for Config {
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
             headers: Vec::new(),
             budget: Budget::default(),
+            search_path: String::new(),
         }
     }
 }
@@ -214,6 +222,14 @@ impl Config {
         config.read_top(&mut top);
         top.finish();
         (config, diagnostics)
+    }
+
+    /// What is lost without the address that absolute URLs begin with.
+    pub fn check_base_url(&self) -> Option<Diagnostic> {
+        let place = Place { path: FILE_NAME.into(), span: Span::default() };
+        let message = "without `base_url` there is no feed, no sitemap and no canonical link";
+        let help = "write `base_url = \"https://example.com\"`, or build with `--base-url`";
+        self.base_url.is_empty().then(|| Diagnostic::new(Code::NoBaseUrl, place, message).with_help(help))
     }
 
     /// Sets the address that absolute URLs begin with.
@@ -243,7 +259,8 @@ impl Config {
             paths.checked_text("content", &mut self.paths.content, check_folder);
             paths.checked_text("templates", &mut self.paths.templates, check_folder);
             paths.checked_text("static", &mut self.paths.static_files, check_folder);
-            paths.not_yet(&["styles", "data"]);
+            paths.checked_text("data", &mut self.paths.data, check_folder);
+            paths.not_yet(&["styles"]);
         });
         top.table("build", |build| {
             build.flag("minify", &mut self.build.minify);
@@ -262,7 +279,7 @@ impl Config {
         top.table("markdown", |markdown| {
             markdown.flag("heading_anchors", &mut self.markdown.heading_anchors);
             markdown.flag("smart_punctuation", &mut self.markdown.smart_punctuation);
-            markdown.not_yet(&["highlight"]);
+            markdown.flag("highlight", &mut self.markdown.highlight);
         });
         top.table("links", |links| links.flag("check_internal", &mut self.check_internal_links));
         top.table("security", |security| {
@@ -284,6 +301,7 @@ impl Config {
             self.taxonomies.push(taxonomy);
             Ok(())
         });
+        top.table("search", |search| search.checked_text("path", &mut self.search_path, check_published_path));
         top.table("feed", |feed| {
             feed.checked_text("path", &mut self.feed.path, check_published_path);
             feed.checked_text("json", &mut self.feed.json, check_published_path);
@@ -295,7 +313,7 @@ impl Config {
             budget.count("page_bytes", &mut self.budget.page_bytes);
             budget.count("first_view", &mut self.budget.first_view);
         });
-        top.not_yet(&["search", "tools", "filters"]);
+        top.not_yet(&["tools", "filters"]);
     }
 }
 

@@ -8,7 +8,7 @@ mod position;
 use std::sync::Arc;
 
 pub use draw::{FindText, Paint, SHOWN_COUNT_DEFAULT, draw_human, draw_json, sort};
-pub use nearest::nearest;
+pub use nearest::{is_slip, nearest};
 pub use position::{Position, Positions};
 
 /// A source file as text: what spans count in. Line ends are LF and there is no byte order mark, whatever the file has.
@@ -160,6 +160,8 @@ codes! {
     BadEncoding "bad-encoding" Error " A text file is not UTF-8.",
     LinkOutside "link-outside" Error " A symbolic link leaves the site.",
     UnknownCollection "unknown-collection" Error " A collection, term or data file isn't there.",
+    BadData "bad-data" Error " A data file can't be read.",
+    UnknownField "unknown-field" Error " `where` or `sort` names a field by a slip.",
     ListInPlaceholder "list-in-placeholder" Error " A placeholder holds a list or a map.",
     PageTooLarge "page-too-large" Error " A page renders to more than 256 MB.",
     BadPath "bad-path" Error " A file's name can't be a URL.",
@@ -177,6 +179,8 @@ codes! {
     OverBudget "over-budget" Warning " A page weighs more than `[budget]` allows.",
     BlockedSource "blocked-source" Warning " The page's own security policy blocks something in it.",
     LikelyTypo "likely-typo" Warning " A field has almost the name of a known one.",
+    EmptyField "empty-field" Warning " `where` or `sort` names a field that no item has.",
+    NoBaseUrl "no-base-url" Warning " The site's address isn't known, so nothing that needs it is made.",
     NearMissPlaceholder "near-miss-placeholder" Warning " Text looks almost like a placeholder.",
     NoEffectYet "no-effect-yet" Warning " A key of `site.toml` that this version doesn't act on.",
 }

@@ -5,10 +5,17 @@ mod known;
 mod toml_fields;
 mod value;
 mod yaml_fields;
+mod yaml_value;
+
+use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 
 pub use value::{Field, Fields, Value};
+
+pub(crate) use known::is_known;
+pub(crate) use toml_fields::convert as convert_toml;
+pub(crate) use yaml_value::read as read_yaml;
 
 /// A page's fields, and where its text begins.
 #[derive(Clone, Default, Debug)]
@@ -44,6 +51,23 @@ pub fn parse(source: &SourceText) -> (FrontMatter, Vec<Diagnostic>) {
     };
     known::check(&mut fields, &mut mistakes);
     (FrontMatter { fields, body_start }, mistakes.diagnostics)
+}
+
+/// Reads `_defaults.toml`: fields for all pages of a folder. Each knows where it stands.
+pub fn parse_defaults(source: &SourceText) -> (Fields, Vec<Diagnostic>) {
+    let mut mistakes = Mistakes { source, diagnostics: Vec::new() };
+    let mut fields = toml_fields::read(Span::new(0, source.text.len()), &mut mistakes);
+    known::check(&mut fields, &mut mistakes);
+    fields.retain(|name, field| {
+        field.origin = Some(Arc::clone(&source.path));
+        let is_own = matches!(name, "path" | "aliases" | "canonical");
+        if is_own {
+            let message = format!("`{name}` can't be a default: each page has its own");
+            mistakes.report(Code::BadFrontMatter, field.name_span, message, "write it into the page");
+        }
+        !is_own
+    });
+    (fields, mistakes.diagnostics)
 }
 
 /// What is wrong, with the file that it is wrong in.

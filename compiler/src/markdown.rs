@@ -2,6 +2,8 @@
 //! branch is a Markdown text of its own. Headings get their ids here, images become nodes, and every link is known with
 //! its place in the source.
 
+mod code_block;
+mod highlight;
 mod html;
 mod tokens;
 
@@ -13,6 +15,7 @@ use crate::config;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::template::{Block, Body, Node, Origin, Template};
 
+pub use highlight::{STYLE_SHEET, STYLE_SHEET_PATH};
 use html::write_html;
 use tokens::{Piece, Shape, Text, margin_of};
 
@@ -32,6 +35,8 @@ pub struct MarkdownPage {
     pub template: Template,
     /// All links in it, in order.
     pub links: Vec<Link>,
+    /// It has code that the style sheet shows.
+    pub has_styled_code: bool,
 }
 
 /// What all texts of a page have in common.
@@ -41,6 +46,7 @@ struct Shared<'a> {
     settings: &'a config::Markdown,
     anchors: Anchorizer,
     links: Vec<Link>,
+    has_styled_code: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -52,6 +58,7 @@ pub fn to_html<'a>(template: &'a Template, settings: &'a config::Markdown) -> (M
         settings,
         anchors: Anchorizer::new(),
         links: Vec::new(),
+        has_styled_code: false,
         diagnostics: Vec::new(),
     };
     // Ids are given in the order of the source, and blocks end in another.
@@ -80,7 +87,8 @@ pub fn to_html<'a>(template: &'a Template, settings: &'a config::Markdown) -> (M
         made,
         origins,
     };
-    (MarkdownPage { template: made, links: shared.links }, shared.diagnostics)
+    let Shared { links, has_styled_code, diagnostics, .. } = shared;
+    (MarkdownPage { template: made, links, has_styled_code }, diagnostics)
 }
 
 /// A text that begins with a line end is a document of its own, any other is a piece of a line.

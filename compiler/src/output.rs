@@ -19,7 +19,7 @@ pub use head::{Caching, HeadFields, media_type};
 
 use crate::cache::Cache;
 use crate::config::{Csp, HeaderRule, Security};
-use crate::security::{SheetSources, frame_ancestors, is_admin, page_policy};
+use crate::security::{SheetSources, frame_ancestors, page_policy};
 
 /// One URL with its finished body.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct Published {
     pub media_type: String,
     /// `X-Robots-Tag: noindex`.
     pub noindex: bool,
+    /// Nobody but the visitor may keep it, nor the browser for long: `Cache-Control: private, no-store`.
+    pub is_private: bool,
     /// The body as it is.
     pub body: Arc<[u8]>,
 }
@@ -43,7 +45,7 @@ pub struct Published {
 impl Published {
     /// An answer with status 200.
     pub fn new(path: String, kind: RouteKind, media_type: String, body: Arc<[u8]>) -> Self {
-        Self { path, kind, status: 200, location: String::new(), media_type, noindex: false, body }
+        Self { path, kind, status: 200, location: String::new(), media_type, noindex: false, is_private: false, body }
     }
 
     /// A redirect, or with status 410 and no location the word that something is gone.
@@ -55,7 +57,16 @@ impl Published {
         };
         let kind = if location.is_empty() { RouteKind::Page } else { RouteKind::Redirect };
         let media_type = "text/html; charset=utf-8".to_owned();
-        Self { path, kind, status, location, media_type, noindex: false, body: body.into_bytes().into() }
+        Self {
+            path,
+            kind,
+            status,
+            location,
+            media_type,
+            noindex: false,
+            is_private: false,
+            body: body.into_bytes().into(),
+        }
     }
 }
 
@@ -126,7 +137,7 @@ impl Output {
             status: published.status,
             media_type: &published.media_type,
             caching: match published.kind {
-                _ if is_admin(&published.path) => Caching::Private,
+                _ if published.is_private => Caching::Never,
                 RouteKind::Asset => Caching::Immutable,
                 _ => Caching::Revalidate,
             },

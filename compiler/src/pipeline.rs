@@ -1,5 +1,6 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -9,13 +10,16 @@ use rayon::prelude::*;
 use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop};
 use crate::cache::FileMemo;
 use crate::config::{Config, Csp};
+use crate::data::Data;
 use crate::diagnostic::{self, Code, Diagnostic, Severity};
 use crate::feeds::{self, MadeFile};
 use crate::html::minify;
+use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Output, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
+use crate::search;
 use crate::security::{SheetSources, find_sheet_sources};
-use crate::site::{self, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
+use crate::site::{self, Defaults, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
 
@@ -114,16 +118,26 @@ impl Plan {
         workshop: &Workshop<'_>,
     ) -> Self {
         let (templates, mut diagnostics) = TemplateSet::parse_changed(&sources.templates, &memory.partials);
-        let (mut site, mistakes) = Site::read_changed(&sources.content, &config, options.selection, &memory.pages);
+        let (defaults, mistakes) = Defaults::read(&sources.defaults);
         diagnostics.extend(mistakes);
+        diagnostics.extend(defaults.check_layouts(&templates));
+        let (mut site, mistakes) =
+            Site::read_changed(&sources.content, &config, options.selection, &defaults, &memory.pages);
+        diagnostics.extend(mistakes);
+        let (data, mistakes) = Data::read(&sources.data);
+        diagnostics.extend(mistakes);
+        site.data = data;
         site.add_term_pages(&templates, &config);
-        let Sources { static_files, content, .. } = &sources;
+        diagnostics.extend(site.add_list_pages(&templates, &config));
+        let Sources { content, .. } = &sources;
+        let static_files = add_highlight_sheet(&sources, &site, &config);
         let BuildOptions { asset_names: names, image_work, .. } = options;
         let asset_options = AssetOptions { names, images: &config.images, image_work };
         let (manifest, mistakes) =
-            AssetManifest::build(static_files, content, &asset_options, workshop, &memory.assets);
+            AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
-        let made = feeds::make_files(&site, &config);
+        let mut made = feeds::make_files(&site, &config);
+        made.extend(search::make_index(&site, &config));
         let other_paths =
             asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
         let targets = LinkTargets::new(&site, content, &config, other_paths);
@@ -219,6 +233,28 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
     Built { output, manifest: plan.manifest, diagnostics, counts }
 }
 
+/// The static files, and the style sheet of highlighted code where pages or partials need it and the site has none.
+fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -> Cow<'a, [SourceFile]> {
+    let files = Cow::Borrowed(&sources.static_files[..]);
+    let is_own = || files.iter().any(|file| STYLE_SHEET_PATH.strip_prefix("/static/") == Some(&*file.name));
+    let names_it = |file: &SourceFile| find_bytes(&file.bytes, STYLE_SHEET_PATH.as_bytes());
+    let is_needed = || site.pages.iter().any(|page| page.has_styled_code) || sources.templates.iter().any(names_it);
+    if !config.markdown.highlight || is_own() || !is_needed() {
+        return files;
+    }
+    let mut files = files.into_owned();
+    files.push(SourceFile {
+        path: STYLE_SHEET_PATH.trim_start_matches('/').into(),
+        name: STYLE_SHEET_PATH.trim_start_matches("/static/").into(),
+        bytes: STYLE_SHEET.as_bytes().into(),
+    });
+    files.into()
+}
+
+fn find_bytes(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
 /// The partials of pages that will be published another day: they are no left-overs.
 fn named_by_left_out(site: &Site) -> impl Iterator<Item = &str> {
     site.left_out.iter().flat_map(|(page, _)| {
@@ -298,7 +334,8 @@ fn publish_page(page: &Page, text: String) -> Published {
     let body = text.into_bytes().into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
-        noindex: page.has_flag("noindex"),
+        noindex: page.has_flag("noindex") || page.is_private(),
+        is_private: page.is_private(),
         ..Published::new(path, RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
     }
 }

@@ -1,7 +1,9 @@
 //! A page's template and its partials to text. The tags that are being rendered stand on a vector, so that their depth
 //! costs no stack; a body is rendered before the partial that it is passed to.
 
+mod each;
 mod escape;
+mod head;
 mod image;
 mod links;
 mod markup;
@@ -15,13 +17,12 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::assets::AssetManifest;
-use crate::diagnostic::{Code, Diagnostic, Place, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, Span};
 use crate::front_matter::Value as FieldValue;
 use crate::html::{HtmlUrl, find_urls, read_page};
-use crate::site::{Item, Page, Query, Site};
+use crate::site::{Item, Page, Site};
 use crate::template::{
-    Asset, Block, Body, Each, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
-    check_query_attribute,
+    Asset, Block, Body, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
 };
 
 pub use links::{BrokenLink, Fragment, Links, report_broken_links};
@@ -41,9 +42,6 @@ const PAGE_NODES_MAX: usize = 10_000_000;
 
 /// The most that all attributes and the like of a page may come to, as often as they are put together. Guessed.
 const VALUE_BYTES_MAX: usize = PAGE_BYTES_MAX;
-
-/// Collections with a name of their own, of which a slip is known.
-const COLLECTIONS: [&str; 5] = ["posts", "pages", "children", "term", "terms"];
 
 /// The partial that wraps Markdown pages which name no layout.
 const DEFAULT_LAYOUT: &str = "base.html";
@@ -159,20 +157,12 @@ impl Excess {
     }
 }
 
-/// The collection that was probably meant. What has a folder, a term or a field in its name is wrong in another way.
-fn suggest_collection(name: &str) -> Option<String> {
-    if name.contains(['/', '.']) || COLLECTIONS.contains(&name) {
-        return None;
-    }
-    nearest(name, COLLECTIONS).map(|near| format!("did you mean `{near}`?"))
-}
-
 /// The partial that wraps a page, and where the page names it.
 fn find_layout<'a>(page: &'a Page, templates: &TemplateSet) -> Option<(&'a str, Span)> {
     if let Some((name, span)) = &page.layout
         && !name.trim_ascii().is_empty()
     {
-        return Some((name, *span));
+        return Some((name, span.unwrap_or_default()));
     }
     let has_default = page.template.kind == Kind::MarkdownPage && templates.find(DEFAULT_LAYOUT).is_some();
     has_default.then_some((DEFAULT_LAYOUT, Span::default()))
@@ -288,7 +278,9 @@ impl<'a> Renderer<'a> {
     fn render_layout(&mut self, name: &'a str, span: Span, body: ValueId) -> ValueId {
         let page: &'a Template = &self.page.template;
         let Some(partial) = self.templates.find(name) else {
-            if let Some(diagnostic) = self.templates.check_name(name, &page.source, span) {
+            // A layout that `_defaults.toml` names is reported there.
+            let is_own = self.page.layout.as_ref().is_some_and(|(_, span)| span.is_some());
+            if let Some(diagnostic) = self.templates.check_name(name, &page.source, span).filter(|_| is_own) {
                 self.report(diagnostic);
             }
             return body;
@@ -324,6 +316,7 @@ impl<'a> Renderer<'a> {
                 self.uses_toc = true;
                 self.markup.push_toc();
             }
+            Node::Head(_) => self.render_head(),
             Node::LiveReload(_) => self.markup.push_text(self.live_reload),
         }
     }
@@ -501,87 +494,20 @@ impl<'a> Renderer<'a> {
         self.begin_fill();
     }
 
-    fn begin_items(&mut self, template: &'a Template, each: &'a Each, scope: &Rc<Scope<'a>>) {
-        let Some(partial) = self.templates.find(&each.partial) else { return };
-        if self.templates.ends_cycle(template, each.partial_span) {
-            return;
-        }
-        let missed_before = scope.missing_count();
-        let mut text = |value: &'a Option<Value>| value.as_ref().map(|value| self.evaluate(template, value, scope));
-        let (of, sort, filter) = (text(&each.of), text(&each.sort), text(&each.filter));
-        let limit = text(&each.limit);
-        let attributes = each.attributes.iter();
-        let attributes =
-            attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
-        if scope.missing_count() > missed_before {
-            return;
-        }
-        let mut is_right = self.check_query(template, "sort", each.sort.as_ref(), sort.as_deref());
-        is_right &= self.check_query(template, "where", each.filter.as_ref(), filter.as_deref());
-        is_right &= self.check_query(template, "limit", each.limit.as_ref(), limit.as_deref());
-        if !is_right {
-            return;
-        }
-        let query = Query {
-            collection: &each.collection,
-            of: of.as_deref(),
-            sort: sort.as_deref(),
-            filter: filter.as_deref(),
-            limit: limit.and_then(|limit| limit.parse().ok()),
-        };
-        match self.site.select(&query, self.page) {
-            Ok(items) => {
-                let caller = Caller { name: &each.partial, template, span: each.partial_span, kind: CallerKind::Each };
-                let attributes = Rc::new(attributes);
-                let items = Items { partial, caller, attributes, left: items.into_iter(), is_first: true };
-                self.tasks.push(Task::Items(Box::new(items)));
-            }
-            Err(message) => {
-                let of = each.of.as_ref().map(|of| of.span);
-                let place = template.place(of.unwrap_or(each.collection_span));
-                let mut diagnostic = Diagnostic::new(Code::UnknownCollection, place, message);
-                diagnostic.help = suggest_collection(&each.collection);
-                self.report(diagnostic);
-            }
-        }
-    }
-
-    /// Whether an attribute of an `each` can be understood. If it was written out, the parser has checked it.
-    fn check_query(&mut self, template: &'a Template, name: &str, value: Option<&Value>, text: Option<&str>) -> bool {
-        let (Some(value), Some(text)) = (value, text) else { return true };
-        if value.as_text().is_some() {
-            return true;
-        }
-        let Some((message, help)) = check_query_attribute(name, text) else { return true };
-        let diagnostic = Diagnostic::new(Code::MalformedAttribute, template.place(value.span), message);
-        self.report(diagnostic.with_help(help));
-        false
-    }
-
-    fn continue_items(&mut self) {
-        let Some(Task::Items(items)) = self.tasks.last_mut() else { return };
-        let Some(item) = items.left.next() else {
-            self.tasks.pop();
-            return;
-        };
-        self.node_count += 1;
-        let is_first = std::mem::replace(&mut items.is_first, false);
-        let (partial, caller, attributes) = (items.partial, items.caller, Rc::clone(&items.attributes));
-        if !is_first {
-            self.markup.push_text("\n");
-        }
-        self.push_partial(partial, Scope::of_item(caller, attributes, item));
-    }
-
     /// Reports what a partial asked for and nothing gave.
     fn report_missing(&mut self, scope: &Scope<'a>) {
         let Some(caller) = scope.caller.filter(|caller| caller.kind != CallerKind::BrokenTag) else { return };
         for target in [Target::Slot, Target::Attribute] {
             let names = scope.missing(target);
-            if !names.is_empty() {
-                let diagnostic = scope::missing_diagnostic(caller, scope.item(), &names, target, self.page);
-                self.report(diagnostic);
+            if names.is_empty() {
+                continue;
             }
+            let made_from = self.templates.find(caller.name).filter(|_| self.page.is_made && scope.item().is_none());
+            let diagnostic = match made_from.filter(|_| caller.template.source.path == self.page.source.path) {
+                Some(partial) => scope::missing_in_made(partial, caller.name, &names, target),
+                None => scope::missing_diagnostic(caller, scope.item(), &names, target, self.page),
+            };
+            self.report(diagnostic);
         }
     }
 }

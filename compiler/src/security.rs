@@ -5,4 +5,4 @@ mod policy;
 mod rules;
 
 pub use policy::{SheetSources, find_sheet_sources, page_policy};
-pub use rules::{field_value, frame_ancestors, is_admin};
+pub use rules::{field_value, frame_ancestors};

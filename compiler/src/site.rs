@@ -2,7 +2,9 @@
 //! rendered here.
 
 mod collection;
+mod defaults;
 mod links;
+mod list_pages;
 mod page;
 mod route;
 mod taxonomy;
@@ -14,15 +16,19 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use rayon::prelude::*;
 
-pub use collection::{Item, Query};
+pub use collection::{Item, Query, QueryMistake, QueryPart, Selected};
+pub use defaults::Defaults;
 pub use links::{LinkTargets, Target};
-pub use page::{Page, PageFile};
+pub use list_pages::Part;
+pub(crate) use list_pages::size_of;
+pub use page::{OFFERED_FIELDS, Page, PageFile};
 pub use route::{RoutePath, percent_decode, percent_encode};
 pub use taxonomy::{Taxonomy, Term};
 pub use urls::{check_redirects, check_unique};
 
 use crate::cache::FileMemo;
 use crate::config::Config;
+use crate::data::Data;
 use crate::diagnostic::Diagnostic;
 use crate::front_matter::Value;
 use crate::source::SourceFile;
@@ -70,15 +76,23 @@ pub struct Site {
     pub taxonomies: Vec<Taxonomy>,
     /// Pages that are not published, and why.
     pub left_out: Vec<(Page, LeftOut)>,
+    /// Data that pages list.
+    pub data: Data,
+    /// The settings that pages show.
+    pub config: Config,
     /// Numbers of all pages by weight, then title.
     order: Vec<usize>,
+    /// Numbers of the pages one segment below each path, in the same order.
+    children: HashMap<RoutePath, Vec<usize>>,
+    /// Numbers of the pages below each folder of pages, its index left out, in the same order.
+    sections: BTreeMap<String, Vec<usize>>,
     by_route: HashMap<RoutePath, usize>,
 }
 
 impl Site {
     /// Reads all pages among the files of the folder of pages, in parallel.
     pub fn read(content: &[SourceFile], config: &Config, selection: Selection) -> (Self, Vec<Diagnostic>) {
-        Self::read_changed(content, config, selection, &FileMemo::default())
+        Self::read_changed(content, config, selection, &Defaults::default(), &FileMemo::default())
     }
 
     /// The same, where a file that was read before is not read again.
@@ -86,16 +100,17 @@ impl Site {
         content: &[SourceFile],
         config: &Config,
         selection: Selection,
+        defaults: &Defaults,
         memo: &FileMemo<ReadPage>,
     ) -> (Self, Vec<Diagnostic>) {
         let read = |file: &SourceFile| {
-            memo.find_or_make(&file.path, &file.bytes, || match PageFile::read(file, config) {
+            memo.find_or_make(&defaults.name_with(file), &file.bytes, || match PageFile::read(file, config, defaults) {
                 Ok((page, mistakes)) => ReadPage { page: Some(Arc::new(page)), mistakes: mistakes.into() },
                 Err(mistakes) => ReadPage { page: None, mistakes: mistakes.into() },
             })
         };
         let results: Vec<_> = content.par_iter().filter(|file| is_page(file)).map(read).collect();
-        let mut site = Self::default();
+        let mut site = Self { config: config.clone(), ..Self::default() };
         let mut diagnostics = Vec::new();
         for ReadPage { page, mistakes } in results {
             let left_out = page.as_ref().and_then(|page| {
@@ -169,6 +184,20 @@ impl Site {
                 .then_with(|| a.title().cmp(&b.title()))
                 .then_with(|| a.route.cmp(&b.route))
         });
+        for number in &self.order {
+            let page = &pages[*number];
+            if let Some(parent) = page.route.parent().filter(|_| page.route.as_str() != "/404") {
+                self.children.entry(parent).or_default().push(*number);
+            }
+            let (mut folder, name) = page.content_path.rsplit_once('/').unwrap_or(("", &page.content_path));
+            let mut is_index = name.starts_with("index.");
+            while !folder.is_empty() {
+                let section = self.sections.entry(folder.to_owned()).or_default();
+                section.extend((!is_index).then_some(*number));
+                is_index = false;
+                folder = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
+            }
+        }
         self.posts = (0..pages.len()).filter(|number| pages[*number].is_post()).collect();
         self.posts.sort_by(|a, b| {
             let (a, b) = (&pages[*a], &pages[*b]);

@@ -22,7 +22,14 @@ pub struct Sources {
     pub templates: Vec<SourceFile>,
     /// Files published under `/static/`.
     pub static_files: Vec<SourceFile>,
+    /// Data that pages list.
+    pub data: Vec<SourceFile>,
+    /// `_defaults.toml` in folders of pages, named by their path there.
+    pub defaults: Vec<SourceFile>,
 }
+
+/// The file of front matter's defaults in a folder of pages.
+pub const DEFAULTS_NAME: &str = "_defaults.toml";
 
 /// One file as it was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,13 +58,19 @@ impl SourceFile {
             Ok(text) => Ok(SourceText { path: Arc::clone(&self.path), text: with_lf_line_ends(text).into() }),
             Err(error) => {
                 let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-                let (line, column) =
-                    (valid.matches('\n').count() + 1, valid.chars().rev().take_while(|c| *c != '\n').count() + 1);
-                let place = Place { path: Arc::clone(&self.path), span: Span::default() };
-                let message = format!("not UTF-8: a byte at line {line}, column {column} belongs to no character");
+                let start = with_lf_line_ends(&valid).len();
+                let span = Span::new(start, start + char::REPLACEMENT_CHARACTER.len_utf8());
+                let place = Place { path: Arc::clone(&self.path), span };
+                let message = "the file is not UTF-8: a byte here belongs to no character";
                 Err(Diagnostic::new(Code::BadEncoding, place, message).with_help("save the file in the encoding UTF-8"))
             }
         }
+    }
+
+    /// The text that the places of diagnostics count in, whatever the file holds.
+    pub fn to_shown_text(&self) -> Arc<str> {
+        let bytes = self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes);
+        with_lf_line_ends(&String::from_utf8_lossy(bytes)).into()
     }
 }
 
@@ -112,15 +125,22 @@ impl Sources {
     /// Every file that can't be read.
     pub fn read(root: &Path, paths: &Paths) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
         let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new() };
-        let folders = [&paths.content, &paths.templates, &paths.static_files];
-        let [content, templates, static_files] = folders.map(|folder| walk.files_below(folder));
+        let folders = [&paths.content, &paths.templates, &paths.static_files, &paths.data];
+        let [content, templates, static_files, data] = folders.map(|folder| walk.files_below(folder));
         let Walk { diagnostics, mut errors, .. } = walk;
         let mut read_all = |found: Vec<FoundFile>| -> Vec<SourceFile> {
             let results: Vec<_> = found.into_par_iter().map(FoundFile::read).collect();
             results.into_iter().filter_map(|result| result.map_err(|error| errors.push(error)).ok()).collect()
         };
-        let sources =
-            Self { content: read_all(content), templates: read_all(templates), static_files: read_all(static_files) };
+        let is_defaults = |file: &SourceFile| file.name.rsplit('/').next() == Some(DEFAULTS_NAME);
+        let (defaults, content) = read_all(content).into_iter().partition(is_defaults);
+        let sources = Self {
+            content,
+            templates: read_all(templates),
+            static_files: read_all(static_files),
+            data: read_all(data),
+            defaults,
+        };
         if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
     }
 }

@@ -175,6 +175,7 @@ impl Loaded {
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
+        diagnostics.extend(config.check_base_url());
         let cache = Cache::new(root.join(CACHE_FOLDER));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
@@ -183,10 +184,12 @@ impl Loaded {
     fn out_folder(&self, arguments: &BuildArguments) -> Result<PathBuf, Failure> {
         let out = &arguments.out;
         let is_within = |folder: &str| arguments.site.join(out).starts_with(arguments.site.join(folder));
-        let Paths { content, templates, static_files } = &self.config.paths;
+        let Paths { content, templates, static_files, data } = &self.config.paths;
         let has_parent = out.components().any(|part| matches!(part, Component::ParentDir));
         let is_site = out.components().all(|part| matches!(part, Component::CurDir));
-        if is_site || (!has_parent && [content, templates, static_files].into_iter().any(|folder| is_within(folder))) {
+        if is_site
+            || (!has_parent && [content, templates, static_files, data].into_iter().any(|folder| is_within(folder)))
+        {
             let message = format!("--out `{}` is among the site's sources; name another folder", out.display());
             return Err(Failure::Usage(message));
         }
@@ -235,9 +238,9 @@ impl Loaded {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, .. } = &self.sources;
-        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates);
-        texts.find(|file| &*file.path == path)?.to_text().ok().map(|text| text.text)
+        let Sources { content, templates, data, defaults, .. } = &self.sources;
+        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
+        texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 }
 

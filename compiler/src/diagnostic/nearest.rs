@@ -65,6 +65,26 @@ fn edit_distance(from: &[char], to: &[char]) -> usize {
     last[to.len()]
 }
 
+/// Whether one letter too many, too few or in the wrong place, or only the case, parts a name from a known one. In a
+/// short name one letter replaced makes another word: `data` is no `date`.
+pub fn is_slip(name: &str, known: &str) -> bool {
+    let (name, known) = (name.as_bytes(), known.as_bytes());
+    if name.eq_ignore_ascii_case(known) {
+        return name != known;
+    }
+    let same_start = name.iter().zip(known).take_while(|(a, b)| a == b).count();
+    let same_end = name.iter().rev().zip(known.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (name.len(), known.len()) {
+        (longer, length) if longer == length + 1 => same_start + same_end >= length,
+        (shorter, length) if shorter + 1 == length => same_start + same_end >= shorter,
+        (length, other) if length == other && same_start + same_end == length - 1 => length >= 5,
+        (length, other) if length == other && same_start + same_end == length - 2 => {
+            name[same_start] == known[same_start + 1] && name[same_start + 1] == known[same_start]
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +99,17 @@ mod tests {
         assert_eq!(nearest("titel", ["title", "date"]), Some("title"));
         assert_eq!(nearest("x", ["title", "date"]), None);
         assert_eq!(nearest(&"a".repeat(100_000), names), None);
+    }
+
+    #[test]
+    fn a_slip_of_one_letter_is_recognised() {
+        // A warning for a field that is meant so would be noise in every build.
+        for slip in ["datee", "dat", "daet", "Date", "dtae"] {
+            assert!(is_slip(slip, "date"), "{slip}");
+        }
+        for other in ["date", "data", "d", "", "da", "gate"] {
+            assert!(!is_slip(other, "date"), "{other}");
+        }
+        assert!(is_slip("discription", "description"));
     }
 }

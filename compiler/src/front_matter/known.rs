@@ -2,7 +2,7 @@
 
 use super::Mistakes;
 use super::value::{Field, Fields, Value, parse_date};
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, is_slip};
 
 #[derive(Clone, Copy)]
 enum Type {
@@ -31,6 +31,11 @@ const KNOWN: [(&str, Type); 16] = [
     ("weight", Type::Number),
     ("author", Type::Text),
 ];
+
+/// Whether a name has a meaning.
+pub(crate) fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+}
 
 /// Reports known fields of a wrong type and takes them out, and warns of names that are almost known.
 pub(super) fn check(fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
@@ -81,41 +86,4 @@ fn check_type(name: &str, known: Type, field: &mut Field, mistakes: &mut Mistake
 
 fn is_texts(value: &Value) -> bool {
     matches!(value, Value::List(items) if items.iter().all(|item| item.as_text().is_some()))
-}
-
-/// Whether one letter too many, too few or in the wrong place, or only the case, parts a name from a known one. In a
-/// short name one letter replaced makes another word: `data` is no `date`.
-fn is_slip(name: &str, known: &str) -> bool {
-    let (name, known) = (name.as_bytes(), known.as_bytes());
-    if name.eq_ignore_ascii_case(known) {
-        return name != known;
-    }
-    let same_start = name.iter().zip(known).take_while(|(a, b)| a == b).count();
-    let same_end = name.iter().rev().zip(known.iter().rev()).take_while(|(a, b)| a == b).count();
-    match (name.len(), known.len()) {
-        (longer, length) if longer == length + 1 => same_start + same_end >= length,
-        (shorter, length) if shorter + 1 == length => same_start + same_end >= shorter,
-        (length, other) if length == other && same_start + same_end == length - 1 => length >= 5,
-        (length, other) if length == other && same_start + same_end == length - 2 => {
-            name[same_start] == known[same_start + 1] && name[same_start + 1] == known[same_start]
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_slip;
-
-    #[test]
-    fn a_slip_of_one_letter_is_recognised() {
-        // A warning for a field that is meant so would be noise in every build.
-        for slip in ["datee", "dat", "daet", "Date", "dtae"] {
-            assert!(is_slip(slip, "date"), "{slip}");
-        }
-        for other in ["date", "data", "d", "", "da", "gate"] {
-            assert!(!is_slip(other, "date"), "{other}");
-        }
-        assert!(is_slip("discription", "description"));
-    }
 }

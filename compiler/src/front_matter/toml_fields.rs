@@ -22,7 +22,10 @@ pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
     let mut fields = Fields::default();
     for (name, value) in entries {
         let (name_span, value_span) = (place(span, name.span()), place(span, value.span()));
-        fields.insert(name.get_ref().to_string(), Field { value: convert(value), name_span, span: value_span });
+        let items = value.get_ref().as_array().into_iter().flatten();
+        let item_spans = items.map(|item| place(span, item.span())).collect();
+        let field = Field { value: convert(value), name_span, span: value_span, item_spans, origin: None };
+        fields.insert(name.get_ref().to_string(), field);
     }
     fields
 }
@@ -32,7 +35,7 @@ fn place(fields: Span, range: std::ops::Range<usize>) -> Span {
 }
 
 /// The depth of tables is bounded by the parser.
-fn convert(value: Spanned<DeValue<'_>>) -> Value {
+pub(crate) fn convert(value: Spanned<DeValue<'_>>) -> Value {
     match value.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {

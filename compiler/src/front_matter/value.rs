@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::DateTime;
 
-use crate::diagnostic::Span;
+use crate::diagnostic::{Place, SourceText, Span};
 
 /// Fields in the order in which they were written; no name twice.
 #[derive(Clone, Default, Debug)]
@@ -23,6 +24,26 @@ pub struct Field {
     pub name_span: Span,
     /// Where its value stands.
     pub span: Span,
+    /// Where the items of a list stand, as many as are known.
+    pub item_spans: Vec<Span>,
+    /// The file that it stands in, if it isn't the page's own.
+    pub origin: Option<Arc<str>>,
+}
+
+impl Field {
+    /// Where its value stands, if `page` is what it was read for.
+    pub fn place(&self, page: &SourceText) -> Place {
+        self.place_of(self.span, page)
+    }
+
+    /// Where an item of its list stands.
+    pub fn item_place(&self, index: usize, page: &SourceText) -> Place {
+        self.place_of(self.item_spans.get(index).copied().unwrap_or(self.span), page)
+    }
+
+    fn place_of(&self, span: Span, page: &SourceText) -> Place {
+        Place { path: Arc::clone(self.origin.as_ref().unwrap_or(&page.path)), span }
+    }
 }
 
 /// A value of a field or of data.

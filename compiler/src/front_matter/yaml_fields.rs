@@ -3,14 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use granit_parser::{Event, Parser, ScalarStyle};
-
 use super::value::{Field, Fields, Value};
-use super::{Mistakes, first_line};
+use super::{Mistakes, first_line, yaml_value};
 use crate::diagnostic::{Code, Diagnostic, Span};
-
-/// Lists and maps in one another. Guessed: nobody nests front matter so deep by hand.
-const DEPTH_MAX: usize = 64;
 
 /// Reads the fields in `span`, which are whole lines.
 pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
@@ -113,14 +108,21 @@ fn report_no_field(line: &str, at: usize, mistakes: &mut Mistakes<'_>) {
 
 fn read_field(chunk: &Chunk, fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
     let text = &mistakes.source.text[chunk.value.start..chunk.value.end];
+    let mut item_spans = Vec::new();
     let (value, span) = if let Some((start, plain)) = find_plain_line(text) {
         let start = chunk.value.start + start;
         (Value::of_plain(plain), Span::new(start, start + plain.len()))
     } else {
         let trimmed = text.trim_ascii();
         let start = chunk.value.start + text.len() - text.trim_ascii_start().len();
-        match read_value(mistakes.source.text.get(chunk.name_span.start..chunk.value.end).unwrap_or_default()) {
-            Ok(value) => (value, Span::new(start, start + trimmed.len())),
+        let whole = mistakes.source.text.get(chunk.name_span.start..chunk.value.end).unwrap_or_default();
+        match yaml_value::read(whole) {
+            Ok(document) => {
+                let move_span = |(from, to)| Span::new(chunk.name_span.start + from, chunk.name_span.start + to);
+                item_spans = document.item_spans.into_iter().map(move_span).collect();
+                let Some(Value::Map(mut map)) = document.value else { return };
+                (map.pop_first().map(|(_, value)| value), Span::new(start, start + trimmed.len()))
+            }
             Err(mistake) => {
                 let at = (chunk.name_span.start + mistake.at).min(chunk.value.end);
                 let length = mistakes.source.text[at..].chars().next().map_or(0, char::len_utf8);
@@ -132,7 +134,7 @@ fn read_field(chunk: &Chunk, fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
         }
     };
     if let Some(value) = value {
-        fields.insert(chunk.name.clone(), Field { value, name_span: chunk.name_span, span });
+        fields.insert(chunk.name.clone(), Field { value, name_span: chunk.name_span, span, item_spans, origin: None });
     }
 }
 
@@ -148,78 +150,4 @@ fn find_plain_line(text: &str) -> Option<(usize, &str)> {
     }
     let comment = if value.starts_with('#') { Some(0) } else { value.find(" #") };
     Some((start, value[..comment.unwrap_or(value.len())].trim_ascii_end()))
-}
-
-/// Why a value can't be read, and how many bytes from the field's beginning.
-struct Mistake {
-    at: usize,
-    message: String,
-}
-
-/// A list or a map that is still open, with the key that the next value has.
-enum Open {
-    List(Vec<Value>),
-    Map(BTreeMap<String, Value>, Option<String>),
-}
-
-/// Reads `name: value` and gives the value.
-fn read_value(text: &str) -> Result<Option<Value>, Mistake> {
-    let mut open: Vec<Open> = Vec::new();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = match event {
-            Ok(found) => found,
-            Err(error) => {
-                let at = error.marker().byte_offset().unwrap_or_default();
-                return Err(Mistake { at, message: lower_first(&error.info()) });
-            }
-        };
-        let mistake =
-            |message: &str| Mistake { at: span.start.byte_offset().unwrap_or_default(), message: message.to_owned() };
-        let done = match event {
-            Event::SequenceStart(..) if open.len() <= DEPTH_MAX => {
-                open.push(Open::List(Vec::new()));
-                continue;
-            }
-            Event::MappingStart(..) if open.len() <= DEPTH_MAX => {
-                open.push(Open::Map(BTreeMap::new(), None));
-                continue;
-            }
-            Event::SequenceStart(..) | Event::MappingStart(..) => return Err(mistake("it is nested too deep")),
-            Event::Scalar(text, style, ..) => match (&style, open.last_mut()) {
-                (_, Some(Open::Map(map, key @ None))) => {
-                    if map.contains_key(&*text) {
-                        return Err(mistake(&format!("the key `{text}` is given twice")));
-                    }
-                    *key = Some(text.into_owned());
-                    continue;
-                }
-                (ScalarStyle::Plain, _) => Value::of_plain(&text),
-                _ => Some(Value::Text(text.trim_end_matches('\n').to_owned())),
-            },
-            Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some(Open::List(items)) => Some(Value::List(items)),
-                Some(Open::Map(mut map, _)) if open.is_empty() => return Ok(map.pop_first().map(|(_, value)| value)),
-                Some(Open::Map(map, _)) => Some(Value::Map(map)),
-                None => None,
-            },
-            Event::Alias(_) => return Err(mistake("names of other values (`*name`) aren't known here")),
-            _ => continue,
-        };
-        match open.last_mut() {
-            Some(Open::List(items)) => items.extend(done),
-            Some(Open::Map(_, None)) => return Err(mistake("a key is one text")),
-            Some(Open::Map(map, key)) => {
-                if let (Some(key), Some(value)) = (key.take(), done) {
-                    map.insert(key, value);
-                }
-            }
-            None => {}
-        }
-    }
-    Ok(None)
-}
-
-fn lower_first(message: &str) -> String {
-    let mut letters = message.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }

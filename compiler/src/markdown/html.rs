@@ -4,11 +4,15 @@
 use std::fmt::{self, Write};
 
 use comrak::html::{ChildRendering, Context, format_document_with_formatter, format_node_default};
-use comrak::nodes::{NodeHeading, NodeLink, NodeValue, Sourcepos};
+use comrak::nodes::{NodeCodeBlock, NodeHeading, NodeLink, NodeValue, Sourcepos};
 use comrak::options::Plugins;
 use comrak::{Arena, Node as MarkdownNode, parse_document};
 
-use super::tokens::{Making, Part, Piece, Shape, Text, push_origin, push_token_number, split, token_len, tokens_only};
+use super::code_block::{self, Info};
+use super::highlight::suggest_language;
+use super::tokens::{
+    self, Making, Part, Piece, Shape, Text, push_origin, push_token_number, split, token_len, tokens_only,
+};
 use super::{Link, Shared};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::template::{Attribute, Image, ImageOrigin, Node, Origin, Part as ValuePart, Value};
@@ -134,6 +138,7 @@ fn format_node(
         NodeValue::Heading(heading) => format_heading(context, node, *heading, entering),
         NodeValue::Link(link) => format_link(context, node, link, entering),
         NodeValue::Image(link) => format_image(context, node, link, entering),
+        NodeValue::CodeBlock(code) => format_code_block(context, node, code, entering),
         _ => format_node_default(context, node, entering),
     }
 }
@@ -283,7 +288,39 @@ fn format_image(
     Ok(ChildRendering::Skip)
 }
 
+fn format_code_block(
+    context: &mut Context<'_, '_, Writer<'_, '_, '_>>,
+    node: MarkdownNode<'_>,
+    code: &NodeCodeBlock,
+    entering: bool,
+) -> Result<ChildRendering, fmt::Error> {
+    if !entering {
+        return Ok(ChildRendering::HTML);
+    }
+    let info = Info::parse(&code.info);
+    let writer = &mut context.user;
+    // What stands for itself in a text with tokens can't be told from a word of the code.
+    let is_highlighted = writer.shared.settings.highlight && tokens::has_no_token(&code.literal);
+    writer.shared.has_styled_code |= is_highlighted && code_block::is_styled(&info);
+    if let Some(meant) = suggest_language(info.name).filter(|_| is_highlighted) {
+        let span = writer.span_of_first_line(node.data().sourcepos);
+        let message = format!("there is no highlighting for `{}`, and it is almost `{meant}`", info.name);
+        let diagnostic = Diagnostic::new(Code::LikelyTypo, writer.text.template.place(span), message);
+        writer.shared.diagnostics.push(diagnostic.with_help(format!("did you mean `{meant}`?")));
+    }
+    context.cr()?;
+    context.write_str(&code_block::to_html(&info, &code.literal, is_highlighted))?;
+    Ok(ChildRendering::HTML)
+}
+
 impl Writer<'_, '_, '_> {
+    /// The first line of a node in the source.
+    fn span_of_first_line(&self, position: Sourcepos) -> Span {
+        let span = self.span(position);
+        let text = self.text.template.text(span);
+        Span::new(span.start, span.start + text.find('\n').unwrap_or(text.len()))
+    }
+
     /// Where a node stands in the source.
     fn span(&self, position: Sourcepos) -> Span {
         let start = self.text.origin(position.start.line, position.start.column);

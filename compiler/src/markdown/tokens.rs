@@ -203,6 +203,11 @@ pub(super) fn split(text: &str) -> impl Iterator<Item = Part<'_>> {
     })
 }
 
+/// Whether a text is what it says, without tokens.
+pub(super) fn has_no_token(text: &str) -> bool {
+    !text.contains(MARK)
+}
+
 /// `12-34;` and what follows it.
 fn read_origin(text: &str) -> Option<(Span, &str)> {
     let (start, rest) = text.split_once('-')?;

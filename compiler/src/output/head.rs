@@ -16,8 +16,8 @@ pub enum Caching {
     Immutable,
     /// To be asked about each time.
     Revalidate,
-    /// Not at all: it is for those who know the password.
-    Private,
+    /// Not to be kept by anybody.
+    Never,
 }
 
 /// What a head is made of, but for coding and body.
@@ -82,7 +82,7 @@ impl HeadFields<'_> {
     fn shared_fields(&self) -> String {
         let mut shared = String::new();
         for (name, value) in self.default_fields() {
-            let is_fixed = self.caching == Caching::Private && matches!(name, CACHE_CONTROL | ROBOTS);
+            let is_fixed = self.caching == Caching::Never && matches!(name, CACHE_CONTROL | ROBOTS);
             let value = field_value(self.rules, name).filter(|_| !is_fixed).unwrap_or(value);
             if !value.is_empty() {
                 shared += &field(name, value);
@@ -107,11 +107,11 @@ impl HeadFields<'_> {
     /// The fields that there are without the site's word, in their order; an empty one is left out.
     fn default_fields(&self) -> [(&'static str, &str); 8] {
         let Security { hsts, referrer_policy, frame_options, csp: _ } = self.security;
-        let is_private = self.caching == Caching::Private;
+        let is_private = self.caching == Caching::Never;
         let caching = match self.caching {
             Caching::Immutable => "public, max-age=31536000, immutable",
             Caching::Revalidate => "public, max-age=0, must-revalidate",
-            Caching::Private => "private, no-store",
+            Caching::Never => "private, no-store",
         };
         [
             (CACHE_CONTROL, caching),
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(rest, expected);
         let plain = fields(&security).write(Encoding::Identity, b"body");
         assert_ne!(plain.shared[..40], head.shared[..40], "the entity tag must cover it");
-        let private = HeadFields { caching: Caching::Private, ..with }.write(Encoding::Identity, b"body");
+        let private = HeadFields { caching: Caching::Never, ..with }.write(Encoding::Identity, b"body");
         assert!(private.shared.contains("Cache-Control: private, no-store\r\n"));
         assert!(private.shared.contains("X-Robots-Tag: noindex\r\n"));
     }

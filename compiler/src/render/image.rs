@@ -85,7 +85,7 @@ impl<'a> Renderer<'a> {
 
     /// The path from the site's root of one that a page writes: relative ones begin in the page's folder, and none leads
     /// out of the site.
-    fn absolute_path(&self, written: &str) -> Option<String> {
+    pub(super) fn absolute_path(&self, written: &str) -> Option<String> {
         if written.starts_with('/') {
             return Some(written.to_owned());
         }

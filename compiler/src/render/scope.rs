@@ -7,30 +7,8 @@ use std::rc::Rc;
 use super::markup::ValueId;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::front_matter::Value;
-use crate::site::{Item, Page};
-use crate::template::{Name, Target, Template, list_names};
-
-/// The fields that every page offers: in `each`, they are empty where an item has none.
-const OFFERED: [&str; 18] = [
-    "title",
-    "date",
-    "date_iso",
-    "date_rfc2822",
-    "updated",
-    "summary",
-    "url",
-    "permalink",
-    "category",
-    "reading_time",
-    "word_count",
-    "source_path",
-    "next_post_url",
-    "next_post_title",
-    "previous_post_url",
-    "previous_post_title",
-    "description",
-    "image",
-];
+use crate::site::{Item, OFFERED_FIELDS, Page};
+use crate::template::{Name, Node, Target, Template, list_names};
 
 /// Where a partial was called.
 #[derive(Clone, Copy)]
@@ -111,7 +89,7 @@ impl<'a> Scope<'a> {
             Some(item) if name.text == "current" => Found::Text(item.current(page).into()),
             Some(item) => match item.field(&name.text) {
                 Some(value) => Found::Field(value),
-                None if matches!(item, Item::Page(_)) && OFFERED.contains(&name.text.as_str()) => Found::Empty,
+                None if matches!(item, Item::Page(_)) && OFFERED_FIELDS.contains(&name.text.as_str()) => Found::Empty,
                 None => Found::Nothing,
             },
         }
@@ -140,6 +118,20 @@ impl<'a> Scope<'a> {
     pub(super) fn item(&self) -> Option<Item<'a>> {
         self.item
     }
+}
+
+/// What is wrong with a partial that is a page by itself and asks for more than such a page has. It is the same for all
+/// terms, so it is reported in the partial.
+pub(super) fn missing_in_made(partial: &Template, name: &str, names: &[String], target: Target) -> Diagnostic {
+    let asked = Name { target, text: names[0].clone() };
+    let spans = partial.all_nodes().iter().filter_map(|node| match node {
+        Node::Placeholder(placeholder) if placeholder.name == asked => Some(placeholder.span),
+        _ => None,
+    });
+    let place = partial.place(spans.min().unwrap_or_default());
+    let code = if target == Target::Slot { Code::MissingSlots } else { Code::MissingAttributes };
+    let message = format!("`{name}` asks for {}, which a page of a taxonomy doesn't have", list_names(names));
+    Diagnostic::new(code, place, message).with_help("it has `title`, `url` and `count`; others need a default")
 }
 
 /// What is wrong with a use of a partial that got too little.

@@ -8,11 +8,6 @@ pub fn field_value<'r>(rules: &[&'r HeaderRule], name: &str) -> Option<&'r str> 
     named.into_iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// Whether a path asks for the password: nothing below `/admin/` is for others to keep.
-pub fn is_admin(path: &str) -> bool {
-    path.starts_with("/admin/")
-}
-
 /// What `X-Frame-Options` says, as the end of a policy.
 pub fn frame_ancestors(frame_options: &str) -> &'static str {
     match () {

@@ -2,23 +2,27 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use jiff::civil::DateTime;
 
-use super::{Page, RoutePath, Site, Taxonomy, Term};
-use crate::front_matter::Value;
+use super::{OFFERED_FIELDS, Page, RoutePath, Site, Taxonomy, Term};
+use crate::diagnostic::{Code, is_slip, nearest};
+use crate::front_matter::{Value, is_known};
 
 /// What an `each` asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Query<'a> {
-    /// `posts`, `pages`, `section/blog`, `children`, `page.tags`.
-    pub collection: &'a str,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Query<'a, 'q> {
+    /// `posts`, `pages`, `section/blog`, `children`, `data/team`, `page.tags`, `item.tags`.
+    pub collection: &'q str,
+    /// The item that is being shown, in a partial that another `each` shows.
+    pub item: Option<Item<'a>>,
     /// `of`: the page whose children are meant, instead of the page being made.
-    pub of: Option<&'a str>,
+    pub of: Option<&'q str>,
     /// `sort`: a field, and `desc` for the other direction.
-    pub sort: Option<&'a str>,
+    pub sort: Option<&'q str>,
     /// `where`: `field=text`.
-    pub filter: Option<&'a str>,
+    pub filter: Option<&'q str>,
     /// `limit`: at most this many items.
     pub limit: Option<usize>,
 }
@@ -45,6 +49,18 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The names of all that it has.
+    fn field_names(&self) -> Vec<&'a str> {
+        match self {
+            Self::Page(page) => {
+                page.computed.keys().copied().chain(page.front_matter.iter().map(|(name, _)| name)).collect()
+            }
+            Self::Term(term) => term.fields.keys().copied().collect(),
+            Self::Value(Value::Map(fields)) => fields.keys().map(String::as_str).collect(),
+            Self::Value(_) => vec!["value"],
+        }
+    }
+
     /// `page` if the item is the page being made, `true` if it is above it, else nothing.
     pub fn current(&self, page: &Page) -> &'static str {
         let route = match self {
@@ -65,95 +81,176 @@ fn is_above(upper: &RoutePath, lower: &RoutePath) -> bool {
     upper.is_root() || rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// What an `each` shows, and what is wrong with how it asks.
+#[derive(Clone, Debug, Default)]
+pub struct Selected<'a> {
+    /// In order.
+    pub items: Vec<Item<'a>>,
+    /// What is wrong, each with the part of the query that it is about.
+    pub mistakes: Vec<QueryMistake>,
+}
+
+/// One thing that is wrong with a query.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QueryMistake {
+    /// What it is about.
+    pub part: QueryPart,
+    /// Its kind.
+    pub code: Code,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// A part of a query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QueryPart {
+    /// The collection's name, or `of`.
+    Collection,
+    /// `where`
+    Filter,
+    /// `sort`
+    Sort,
+}
+
+/// Why there is no such collection, and what may be meant.
+type Unknown = (String, Option<String>);
+
+fn unknown(message: impl Into<String>) -> Unknown {
+    (message.into(), None)
+}
+
 impl Site {
     /// The items of a collection, for a page.
-    ///
-    /// # Errors
-    /// What is wrong with the query, as a message.
-    pub fn select<'a>(&'a self, query: &Query<'_>, page: &'a Page) -> Result<Vec<Item<'a>>, String> {
-        let mut items = self.find_collection(query, page)?;
-        if let Some(filter) = query.filter {
-            let (field, text) = filter.split_once('=').ok_or("`where` is a field, `=` and a text")?;
+    pub fn select<'a>(&'a self, query: &Query<'a, '_>, page: &'a Page) -> Selected<'a> {
+        let mut items = match self.find_collection(query, page) {
+            Ok(items) => items,
+            Err((message, help)) => {
+                let mistake =
+                    QueryMistake { part: QueryPart::Collection, code: Code::UnknownCollection, message, help };
+                return Selected { items: Vec::new(), mistakes: vec![mistake] };
+            }
+        };
+        let mut mistakes = Vec::new();
+        // What can't be understood at all has been reported where it is written.
+        let sort: Vec<_> = query.sort.unwrap_or_default().split_ascii_whitespace().collect();
+        if let [field, ..] = sort[..] {
+            mistakes.extend(find_doubt(&items, field, QueryPart::Sort));
+        }
+        if let Some((field, text)) = query.filter.and_then(|filter| filter.split_once('=')) {
             let (field, text) = (field.trim(), text.trim());
+            mistakes.extend(find_doubt(&items, field, QueryPart::Filter));
             items.retain(|item| item.field(field).is_some_and(|value| matches_text(value, text)));
         }
-        if let Some(sort) = query.sort {
-            let (field, descending) = match sort.split_ascii_whitespace().collect::<Vec<_>>()[..] {
-                [field] | [field, "asc"] => (field, false),
-                [field, "desc"] => (field, true),
-                _ => return Err("`sort` is a field, and `desc` for the other direction".to_owned()),
-            };
-            items.sort_by(|a, b| compare_items(a, b, field, descending));
+        if let [field, ..] = sort[..] {
+            let is_descending = sort.get(1) == Some(&"desc");
+            items.sort_by(|a, b| compare_items(a, b, field, is_descending));
         }
         items.truncate(query.limit.unwrap_or(usize::MAX));
-        Ok(items)
+        Selected { items, mistakes }
     }
 
-    fn find_collection<'a>(&'a self, query: &Query<'_>, page: &'a Page) -> Result<Vec<Item<'a>>, String> {
+    fn find_collection<'a>(&'a self, query: &Query<'a, '_>, page: &'a Page) -> Result<Vec<Item<'a>>, Unknown> {
         let pages = |numbers: &[usize]| numbers.iter().map(|number| Item::Page(&self.pages[*number])).collect();
         let name = query.collection;
         if let Some(folder) = name.strip_prefix("section/") {
-            let prefix = format!("{}/", folder.trim_matches('/'));
-            let within = |page: &Page| {
-                let rest = page.content_path.strip_prefix(&prefix);
-                rest.is_some_and(|rest| !rest.starts_with("index."))
-            };
-            let items: Vec<_> = self.in_order().filter(|page| within(page)).map(Item::Page).collect();
-            let is_there = self.pages.iter().any(|page| page.content_path.starts_with(&prefix));
-            return if is_there { Ok(items) } else { Err(format!("there is no section `{folder}`")) };
+            let folder = folder.trim_matches('/');
+            let section = self.sections.get(folder);
+            return section.map(|numbers| pages(numbers)).ok_or_else(|| {
+                let near = nearest(folder, self.sections.keys().map(String::as_str));
+                let help = near.map(|near| format!("did you mean `section/{near}`?"));
+                (format!("there is no section `{folder}`"), help)
+            });
+        }
+        if let Some(data) = name.strip_prefix("data/") {
+            return Ok(self.data.find(data)?.iter().map(Item::Value).collect());
         }
         if let Some(field) = name.strip_prefix("page.") {
-            return match page.front_matter.get(field).map(|field| &field.value) {
-                None => Ok(Vec::new()),
-                Some(Value::List(items)) => {
-                    let taxonomy = self.taxonomies.iter().find(|taxonomy| taxonomy.name == field);
-                    let term = |value: &Value| taxonomy?.find(&value.as_text()?);
-                    Ok(items.iter().map(|value| term(value).map_or(Item::Value(value), Item::Term)).collect())
-                }
-                Some(_) => Err(format!("`{field}` in this page's front matter is no list")),
-            };
+            let value = page.front_matter.get(field).map(|field| &field.value);
+            return self.find_list(value, field, "this page's front matter");
+        }
+        if let Some(field) = name.strip_prefix("item.") {
+            let item = query.item.ok_or_else(|| unknown("`item` is for a partial that an `each` shows"))?;
+            return self.find_list(item.field(field), field, "the item");
         }
         if let Some((taxonomy, term)) = name
             .split_once('/')
             .and_then(|(taxonomy, term)| Some((self.taxonomies.iter().find(|known| known.name == taxonomy)?, term)))
         {
-            let term = taxonomy.find(term).ok_or_else(|| format!("`{}` has no term `{term}`", taxonomy.name))?;
+            let near = || nearest(term, taxonomy.terms.iter().map(|term| term.slug.as_str()));
+            let help = || near().map(|near| format!("did you mean `{}/{near}`?", taxonomy.name));
+            let found = taxonomy.find(term);
+            let term = found.ok_or_else(|| (format!("`{}` has no term `{term}`", taxonomy.name), help()))?;
             return Ok(pages(&term.pages));
         }
         match name {
-            "term" | "terms" => self.find_terms(name, page),
+            "term" | "terms" => self.find_terms(name, page).map_err(unknown),
             "posts" => Ok(pages(&self.posts)),
             "pages" => Ok(self.in_order().filter(|page| page.route.as_str() != "/404").map(Item::Page).collect()),
             "children" => {
                 let parent = match query.of {
-                    None => page.route.clone(),
-                    Some(of) => RoutePath::parse(of).map_err(|reason| format!("`of`: the path {reason}"))?,
+                    None => page.list_route(),
+                    Some(of) => RoutePath::parse(of).map_err(|reason| unknown(format!("`of`: the path {reason}")))?,
                 };
                 if self.find(&parent).is_none() {
-                    return Err(format!("there is no page `{}`", parent.as_str()));
+                    let near = nearest(parent.as_str(), self.pages.iter().map(|page| page.route.as_str()));
+                    let help = near.map(|near| format!("did you mean `{near}`?"));
+                    return Err((format!("there is no page `{}`", parent.as_str()), help));
                 }
-                let is_child =
-                    |page: &&Page| page.route.parent().as_ref() == Some(&parent) && page.route.as_str() != "/404";
-                Ok(self.in_order().filter(is_child).map(Item::Page).collect())
+                Ok(self.children.get(&parent).map(|numbers| pages(numbers)).unwrap_or_default())
             }
-            _ => Err(format!("there is no collection `{name}`")),
+            _ => Err(unknown(format!("there is no collection `{name}`"))),
+        }
+    }
+
+    /// The items of a list in front matter or data; the words of a taxonomy's field as its terms.
+    fn find_list<'a>(&'a self, value: Option<&'a Value>, field: &str, of: &str) -> Result<Vec<Item<'a>>, Unknown> {
+        match value {
+            None => Ok(Vec::new()),
+            Some(Value::List(items)) => {
+                let taxonomy = self.taxonomies.iter().find(|taxonomy| taxonomy.name == field);
+                let term = |value: &Value| taxonomy?.find(&value.as_text()?);
+                Ok(items.iter().map(|value| term(value).map_or(Item::Value(value), Item::Term)).collect())
+            }
+            Some(_) => Err(unknown(format!("`{field}` in {of} is no list"))),
         }
     }
 
     /// `term`: the pages of the term whose page is being made. `terms`: the terms of the taxonomy whose list is.
     fn find_terms<'a>(&'a self, name: &str, page: &Page) -> Result<Vec<Item<'a>>, String> {
         if name == "terms" {
-            let taxonomy = self.taxonomies.iter().find(|taxonomy| taxonomy.route == page.route);
+            let route = page.list_route();
+            let taxonomy = self.taxonomies.iter().find(|taxonomy| taxonomy.route == route);
             let message = || "`terms` is for the partial `list.html` of a taxonomy".to_owned();
             return Ok(taxonomy.ok_or_else(message)?.terms.iter().map(Item::Term).collect());
         }
-        let parent = page.route.parent();
-        let slug = page.route.as_str().rsplit('/').next().unwrap_or_default();
+        let route = page.list_route();
+        let parent = route.parent();
+        let slug = route.as_str().rsplit('/').next().unwrap_or_default();
         let find = |taxonomy: &'a Taxonomy| taxonomy.find(slug).filter(|_| parent.as_ref() == Some(&taxonomy.route));
         let term = self.taxonomies.iter().find_map(find);
         let term = term.ok_or("`term` is for the partial `term.html` of a taxonomy")?;
         Ok(term.pages.iter().map(|number| Item::Page(&self.pages[*number])).collect())
     }
+}
+
+/// A field that no item has is a slip, or one that nobody has written yet.
+fn find_doubt(items: &[Item<'_>], field: &str, part: QueryPart) -> Option<QueryMistake> {
+    if items.is_empty() || items.iter().any(|item| item.field(field).is_some()) {
+        return None;
+    }
+    let has_page = items.iter().any(|item| matches!(item, Item::Page(_)));
+    if has_page && (OFFERED_FIELDS.contains(&field) || is_known(field)) {
+        return None;
+    }
+    let offered = OFFERED_FIELDS.iter().copied().filter(|_| has_page);
+    let names: BTreeSet<&str> = items.iter().flat_map(Item::field_names).chain(offered).collect();
+    let slip = names.iter().copied().find(|name| is_slip(field, name));
+    let near = slip.or_else(|| nearest(field, names.iter().copied()));
+    let code = if slip.is_some() { Code::UnknownField } else { Code::EmptyField };
+    let message = format!("no item of this collection has the field `{field}`");
+    Some(QueryMistake { part, code, message, help: near.map(|near| format!("did you mean `{near}`?")) })
 }
 
 /// Whether a value is a text, or a list that has it.

@@ -42,7 +42,8 @@ impl LinkTargets {
         for page in site.all_pages() {
             targets.paths.insert(page.route.as_str().to_owned(), page.url.clone());
             targets.add_paths(page.aliases.iter().map(|(alias, _)| alias.as_str()));
-            targets.by_content_path.insert(page.content_path.clone(), page.url.clone());
+            // The later pages of a list come from the file of the first.
+            targets.by_content_path.entry(page.content_path.clone()).or_insert_with(|| page.url.clone());
         }
         for (page, reason) in &site.left_out {
             targets.left_out.insert(page.content_path.clone(), *reason);

@@ -6,16 +6,40 @@ use std::sync::Arc;
 
 use jiff::civil::{Date, DateTime};
 
+use super::defaults::Defaults;
+use super::list_pages::Part;
 use super::route::RoutePath;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::front_matter::{self, Fields, FrontMatter, Value};
-use crate::markdown::{self, Link};
+use crate::markdown::{self, Link, MarkdownPage};
 use crate::source::SourceFile;
 use crate::template::{Kind, Template};
 
 /// Words that are read in a minute; the usual figure for prose in English.
 const WORDS_PER_MINUTE: usize = 220;
+
+/// The fields that every page offers: in `each`, they are empty where an item has none.
+pub const OFFERED_FIELDS: [&str; 18] = [
+    "title",
+    "date",
+    "date_iso",
+    "date_rfc2822",
+    "updated",
+    "summary",
+    "url",
+    "permalink",
+    "category",
+    "reading_time",
+    "word_count",
+    "source_path",
+    "next_post_url",
+    "next_post_title",
+    "previous_post_url",
+    "previous_post_title",
+    "description",
+    "image",
+];
 
 /// A page in its place among the others.
 #[derive(Clone, Debug)]
@@ -87,8 +111,14 @@ pub struct PageFile {
     pub template: Template,
     /// The links that Markdown wrote, in order.
     pub links: Vec<Link>,
-    /// The partial that its body is wrapped in, and where it is named.
-    pub layout: Option<(String, Span)>,
+    /// It has code that `highlight.css` shows.
+    pub has_styled_code: bool,
+    /// The partial that its body is wrapped in, and where it is named; nowhere if it is a default.
+    pub layout: Option<(String, Option<Span>)>,
+    /// No file holds it: it is the page of a taxonomy.
+    pub is_made: bool,
+    /// Which part of a list it shows, if its list is split.
+    pub part: Option<Part>,
 }
 
 impl PageFile {
@@ -96,19 +126,24 @@ impl PageFile {
     ///
     /// # Errors
     /// It can't be read as a page at all, or has no URL.
-    pub fn read(file: &SourceFile, config: &Config) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+    pub fn read(
+        file: &SourceFile,
+        config: &Config,
+        defaults: &Defaults,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let source = file.to_text().map_err(|diagnostic| vec![diagnostic])?;
         let is_markdown = matches!(file.extension().as_str(), "md" | "markdown");
-        let (FrontMatter { fields, body_start }, mut diagnostics) = front_matter::parse(&source);
+        let (FrontMatter { mut fields, body_start }, mut diagnostics) = front_matter::parse(&source);
+        defaults.add_to(&mut fields, &file.name);
         let kind = if is_markdown { Kind::MarkdownPage } else { Kind::Page };
         let (template, mistakes) = Template::parse(&source, body_start, kind);
         diagnostics.extend(mistakes);
-        let (template, links) = if is_markdown {
+        let MarkdownPage { template, links, has_styled_code } = if is_markdown {
             let (page, mistakes) = markdown::to_html(&template, &config.markdown);
             diagnostics.extend(mistakes);
-            (page.template, page.links)
+            page
         } else {
-            (template, Vec::new())
+            MarkdownPage { template, links: Vec::new(), has_styled_code: false }
         };
         let (route, route_span) = match find_route(file, &fields, &source) {
             Ok(found) => found,
@@ -119,7 +154,10 @@ impl PageFile {
         };
         let aliases = read_aliases(&fields, &source, &mut diagnostics);
         let date = fields.get("date").and_then(|field| field.value.as_date_time());
-        let layout = fields.get("layout").and_then(|field| Some((field.value.as_text()?.into_owned(), field.span)));
+        let layout = fields.get("layout").and_then(|field| {
+            let span = field.origin.is_none().then_some(field.span);
+            Some((field.value.as_text()?.into_owned(), span))
+        });
         let mut page = Self {
             url: page_url(&route, config.build.trailing_slash),
             content_path: file.name.to_string(),
@@ -130,9 +168,12 @@ impl PageFile {
             aliases,
             date,
             layout,
+            part: None,
+            is_made: false,
             source,
             template,
             links,
+            has_styled_code,
         };
         page.computed = page.compute_fields(body_start, config);
         Ok((page, diagnostics))
@@ -164,7 +205,10 @@ impl PageFile {
             computed,
             template,
             links: Vec::new(),
+            has_styled_code: false,
             layout: None,
+            part: None,
+            is_made: true,
             source,
         })
     }
@@ -172,6 +216,13 @@ impl PageFile {
     /// A field by name, as templates see it, but for those of neighbours.
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.computed.get(name).or_else(|| self.front_matter.get(name).map(|field| &field.value))
+    }
+
+    /// Where the first part of its list is published: where it is itself, unless it shows a later part.
+    pub fn list_route(&self) -> RoutePath {
+        let is_later = self.part.is_some_and(|part| part.number > 1);
+        let first = self.route.parent().and_then(|route| route.parent()).filter(|_| is_later);
+        first.unwrap_or_else(|| self.route.clone())
     }
 
     /// Whether front matter sets a flag.
@@ -268,10 +319,11 @@ fn read_aliases(fields: &Fields, source: &SourceText, diagnostics: &mut Vec<Diag
         value => value.as_text().into_iter().collect(),
     };
     let mut aliases = Vec::new();
-    for text in texts {
+    for (index, text) in texts.into_iter().enumerate() {
+        let span = field.item_place(index, source).span;
         match RoutePath::parse(&text) {
-            Ok(route) => aliases.push((route, field.span)),
-            Err(reason) => diagnostics.push(bad_path(source, "aliases", &text, reason, field.span)),
+            Ok(route) => aliases.push((route, span)),
+            Err(reason) => diagnostics.push(bad_path(source, "aliases", &text, reason, span)),
         }
     }
     aliases

@@ -44,17 +44,22 @@ impl Taxonomy {
         let mut diagnostics = Vec::new();
         for (number, page) in pages.iter().enumerate() {
             let Some(field) = page.front_matter.get(&settings.field) else { continue };
-            for word in words(&field.value) {
+            for (index, word) in words(&field.value) {
                 let slug = slug::slugify(&word);
                 if slug.is_empty() {
                     let message = format!("`{word}` can't be a term: it has no letter and no digit");
-                    diagnostics.push(Diagnostic::new(Code::BadFrontMatter, page.source.place(field.span), message));
+                    diagnostics.push(Diagnostic::new(
+                        Code::BadFrontMatter,
+                        field.item_place(index, &page.source),
+                        message,
+                    ));
                     continue;
                 }
                 let (first, numbers) = found.entry(slug.clone()).or_insert_with(|| (word.clone(), Vec::new()));
                 if first.to_lowercase() != word.to_lowercase() {
                     let message = format!("`{word}` and `{first}` would both be published as `{slug}`");
-                    let diagnostic = Diagnostic::new(Code::DuplicateUrl, page.source.place(field.span), message);
+                    let diagnostic =
+                        Diagnostic::new(Code::DuplicateUrl, field.item_place(index, &page.source), message);
                     diagnostics.push(diagnostic.with_help("give one of them another name"));
                 } else if numbers.last() != Some(&number) {
                     numbers.push(number);
@@ -92,11 +97,12 @@ impl Taxonomy {
     }
 }
 
-/// The words of a list, or a word by itself. A blank one is not given.
-fn words(value: &Value) -> Vec<String> {
+/// The words of a list, or a word by itself, each with its number. A blank one is not given.
+fn words(value: &Value) -> Vec<(usize, String)> {
     let texts = match value {
-        Value::List(items) => items.iter().filter_map(Value::as_text).collect(),
-        value => Vec::from_iter(value.as_text()),
+        Value::List(items) => items.iter().map(Value::as_text).collect(),
+        value => vec![value.as_text()],
     };
-    texts.iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+    let words = texts.into_iter().enumerate().filter_map(|(index, text)| Some((index, text?.trim().to_owned())));
+    words.filter(|(_, word)| !word.is_empty()).collect()
 }

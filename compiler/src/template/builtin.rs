@@ -5,12 +5,13 @@ use super::syntax::{Attribute, Each, If, Image, ImageOrigin, Kind, Name, Node, P
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 
 const LIVE_RELOAD: &str = "generated_livereload_script.html";
+const HEAD: &str = "generated_head.html";
 const BLOG_ITEMS: &str = "generated_blog_items.html";
 
 /// The partial that shows a post in `generated_blog_items.html`.
 pub const BLOG_ITEM_PARTIAL: &str = "blog_index_item.html";
 
-const RESERVED: [&str; 8] = ["img", "each", "if", "else", "toc", "raw", BLOG_ITEMS, LIVE_RELOAD];
+const RESERVED: [&str; 9] = ["img", "each", "if", "else", "toc", "raw", BLOG_ITEMS, HEAD, LIVE_RELOAD];
 
 /// The attributes of `img`, in the order in which they are written, with the values that they accept if not all.
 pub const IMAGE_ATTRIBUTES: [(&str, &[&str]); 11] = [
@@ -52,6 +53,7 @@ pub(super) fn read(
             reader.expect_nothing(name, &raw);
             Some(match name {
                 "toc" => Node::Toc(raw.name),
+                HEAD => Node::Head(raw.name),
                 LIVE_RELOAD => Node::LiveReload(raw.name),
                 _ => Node::Each(Box::new(Each::of_posts(raw.name))),
             })
@@ -207,27 +209,10 @@ impl<'a> Reader<'a> {
         }
         let partial = partial?;
         self.check_number(limit.as_ref());
-        self.check_number(paginate.as_ref());
         if !self.check_order(sort.as_ref(), filter.as_ref()) {
             return None;
         }
-        if let Some(paginate) = &paginate
-            && self.kind == Kind::Partial
-        {
-            let help = "put this `each` into the page";
-            self.report(Code::MalformedAttribute, paginate.name_span, "only a page's own `each` can be split", help);
-        }
-        if let Some(paginate) = &paginate
-            && self.kind != Kind::Partial
-        {
-            let message = "`paginate` has no effect yet";
-            self.report(
-                Code::NoEffectYet,
-                paginate.name_span,
-                message,
-                "the page shows all items; use `limit` to show fewer",
-            );
-        }
+        self.check_paginate(paginate.as_ref());
         let Some(partial_name) = partial.value.as_text() else {
             let help = "name the partial as it is";
             let message = "a partial's name can't be put together";
@@ -246,6 +231,16 @@ impl<'a> Reader<'a> {
             paginate: paginate.map(|attribute| attribute.value),
             attributes: given,
         })))
+    }
+
+    /// The list of a page is split, and that of the partial which is the page of a term.
+    fn check_paginate(&mut self, attribute: Option<&Attribute>) {
+        self.check_number(attribute);
+        let Some(attribute) = attribute else { return };
+        if self.kind == Kind::Partial && !self.source.path.ends_with("/term.html") {
+            let help = "put this `each` into the page";
+            self.report(Code::MalformedAttribute, attribute.name_span, "only a page's own `each` can be split", help);
+        }
     }
 
     /// Whether `sort` and `where` can be understood, as far as they are known before rendering.

@@ -80,6 +80,8 @@ pub enum Node {
     Image(Box<Image>),
     /// `<% toc %/>`
     Toc(Span),
+    /// `<% generated_head.html %/>`
+    Head(Span),
     /// `<% generated_livereload_script.html %/>`
     LiveReload(Span),
 }
@@ -342,7 +344,7 @@ impl Node {
     /// What a diagnostic points at; nothing for what Markdown made.
     pub fn span(&self) -> Option<Span> {
         match self {
-            Self::Text(span) | Self::Toc(span) | Self::LiveReload(span) => Some(*span),
+            Self::Text(span) | Self::Toc(span) | Self::Head(span) | Self::LiveReload(span) => Some(*span),
             Self::Made(_) => None,
             Self::Placeholder(placeholder) => Some(placeholder.span),
             Self::Asset(asset) => Some(asset.span),

@@ -1,0 +1,105 @@
+//! The tag `each`: a collection, and a partial for each of its items.
+
+use std::rc::Rc;
+
+use super::scope::{Caller, CallerKind, Scope};
+use super::{Items, Renderer, Task};
+use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::site::{self, Query, QueryMistake, QueryPart, Selected};
+use crate::template::{Each, Template, Value, check_query_attribute};
+
+/// Collections with a name of their own, of which a slip is known.
+const COLLECTIONS: [&str; 5] = ["posts", "pages", "children", "term", "terms"];
+
+impl<'a> Renderer<'a> {
+    pub(super) fn begin_items(&mut self, template: &'a Template, each: &'a Each, scope: &Rc<Scope<'a>>) {
+        let Some(partial) = self.templates.find(&each.partial) else { return };
+        if self.templates.ends_cycle(template, each.partial_span) {
+            return;
+        }
+        let missed_before = scope.missing_count();
+        let mut text = |value: &'a Option<Value>| value.as_ref().map(|value| self.evaluate(template, value, scope));
+        let (of, sort, filter) = (text(&each.of), text(&each.sort), text(&each.filter));
+        let limit = text(&each.limit);
+        let attributes = each.attributes.iter();
+        let attributes =
+            attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
+        if scope.missing_count() > missed_before {
+            return;
+        }
+        let mut is_right = self.check_query(template, "sort", each.sort.as_ref(), sort.as_deref());
+        is_right &= self.check_query(template, "where", each.filter.as_ref(), filter.as_deref());
+        is_right &= self.check_query(template, "limit", each.limit.as_ref(), limit.as_deref());
+        if !is_right {
+            return;
+        }
+        let query = Query {
+            collection: &each.collection,
+            item: scope.item(),
+            of: of.as_deref(),
+            sort: sort.as_deref(),
+            filter: filter.as_deref(),
+            limit: limit.and_then(|limit| limit.parse().ok()),
+        };
+        let Selected { mut items, mistakes } = self.site.select(&query, self.page);
+        for mistake in mistakes {
+            self.report_query(template, each, mistake);
+        }
+        if let (Some(part), Some(size)) = (self.page.part, site::size_of(each)) {
+            items = items.into_iter().skip((part.number - 1) * size).take(size).collect();
+        }
+        let caller = Caller { name: &each.partial, template, span: each.partial_span, kind: CallerKind::Each };
+        let items = Items { partial, caller, attributes: Rc::new(attributes), left: items.into_iter(), is_first: true };
+        self.tasks.push(Task::Items(Box::new(items)));
+    }
+
+    fn report_query(&mut self, template: &'a Template, each: &'a Each, mistake: QueryMistake) {
+        let value = match mistake.part {
+            QueryPart::Collection => &each.of,
+            QueryPart::Filter => &each.filter,
+            QueryPart::Sort => &each.sort,
+        };
+        let span = value.as_ref().map_or(each.collection_span, |value| value.span);
+        let mut diagnostic = Diagnostic::new(mistake.code, template.place(span), mistake.message);
+        diagnostic.help = mistake.help;
+        if mistake.part == QueryPart::Collection && diagnostic.help.is_none() {
+            diagnostic.help = suggest_collection(&each.collection);
+        }
+        self.report(diagnostic);
+    }
+
+    /// Whether an attribute of an `each` can be understood. If it was written out, the parser has checked it.
+    fn check_query(&mut self, template: &'a Template, name: &str, value: Option<&Value>, text: Option<&str>) -> bool {
+        let (Some(value), Some(text)) = (value, text) else { return true };
+        if value.as_text().is_some() {
+            return true;
+        }
+        let Some((message, help)) = check_query_attribute(name, text) else { return true };
+        let diagnostic = Diagnostic::new(Code::MalformedAttribute, template.place(value.span), message);
+        self.report(diagnostic.with_help(help));
+        false
+    }
+
+    pub(super) fn continue_items(&mut self) {
+        let Some(Task::Items(items)) = self.tasks.last_mut() else { return };
+        let Some(item) = items.left.next() else {
+            self.tasks.pop();
+            return;
+        };
+        self.node_count += 1;
+        let is_first = std::mem::replace(&mut items.is_first, false);
+        let (partial, caller, attributes) = (items.partial, items.caller, Rc::clone(&items.attributes));
+        if !is_first {
+            self.markup.push_text("\n");
+        }
+        self.push_partial(partial, Scope::of_item(caller, attributes, item));
+    }
+}
+
+/// The collection that was probably meant. What has a folder, a term or a field in its name is wrong in another way.
+fn suggest_collection(name: &str) -> Option<String> {
+    if name.contains(['/', '.']) || COLLECTIONS.contains(&name) {
+        return None;
+    }
+    nearest(name, COLLECTIONS).map(|near| format!("did you mean `{near}`?"))
+}

@@ -1,0 +1,92 @@
+//! The search index: a small JSON file that a page searches by itself, without a server. Each page is there with its
+//! title, its summary, its headings and the words in it, each word once.
+
+use std::collections::BTreeSet;
+
+use html5gum::{Token, Tokenizer};
+use rayon::prelude::*;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::feeds::MadeFile;
+use crate::front_matter::Value;
+use crate::html::find_headings;
+use crate::site::{Page, Site};
+use crate::template::Node;
+
+/// Words shorter than this say nothing. Guessed; scripts without spaces have long words.
+const WORD_CHARS_MIN: usize = 3;
+
+/// Words longer than this are no words: digests, data.
+const WORD_CHARS_MAX: usize = 40;
+
+/// The index of all pages that search engines may see too; nothing if it isn't wanted.
+pub fn make_index(site: &Site, config: &Config) -> Option<MadeFile> {
+    if config.search_path.is_empty() {
+        return None;
+    }
+    let listed: Vec<_> = site.pages.iter().filter(|page| page.is_listed()).collect();
+    let entries: Vec<_> = listed.par_iter().map(|page| entry(page)).collect();
+    let media_type = "application/json; charset=utf-8";
+    Some(MadeFile { path: config.search_path.clone(), media_type, text: to_json(&entries) })
+}
+
+fn to_json(entries: &[serde_json::Value]) -> String {
+    let mut text = serde_json::to_string(entries).expect("an index of texts is JSON");
+    text.push('\n');
+    text
+}
+
+fn entry(page: &Page) -> serde_json::Value {
+    let html = own_html(page);
+    let headings: Vec<_> = find_headings(&html).into_iter().map(|heading| heading.text.trim().to_owned()).collect();
+    let field = |name: &str| page.field(name).and_then(Value::as_text).unwrap_or_default().into_owned();
+    let tags = match page.field("tags") {
+        Some(Value::List(tags)) => tags.iter().filter_map(Value::as_text).collect(),
+        _ => Vec::new(),
+    };
+    let summary = Some(field("summary")).filter(|text| !text.is_empty()).unwrap_or_else(|| field("description"));
+    json!({
+        "url": page.url,
+        "title": page.title(),
+        "summary": summary,
+        "tags": tags,
+        "headings": headings,
+        "words": words(&html),
+    })
+}
+
+/// What the page's own file says, its partials and layout left out.
+fn own_html(page: &Page) -> String {
+    let mut html = String::new();
+    for node in page.template.all_nodes() {
+        match node {
+            Node::Text(span) => html.push_str(page.template.text(*span)),
+            Node::Made(span) => html.push_str(page.template.made(*span)),
+            _ => html.push(' '),
+        }
+    }
+    html
+}
+
+/// The words of the text between the tags, in lower case, each once, with blanks between.
+fn words(html: &str) -> String {
+    let mut words = BTreeSet::new();
+    let mut emitter = html5gum::DefaultEmitter::default();
+    emitter.naively_switch_states(true);
+    let mut is_hidden = false;
+    for token in Tokenizer::new_with_emitter(html, emitter).map_while(Result::ok) {
+        match token {
+            Token::StartTag(tag) => is_hidden = matches!(tag.name.as_slice(), b"script" | b"style"),
+            Token::EndTag(_) => is_hidden = false,
+            Token::String(text) if !is_hidden => {
+                let text = String::from_utf8_lossy(&text).to_lowercase();
+                let found = text.split(|c: char| !c.is_alphanumeric());
+                let is_word = |word: &&str| (WORD_CHARS_MIN..=WORD_CHARS_MAX).contains(&word.chars().count());
+                words.extend(found.filter(is_word).map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    Vec::from_iter(words).join(" ")
+}
