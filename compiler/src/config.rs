@@ -309,10 +309,7 @@ impl Config {
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
         self.headers = headers::read_headers(top);
-        top.table("budget", |budget| {
-            budget.count("page_bytes", &mut self.budget.page_bytes);
-            budget.count("first_view", &mut self.budget.first_view);
-        });
+        top.table("budget", |budget| self.budget.read(budget));
         top.not_yet(&["tools", "filters"]);
     }
 }

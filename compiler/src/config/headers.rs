@@ -24,6 +24,13 @@ pub struct Budget {
     pub first_view: usize,
 }
 
+impl Budget {
+    pub(super) fn read(&mut self, table: &mut Reader<'_>) {
+        table.count("page_bytes", &mut self.page_bytes);
+        table.count("first_view", &mut self.first_view);
+    }
+}
+
 /// Fields that say where an answer ends, what it is, or what only the server knows.
 const REFUSED: [&str; 19] = [
     "accept-ranges",
