@@ -17,6 +17,7 @@ use crate::template::{Block, Body, Node, Origin, Template};
 
 pub use highlight::{STYLE_SHEET, STYLE_SHEET_PATH};
 use html::write_html;
+pub(crate) use tokens::has_token;
 use tokens::{Piece, Shape, Text, margin_of};
 
 /// A link that Markdown wrote.

@@ -4,8 +4,11 @@
 mod compress;
 mod dist;
 mod head;
+mod look;
+mod weight;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use bundle::{
@@ -16,6 +19,7 @@ use rayon::prelude::*;
 pub use compress::compress;
 pub use dist::{BUNDLE_NAME, WriteDistError, write_dist};
 pub use head::{Caching, HeadFields, media_type};
+pub use weight::Overweight;
 
 use crate::cache::Cache;
 use crate::config::{Csp, HeaderRule, Security};
@@ -95,18 +99,55 @@ pub struct Output {
     pub build_info: Vec<(String, String)>,
 }
 
+/// Why nothing could be packed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PackError {
+    /// The format can't hold it.
+    Format(WriteError),
+    /// What was made doesn't fit together: a mistake in this program.
+    Faults(Vec<String>),
+}
+
+impl fmt::Display for PackError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(error) => error.fmt(out),
+            Self::Faults(faults) => {
+                out.write_str("this is a fault of kiln and not of the site; nothing was written, please report it:")?;
+                faults.iter().take(FAULTS_SHOWN_MAX).try_for_each(|fault| write!(out, "\n  {fault}"))?;
+                if faults.len() > FAULTS_SHOWN_MAX {
+                    write!(out, "\n  and {} more", faults.len() - FAULTS_SHOWN_MAX)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for PackError {}
+
+/// One is enough to find the cause; a few show what they have in common.
+const FAULTS_SHOWN_MAX: usize = 10;
+
 impl Output {
     /// Compresses every body and writes every head, in parallel, and lays out the bundle. Digested assets of `previous`
     /// that this build doesn't have are carried along, so that a page loaded from the old bundle finds them.
     ///
     /// # Errors
-    /// A route that the format can't hold, or two for one path.
+    /// A route that the format can't hold, or two for one path; or something that was made doesn't fit together.
     pub fn pack<B: AsRef<[u8]>>(
         self,
         previous: Option<&BundleView<B>>,
         cache: &Cache,
-    ) -> Result<PackedBundle, WriteError> {
+    ) -> Result<PackedBundle, PackError> {
         let routes: Vec<_> = self.published.par_iter().map(|published| self.route_entry(published, cache)).collect();
+        let is_policy = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Security-Policy");
+        let has_own_policy = self.headers.iter().any(|rule| rule.set.iter().any(is_policy));
+        let faults = look::find_faults(&routes, self.security.csp == Csp::Auto && !has_own_policy);
+        if !faults.is_empty() {
+            return Err(PackError::Faults(faults));
+        }
         let mut writer = BundleWriter::new(self.settings, self.build_info);
         if let Some(previous) = previous {
             let own: std::collections::HashSet<_> = routes.iter().map(|route| route.path.as_bytes()).collect();
@@ -118,7 +159,7 @@ impl Output {
         for route in routes {
             writer.add(route);
         }
-        writer.finish()
+        writer.finish().map_err(PackError::Format)
     }
 
     /// One published URL as the bundle holds it.
@@ -224,5 +265,22 @@ fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry {
         status: route.status(),
         location: String::new(),
         variants: variants.collect(),
+    }
+}
+
+#[cfg(test)]
+impl Output {
+    /// These, with settings as they are without a word of the site.
+    fn of(published: Vec<Published>) -> Self {
+        Self {
+            published,
+            compress: Vec::new(),
+            security: crate::config::Config::default().security,
+            headers: Vec::new(),
+            sheets: SheetSources::new(),
+            last_modified: None,
+            settings: Settings { trailing_slash: false, canonical_host: String::new() },
+            build_info: Vec::new(),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bundle::{RouteKind, Settings};
@@ -11,11 +11,11 @@ use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsse
 use crate::cache::FileMemo;
 use crate::config::{Config, Csp};
 use crate::data::Data;
-use crate::diagnostic::{self, Code, Diagnostic, Severity};
+use crate::diagnostic::{self, Code, Diagnostic, Place, Severity, Span};
 use crate::feeds::{self, MadeFile};
 use crate::html::minify;
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
-use crate::output::{Output, Published, media_type};
+use crate::output::{Output, Overweight, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
 use crate::search;
 use crate::security::{SheetSources, find_sheet_sources};
@@ -67,6 +67,9 @@ pub struct Counts {
     /// Files under `static/`, and files among the pages.
     pub files: usize,
 }
+
+/// So many of the files that a page loads are named if they are too much. Guessed.
+const HEAVIEST_COUNT: usize = 4;
 
 /// What was made of single files, kept in memory for the next plan of the same site with the same settings and options.
 #[derive(Debug, Default)]
@@ -207,6 +210,29 @@ impl Plan {
         sources.filter(|(_, sources)| !sources.is_empty()).collect()
     }
 
+    /// Pages that weigh more than they may, with what weighs most.
+    fn report_overweight(&self, overweight: impl Iterator<Item = Overweight>) -> Vec<Diagnostic> {
+        let mut places: HashMap<&str, Place> = HashMap::new();
+        let report = |one: Overweight| {
+            if places.is_empty() {
+                let pages = self.site.all_pages();
+                places = pages.map(|page| (page.route.as_str(), page.source.place(Span::default()))).collect();
+            }
+            let path = one.path.trim_end_matches('/');
+            let place = places.get(if path.is_empty() { "/" } else { path })?.clone();
+            let Overweight { path, key, bytes_max, bytes, parts } = one;
+            let message = format!("`{path}` weighs {bytes} bytes on the wire, and `budget.{key}` allows {bytes_max}");
+            let shown: Vec<String> = parts
+                .iter()
+                .take(HEAVIEST_COUNT)
+                .map(|(part, bytes)| format!("{} {bytes}", if *part == path { "the page itself" } else { part }))
+                .collect();
+            let help = format!("the heaviest: {}", shown.join(", "));
+            Some(Diagnostic::new(Code::OverBudget, place, message).with_help(help))
+        };
+        overweight.filter_map(report).collect()
+    }
+
     /// How many there are of what.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -226,9 +252,11 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
     let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
     let mut diagnostics = plan.check(&rendered);
     diagnostics.append(&mut plan.diagnostics);
-    diagnostic::sort(&mut diagnostics);
     let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.code.severity() == Severity::Error);
     let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
+    let overweight = output.iter().flat_map(|output| output.find_overweight(config.budget, workshop.cache));
+    diagnostics.extend(plan.report_overweight(overweight));
+    diagnostic::sort(&mut diagnostics);
     let counts = plan.counts();
     Built { output, manifest: plan.manifest, diagnostics, counts }
 }

@@ -169,6 +169,14 @@ pub(super) enum Making {
     Tag,
 }
 
+/// Whether a text has a token in it: finished text has none. The mark alone may be the site's own.
+pub(crate) fn has_token(text: &str) -> bool {
+    text.split(MARK).skip(1).any(|after| {
+        let rest = after.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '@' | '#'));
+        rest.starts_with(';')
+    })
+}
+
 /// A piece of text with tokens.
 pub(super) enum Part<'a> {
     Text(&'a str),

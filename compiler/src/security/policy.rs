@@ -33,6 +33,33 @@ pub fn page_policy(html: &str, sheets: &SheetSources) -> String {
     reader.write()
 }
 
+/// A page with its policy in a `<meta>` before everything that it holds for. Directives that a `<meta>` can't have are left
+/// out.
+pub fn add_policy(html: &str, policy: &str) -> String {
+    const NOT_IN_META: [&str; 4] = ["frame-ancestors", "report-uri", "report-to", "sandbox"];
+    let is_kept = |directive: &&str| !NOT_IN_META.contains(&directive.split(' ').next().unwrap_or_default());
+    let kept: Vec<&str> = policy.split(';').map(str::trim).filter(is_kept).collect();
+    let value = kept.join("; ").replace('&', "&amp;").replace('"', "&quot;");
+    // A page's encoding must be said within its first 1,024 bytes, so that stays in front.
+    let (mut at, mut is_found) = (0, false);
+    read_events(html, |event, place| {
+        let goes_before = match event {
+            Event::Start(tag) => {
+                matches!(tag.name(), b"html" | b"head") || tag.name() == b"meta" && tag.find(b"charset").is_some()
+            }
+            Event::Doctype | Event::Comment => true,
+            Event::Text(text) => text.trim_ascii().is_empty(),
+            Event::End(_) => false,
+        };
+        is_found |= !goes_before;
+        if !is_found && !matches!(event, Event::Text(_) | Event::Comment) {
+            at = place.end;
+        }
+    });
+    let meta = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{value}\">");
+    [&html[..at], &meta, &html[at..]].concat()
+}
+
 struct Reader<'h> {
     html: &'h str,
     sheets: &'h SheetSources,
@@ -275,5 +302,20 @@ mod tests {
         // A value out of a page's data must not bring in a directive of its own.
         assert_eq!(policy("<img src=\"https://a.example;script-src 'unsafe-inline'/x\">"), BASE);
         assert_eq!(policy("<img src=\"https:///x\"><img src=\"https://a b/\">"), BASE);
+    }
+
+    #[test]
+    fn an_exported_page_has_its_policy_before_what_it_holds_for() {
+        let add = |html: &str| add_policy(html, "default-src 'self'; frame-ancestors 'none'; img-src \"&\"");
+        let meta =
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self'; img-src &quot;&amp;&quot;\">";
+        for (before, after) in [
+            ("<!doctype html>\n<html lang=en><head>", "<title>x</title><meta charset=utf-8></head>"),
+            ("<!doctype html><head>\n<meta charset=utf-8>", "\n<script>x</script><p>"),
+            ("", "<p>x"),
+            ("", "x"),
+        ] {
+            assert_eq!(add(&format!("{before}{after}")), format!("{before}{meta}{after}"));
+        }
     }
 }
