@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::digest::Digest;
+use crate::front::Front;
 use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings, u16_at, u32_at, u64_at};
 
 /// What a bundle says besides heads and bodies.
@@ -14,6 +15,8 @@ pub(crate) struct Index {
     pub(crate) digest: Digest,
     pub(crate) strings: Box<[u8]>,
     pub(crate) etags: Vec<u8>,
+    /// The date in the head of the first route that answers 200.
+    pub(crate) last_modified: Option<Box<[u8]>>,
     pub(crate) routes: Vec<RouteRecord>,
     pub(crate) variants: Vec<VariantRecord>,
     /// An open-addressing hash table: number of the route, or [`EMPTY_SLOT`]. Its length is a power of two and at least
@@ -152,9 +155,11 @@ impl Cursor {
 }
 
 impl Index {
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, OpenError> {
-        let digest = check_header(bytes)?;
-        let sections = read_sections(bytes)?;
+    /// Reads the index of a bundle from its front: see [`Front`].
+    pub(crate) fn read(front: &Front<'_>) -> Result<Self, OpenError> {
+        check_header(front)?;
+        let Front { bytes, digest, .. } = *front;
+        let sections = read_sections(front)?;
         let settings = Settings::from_properties(read_properties(bytes, &sections, Section::Settings)?)
             .map_err(|reason| section_error(Section::Settings, reason))?;
         let build_info = read_properties(bytes, &sections, Section::BuildInfo)?;
@@ -166,6 +171,7 @@ impl Index {
             digest,
             strings,
             etags: Vec::new(),
+            last_modified: None,
             routes: Vec::new(),
             variants: Vec::new(),
             slots: Box::default(),
@@ -222,7 +228,8 @@ impl Index {
         let mut rest = records.iter();
         let mut used = vec![false; bodies.len()];
         self.variants.reserve_exact(records.len());
-        let Self { strings, etags, routes, variants, .. } = self;
+        let Self { strings, etags, last_modified, routes, variants, .. } = self;
+        let mut is_dated = false;
         for route in &*routes {
             let malformed = |reason| route_error(path_of(strings, route), reason);
             let mut previous = None;
@@ -250,7 +257,10 @@ impl Index {
                     etag_len: u16_at(record, 16),
                     encoding,
                 };
-                let etag = check_variant(&bytes[head], &variant, route.status).map_err(malformed)?;
+                let etag = check_variant(&bytes[head.clone()], &variant, route.status).map_err(malformed)?;
+                if route.status == 200 && !std::mem::replace(&mut is_dated, true) {
+                    *last_modified = find_last_modified(&bytes[head]);
+                }
                 etags.extend_from_slice(etag);
                 variants.push(variant);
             }
@@ -298,11 +308,12 @@ fn route_error(path: &[u8], reason: &'static str) -> OpenError {
     OpenError::Route { path: String::from_utf8_lossy(path).into_owned(), reason }
 }
 
-fn check_header(bytes: &[u8]) -> Result<Digest, OpenError> {
+fn check_header(front: &Front<'_>) -> Result<(), OpenError> {
+    let Front { bytes, total_len, digest } = *front;
     if !bytes.starts_with(&layout::MAGIC) {
         return Err(OpenError::NotABundle);
     }
-    let found = bytes.len() as u64;
+    let found = total_len as u64;
     let shortest = layout::SECTION_TABLE_OFFSET as u64;
     if found < shortest {
         return Err(OpenError::Length { promised: shortest, found });
@@ -315,15 +326,21 @@ fn check_header(bytes: &[u8]) -> Result<Digest, OpenError> {
     if promised != found {
         return Err(OpenError::Length { promised, found });
     }
-    let digest = Digest::of(&bytes[layout::HASHED_FROM..]);
     let zero_after_version = u32_at(bytes, layout::VERSION_OFFSET + 4) == 0;
     if !zero_after_version || bytes[layout::DIGEST_OFFSET..layout::HASHED_FROM] != digest.as_bytes()[..] {
         return Err(OpenError::Digest);
     }
-    Ok(digest)
+    Ok(())
 }
 
-fn read_sections(bytes: &[u8]) -> Result<Sections, OpenError> {
+/// The value of a head's `Last-Modified`.
+fn find_last_modified(head: &[u8]) -> Option<Box<[u8]>> {
+    let mut lines = head.split(|byte| *byte == b'\n');
+    lines.find_map(|line| line.strip_prefix(b"Last-Modified: ")).map(|value| value.trim_ascii_end().into())
+}
+
+fn read_sections(front: &Front<'_>) -> Result<Sections, OpenError> {
+    let Front { bytes, total_len, .. } = *front;
     let table_error = |reason| OpenError::Section { name: "table", reason };
     let count = u32_at(bytes, layout::HASHED_FROM);
     let table_len = count as usize * layout::SECTION_ENTRY_BYTES;
@@ -345,7 +362,7 @@ fn read_sections(bytes: &[u8]) -> Result<Sections, OpenError> {
             return Err(table_error("its sections are out of order or not where they should be"));
         }
         previous_kind = kind;
-        let rest_len = bytes.len().saturating_sub(expected);
+        let rest_len = total_len.saturating_sub(expected);
         let len = usize::try_from(len).ok().filter(|len| *len <= rest_len);
         end = expected + len.ok_or_else(|| table_error("a section goes past the end"))?;
         match section {
@@ -354,7 +371,7 @@ fn read_sections(bytes: &[u8]) -> Result<Sections, OpenError> {
             None => {}
         }
     }
-    if end == bytes.len() { Ok(sections) } else { Err(table_error("the last section doesn't end the bundle")) }
+    if end == total_len { Ok(sections) } else { Err(table_error("the last section doesn't end the bundle")) }
 }
 
 fn read_properties(bytes: &[u8], sections: &Sections, section: Section) -> Result<Vec<(String, String)>, OpenError> {

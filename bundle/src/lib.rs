@@ -65,12 +65,13 @@
 //! # Reading
 //!
 //! [`BundleView::open`] checks the magic, the version, the length, the BLAKE3, every section, every record and every
-//! head, copies the index to private memory and builds a hash table over the paths. After that a look-up can't fail, takes
+//! head, keeps the index in private memory and builds a hash table over the paths. After that a look-up can't fail, takes
 //! constant time, and touches neither heads nor bodies. Bytes that the crate writes are a pure function of the
 //! routes, whatever the order in which they were added.
 #![forbid(unsafe_code)]
 
 mod digest;
+mod front;
 mod index;
 mod layout;
 mod view;

@@ -1,9 +1,11 @@
 //! The reading half: [`BundleView::open`] checks everything once; afterwards a look-up can't fail.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use crate::digest::Digest;
+use crate::front::{Front, ReadFront};
 use crate::index::{EMPTY_SLOT, Index, OpenError, RouteRecord, VariantRecord, hash};
 use crate::layout::{Encoding, RouteKind, Settings};
 
@@ -22,8 +24,22 @@ impl<B: AsRef<[u8]>> BundleView<B> {
     /// # Errors
     /// The first thing found wrong, as an [`OpenError`].
     pub fn open(bytes: B) -> Result<Self, OpenError> {
-        let index = Index::read(bytes.as_ref())?;
+        let index = Index::read(&Front::of(bytes.as_ref()))?;
         Ok(Self { bytes, index })
+    }
+
+    /// The same, reading from `reader` and touching none of `bytes`, which must be the same as what is read. For a map of
+    /// a file: reading a page that is cut off meanwhile would end the process, where a read is only short.
+    ///
+    /// # Errors
+    /// What the reader reports; within that, the first thing found wrong.
+    pub fn open_read(bytes: B, reader: &mut impl Read) -> io::Result<Result<Self, OpenError>> {
+        // One byte more than there should be shows that there is more.
+        let front = ReadFront::read(reader, bytes.as_ref().len().saturating_add(1))?;
+        Ok(Index::read(&front.as_front()).and_then(|index| {
+            let (promised, found) = (front.as_front().total_len as u64, bytes.as_ref().len() as u64);
+            if promised == found { Ok(Self { bytes, index }) } else { Err(OpenError::Length { promised, found }) }
+        }))
     }
 
     /// The route that answers at a percent-decoded path. Takes constant time and touches private memory only.
@@ -67,6 +83,11 @@ impl<B: AsRef<[u8]>> BundleView<B> {
     /// The BLAKE3 in the header: two bundles with the same one are the same.
     pub fn digest(&self) -> Digest {
         self.index.digest
+    }
+
+    /// The value of `Last-Modified`, the same in all heads that have one; in private memory.
+    pub fn last_modified(&self) -> Option<&[u8]> {
+        self.index.last_modified.as_deref()
     }
 
     /// The bytes that were opened.

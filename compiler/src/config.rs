@@ -1,6 +1,7 @@
 //! `site.toml`: every key, its default and its check. It reads text and returns values; a mistake becomes a diagnostic
 //! at its place, and the key's default stands in.
 
+mod filter;
 mod glob;
 mod headers;
 mod images;
@@ -11,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 
+pub use filter::Filter;
 pub use glob::Glob;
 pub use headers::{Budget, HeaderRule};
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
@@ -57,6 +59,8 @@ pub struct Config {
     pub headers: Vec<HeaderRule>,
     /// `[budget]`
     pub budget: Budget,
+    /// `[[filters]]`
+    pub filters: Vec<Filter>,
     /// `[search]` `path`: where the search index is published; empty: there is none.
     pub search_path: String,
 }
@@ -207,6 +211,7 @@ impl Default for Config {
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
             headers: Vec::new(),
             budget: Budget::default(),
+            filters: Vec::new(),
             search_path: String::new(),
         }
     }
@@ -308,9 +313,9 @@ impl Config {
             feed.count("limit", &mut self.feed.limit);
             feed.flag("taxonomies", &mut self.feed.taxonomies);
         });
-        self.headers = headers::read_headers(top);
-        top.table("budget", |budget| self.budget.read(budget));
-        top.not_yet(&["tools", "filters"]);
+        top.each_table("filters", |reader| self.filters.extend(Filter::read(reader)));
+        headers::read(top, &mut self.headers, &mut self.budget);
+        top.not_yet(&["tools"]);
     }
 }
 
@@ -319,6 +324,8 @@ struct Reader<'a> {
     source: &'a SourceText,
     /// The table's own name with a dot after it, or nothing for the top.
     prefix: String,
+    /// Where the table begins, for what it lacks; empty for the top.
+    span: std::ops::Range<usize>,
     table: &'a DeTable<'a>,
     known: Vec<&'static str>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -331,7 +338,7 @@ impl<'a> Reader<'a> {
         table: &'a DeTable<'a>,
         diagnostics: &'a mut Vec<Diagnostic>,
     ) -> Self {
-        Self { source, prefix, table, known: Vec::new(), diagnostics }
+        Self { source, prefix, span: 0..0, table, known: Vec::new(), diagnostics }
     }
 
     /// The value of a key, if the file has one.
@@ -400,6 +407,23 @@ impl<'a> Reader<'a> {
         let mut reader = Reader::new(self.source, format!("{}{key}.", self.prefix), table, self.diagnostics);
         read(&mut reader);
         reader.finish();
+    }
+
+    /// Hands each table of an array of tables to `read`, in the order of the file.
+    fn each_table(&mut self, key: &'static str, mut read: impl FnMut(&mut Reader<'_>)) {
+        let Some(items) = self.typed(key, "an array of tables", DeValue::as_array) else { return };
+        for item in items {
+            let Some(table) = item.get_ref().as_table() else {
+                let message = format!("`{}{key}` is an array of tables", self.prefix);
+                self.report(item.span(), message, Some("each begins with its name in two pairs of square brackets"));
+                continue;
+            };
+            let prefix = format!("{}{key}.", self.prefix);
+            let mut reader = Reader::new(self.source, prefix, table, self.diagnostics);
+            reader.span = item.span();
+            read(&mut reader);
+            reader.finish();
+        }
     }
 
     /// Hands each key of a table with free keys to `read`, in the order of the file.

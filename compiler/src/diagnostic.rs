@@ -156,6 +156,7 @@ codes! {
     NoImageMetadata "no-image-metadata" Error " An image's size can't be found out.",
     BadFrontMatter "bad-front-matter" Error " Front matter can't be read.",
     BadDate "bad-date" Error " A date is not ISO 8601.",
+    FilterFailed "filter-failed" Error " A filter's command is missing or failed.",
     BadConfig "bad-config" Error " `site.toml` can't be read or has a wrong key or value.",
     BadEncoding "bad-encoding" Error " A text file is not UTF-8.",
     LinkOutside "link-outside" Error " A symbolic link leaves the site.",

@@ -19,3 +19,4 @@ pub mod security;
 pub mod site;
 pub mod source;
 pub mod template;
+pub mod tools;

@@ -10,10 +10,14 @@ mod tokens;
 use std::collections::BTreeMap;
 
 use comrak::{Anchorizer, Options};
+use rayon::prelude::*;
 
-use crate::config;
+use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::template::{Block, Body, Node, Origin, Template};
+use crate::front_matter;
+use crate::source::SourceFile;
+use crate::template::{Block, Body, Kind, Node, Origin, Template};
+use crate::tools::filter::{FilterInput, Filtered};
 
 pub use highlight::{STYLE_SHEET, STYLE_SHEET_PATH};
 use html::write_html;
@@ -38,6 +42,8 @@ pub struct MarkdownPage {
     pub links: Vec<Link>,
     /// It has code that the style sheet shows.
     pub has_styled_code: bool,
+    /// Blocks of code that a filter is for and that it gave nothing for.
+    pub unfiltered: Vec<FilterInput>,
 }
 
 /// What all texts of a page have in common.
@@ -48,11 +54,17 @@ struct Shared<'a> {
     anchors: Anchorizer,
     links: Vec<Link>,
     has_styled_code: bool,
+    filtered: &'a Filtered,
+    unfiltered: Vec<FilterInput>,
     diagnostics: Vec<Diagnostic>,
 }
 
 /// Turns the texts of a Markdown page into HTML.
-pub fn to_html<'a>(template: &'a Template, settings: &'a config::Markdown) -> (MarkdownPage, Vec<Diagnostic>) {
+pub fn to_html<'a>(
+    template: &'a Template,
+    settings: &'a config::Markdown,
+    filtered: &'a Filtered,
+) -> (MarkdownPage, Vec<Diagnostic>) {
     let mut shared = Shared {
         template,
         options: comrak_options(settings),
@@ -60,6 +72,8 @@ pub fn to_html<'a>(template: &'a Template, settings: &'a config::Markdown) -> (M
         anchors: Anchorizer::new(),
         links: Vec::new(),
         has_styled_code: false,
+        filtered,
+        unfiltered: Vec::new(),
         diagnostics: Vec::new(),
     };
     // Ids are given in the order of the source, and blocks end in another.
@@ -88,8 +102,29 @@ pub fn to_html<'a>(template: &'a Template, settings: &'a config::Markdown) -> (M
         made,
         origins,
     };
-    let Shared { links, has_styled_code, diagnostics, .. } = shared;
-    (MarkdownPage { template: made, links, has_styled_code }, diagnostics)
+    let Shared { links, has_styled_code, unfiltered, diagnostics, .. } = shared;
+    (MarkdownPage { template: made, links, has_styled_code, unfiltered }, diagnostics)
+}
+
+/// The blocks of code in Markdown files that a filter is for.
+pub fn find_filter_inputs(files: &[SourceFile], config: &Config) -> Vec<FilterInput> {
+    let filtered = Filtered::none(&config.filters);
+    let find = |file: &SourceFile| {
+        let has_language = |text: &str| filtered.languages.iter().any(|language| text.contains(&**language));
+        let source = file.to_text().ok().filter(|source| has_language(&source.text));
+        source.map_or_else(Vec::new, |source| {
+            let (front_matter, _) = front_matter::parse(&source);
+            let (template, _) = Template::parse(&source, front_matter.body_start, Kind::MarkdownPage);
+            to_html(&template, &config.markdown, &filtered).0.unfiltered
+        })
+    };
+    let markdown = files.par_iter().filter(|file| is_markdown(file));
+    if filtered.languages.is_empty() { Vec::new() } else { markdown.flat_map_iter(find).collect() }
+}
+
+/// Whether a page is written in Markdown.
+pub fn is_markdown(file: &SourceFile) -> bool {
+    matches!(file.extension().as_str(), "md" | "markdown")
 }
 
 /// A text that begins with a line end is a document of its own, any other is a piece of a line.

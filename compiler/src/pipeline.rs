@@ -19,7 +19,9 @@ use crate::output::{Output, Overweight, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
 use crate::search;
 use crate::security::{SheetSources, find_sheet_sources};
-use crate::site::{self, Defaults, LeftOut, LinkTargets, Page, ReadPage, RoutePath, Selection, Site, Taxonomy};
+use crate::site::{
+    self, Defaults, LeftOut, LinkTargets, Page, ReadPage, Reading, RoutePath, Selection, Site, Taxonomy,
+};
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
 
@@ -124,8 +126,8 @@ impl Plan {
         let (defaults, mistakes) = Defaults::read(&sources.defaults);
         diagnostics.extend(mistakes);
         diagnostics.extend(defaults.check_layouts(&templates));
-        let (mut site, mistakes) =
-            Site::read_changed(&sources.content, &config, options.selection, &defaults, &memory.pages);
+        let reading = Reading { config: &config, defaults: &defaults, filtered: &sources.filtered };
+        let (mut site, mistakes) = Site::read_changed(&sources.content, options.selection, &reading, &memory.pages);
         diagnostics.extend(mistakes);
         let (data, mistakes) = Data::read(&sources.data);
         diagnostics.extend(mistakes);

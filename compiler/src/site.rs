@@ -21,7 +21,7 @@ pub use defaults::Defaults;
 pub use links::{LinkTargets, Target};
 pub use list_pages::Part;
 pub(crate) use list_pages::size_of;
-pub use page::{OFFERED_FIELDS, Page, PageFile};
+pub use page::{OFFERED_FIELDS, Page, PageFile, Reading};
 pub use route::{RoutePath, percent_decode, percent_encode};
 pub use taxonomy::{Taxonomy, Term};
 pub use urls::{check_redirects, check_unique};
@@ -33,6 +33,7 @@ use crate::diagnostic::Diagnostic;
 use crate::front_matter::Value;
 use crate::source::SourceFile;
 use crate::template::TemplateSet;
+use crate::tools::filter::Filtered;
 
 /// Which pages are published besides the finished ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,19 +93,21 @@ pub struct Site {
 impl Site {
     /// Reads all pages among the files of the folder of pages, in parallel.
     pub fn read(content: &[SourceFile], config: &Config, selection: Selection) -> (Self, Vec<Diagnostic>) {
-        Self::read_changed(content, config, selection, &Defaults::default(), &FileMemo::default())
+        let (defaults, filtered) = (Defaults::default(), Filtered::default());
+        let reading = Reading { config, defaults: &defaults, filtered: &filtered };
+        Self::read_changed(content, selection, &reading, &FileMemo::default())
     }
 
     /// The same, where a file that was read before is not read again.
     pub fn read_changed(
         content: &[SourceFile],
-        config: &Config,
         selection: Selection,
-        defaults: &Defaults,
+        reading: &Reading<'_>,
         memo: &FileMemo<ReadPage>,
     ) -> (Self, Vec<Diagnostic>) {
+        let Reading { config, defaults, .. } = *reading;
         let read = |file: &SourceFile| {
-            memo.find_or_make(&defaults.name_with(file), &file.bytes, || match PageFile::read(file, config, defaults) {
+            memo.find_or_make(&defaults.name_with(file), &file.bytes, || match PageFile::read(file, reading) {
                 Ok((page, mistakes)) => ReadPage { page: Some(Arc::new(page)), mistakes: mistakes.into() },
                 Err(mistakes) => ReadPage { page: None, mistakes: mistakes.into() },
             })

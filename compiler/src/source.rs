@@ -12,6 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
+use crate::tools::filter::Filtered;
 
 /// Everything that a build reads, in the order of the paths.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Sources {
     pub data: Vec<SourceFile>,
     /// `_defaults.toml` in folders of pages, named by their path there.
     pub defaults: Vec<SourceFile>,
+    /// What `[[filters]]` gave for blocks of code in pages.
+    pub filtered: Filtered,
 }
 
 /// The file of front matter's defaults in a folder of pages.
@@ -140,6 +143,7 @@ impl Sources {
             static_files: read_all(static_files),
             data: read_all(data),
             defaults,
+            filtered: Filtered::default(),
         };
         if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
     }

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use crate::http::date::parts_of;
+use crate::http::proxy::Scheme;
 use crate::http::request::Request;
 use crate::limits::LOG_LINES_WAITING_MAX;
 
@@ -88,8 +89,12 @@ impl AccessLog {
                 }
                 write_json_string(&mut before, value);
             }
-            before.extend_from_slice(b",\"id\":");
-            write_json_string(&mut before, id);
+            let scheme = request.and_then(|request| request.scheme).map_or("-", Scheme::name).as_bytes();
+            let host = request.and_then(Request::public_host).unwrap_or(b"-");
+            for (name, value) in [("scheme", scheme), ("host", host), ("id", id)] {
+                before.extend_from_slice(format!(",\"{name}\":").as_bytes());
+                write_json_string(&mut before, value);
+            }
         } else {
             let [_, time, day] = parts_of(unix_seconds);
             before.extend_from_slice(format!("{peer} - - [{day}:{time} +0000] ").as_bytes());
@@ -205,7 +210,7 @@ mod tests {
         assert_eq!(
             line(LogFormat::Json, head),
             "{\"time\":\"1994-11-06T08:49:37Z\",\"peer\":\"127.0.0.1\",\"request\":\"GET /a\\\"b HTTP/1.1\",\
-             \"referrer\":\"x\\\\y\",\"user_agent\":\"caf\u{fffd}\\\"\\u00091\",\"id\":\"id-1\",\
+             \"referrer\":\"x\\\\y\",\"user_agent\":\"caf\u{fffd}\\\"\\u00091\",\"scheme\":\"-\",\"host\":\"a\",\"id\":\"id-1\",\
              \"status\":200,\"bytes\":5,\"ms\":1.500}\n"
         );
     }

@@ -100,7 +100,8 @@ usage: kilnd BUNDLE [OPTIONS]
                             all, and no limit for this machine itself]
   --access-log FORMAT       log each answer to standard output: common, combined or json [default: off]
   --workers COUNT           worker threads [default: one for each processor]
-  --trust-proxy RANGE       believe X-Forwarded-For of these addresses, such as 10.0.0.0/8; more than once
+  --trust-proxy RANGE       believe X-Forwarded-For, -Proto and -Host of these addresses, such as 10.0.0.0/8;
+                            more than once
   --proxy-protocol          expect the PROXY protocol, version 1 or 2, at the start of each connection
   --no-sandbox              keep access to files, new sockets and programs after the start
   --help, --version

@@ -7,6 +7,7 @@ mod input;
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::IpAddr;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,11 +19,12 @@ use crate::access_log::{AccessLog, LogNote, Outcome};
 use crate::clock::Clock;
 use crate::http::date::DateField;
 use crate::http::framing::{BodySkip, Framing};
-use crate::http::proxy::{AddressRange, ProxyHeader, client_of};
+use crate::http::proxy::{AddressRange, Forwarded, ProxyHeader};
 use crate::http::request::{Method, Refusal, Request, Version, field_slots};
 use crate::http::response::{Answer, Body};
 use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, Limits, REQUEST_ID_BYTES_MAX};
 use crate::metrics::{Counted, Event, Metrics};
+use crate::panics;
 use crate::site::Handler;
 use delivery::{linger, send_file, send_stream, write_all};
 use input::Input;
@@ -48,6 +50,8 @@ pub struct Context {
     pub trusted_proxies: Vec<AddressRange>,
     /// Whether each connection begins with a proxy's `PROXY` header.
     pub begins_with_proxy_header: bool,
+    /// Tells a person what went wrong in answering a request.
+    pub report: fn(&str),
 }
 
 impl Context {
@@ -63,7 +67,14 @@ impl Context {
             access_log: None,
             trusted_proxies: Vec::new(),
             begins_with_proxy_header: false,
+            report: |_| {},
         }
+    }
+
+    /// Counts and reports a panic that cost a request.
+    pub(crate) fn tell_of_panic(&self, request_id: &str) {
+        self.metrics.count(Event::Panic);
+        (self.report)(&format!("request `{request_id}`: {}", panics::take()));
     }
 
     fn wants_durations(&self) -> bool {
@@ -152,30 +163,62 @@ pub fn converse<H: Handler>(
     context: &Context,
     visit: &mut Visit,
 ) -> Ending {
-    let mut view = handler.view();
-    let mut input = Input::default();
-    let mut desk = Desk::default();
-    loop {
-        handler.renew(&mut view);
-        let mut exchange = Exchange { transport, context, visit, input: &mut input, desk: &mut desk };
-        match exchange.answer_batch(handler, &view) {
-            Ok(Next::Read(awaiting)) => match input.fill(transport, awaiting, context.limits.head_bytes_max) {
-                Ok(0) => return Ending::Closed,
-                Ok(_) => desk.began = context.wants_durations().then(Instant::now),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ending::Paused,
-                Err(error) if error.kind() == io::ErrorKind::TimedOut && awaiting == Awaiting::Head => {
-                    input.refused = Some(Refusal::new(408, "a head that took too long"));
+    Conversation::new(handler.view()).hold(transport, handler, context, visit)
+}
+
+/// What a conversation works with.
+#[derive(Debug)]
+pub(crate) struct Conversation<V> {
+    view: V,
+    input: Input,
+    desk: Desk,
+}
+
+impl<V> Conversation<V> {
+    pub(crate) fn new(view: V) -> Self {
+        Self { view, input: Input::default(), desk: Desk::default() }
+    }
+
+    /// The id of the latest request.
+    pub(crate) fn request_id(&self) -> &str {
+        self.desk.request_id()
+    }
+
+    /// Whether answers are on their way, so that nothing else can be said.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.desk.is_sending
+    }
+
+    pub(crate) fn hold<H: Handler<View = V>>(
+        &mut self,
+        transport: &mut impl Transport,
+        handler: &H,
+        context: &Context,
+        visit: &mut Visit,
+    ) -> Ending {
+        let Self { view, input, desk } = self;
+        loop {
+            handler.renew(view);
+            let mut exchange = Exchange { transport, context, visit, input, desk };
+            match exchange.answer_batch(handler, view) {
+                Ok(Next::Read(awaiting)) => match input.fill(transport, awaiting, context.limits.head_bytes_max) {
+                    Ok(0) => return Ending::Closed,
+                    Ok(_) => desk.began = context.wants_durations().then(Instant::now),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ending::Paused,
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut && awaiting == Awaiting::Head => {
+                        input.refused = Some(Refusal::new(408, "a head that took too long"));
+                    }
+                    Err(_) => return Ending::Closed,
+                },
+                Ok(Next::Answer) => {}
+                Ok(Next::Linger) => {
+                    linger(transport);
+                    return Ending::Closed;
                 }
-                Err(_) => return Ending::Closed,
-            },
-            Ok(Next::Answer) => {}
-            Ok(Next::Linger) => {
-                linger(transport);
-                return Ending::Closed;
+                // An error means that the client has gone, or that the bundle was cut short: there is nobody to tell,
+                // or no way to tell it.
+                Ok(Next::Close) | Err(_) => return Ending::Closed,
             }
-            // An error means that the client has gone, or that the bundle was cut short: there is nobody to tell, or
-            // no way to tell it.
-            Ok(Next::Close) | Err(_) => return Ending::Closed,
         }
     }
 }
@@ -203,15 +246,24 @@ struct Desk {
     /// When the batch was read, where that is wanted.
     began: Option<Instant>,
     date: DateField,
+    /// The id of the latest request, as a range of `added`.
+    id: Range<usize>,
+    is_sending: bool,
+}
+
+impl Desk {
+    fn request_id(&self) -> &str {
+        self.added.get(self.id.clone()).and_then(|id| str::from_utf8(id).ok()).unwrap_or("-")
+    }
 }
 
 /// An answer that waits to be sent.
 struct Pending<'v> {
     answer: Answer<'v>,
     /// Its own fields, as a range of [`Desk::added`].
-    added: std::ops::Range<usize>,
+    added: Range<usize>,
     is_chunked: bool,
-    path: std::ops::Range<usize>,
+    path: Range<usize>,
     log_note: Option<Box<LogNote>>,
 }
 
@@ -230,7 +282,7 @@ struct Trace {
     /// Where its answer's own fields begin in [`Desk::added`].
     added_start: usize,
     /// Its path, as a range of [`Desk::paths`].
-    path: std::ops::Range<usize>,
+    path: Range<usize>,
     log_note: Option<Box<LogNote>>,
 }
 
@@ -296,8 +348,10 @@ impl<T: Transport> Exchange<'_, T> {
         let mut request = Request::parse(&self.input.bytes[head.clone()], &mut slots)?;
         request.peer = self.visit.peer;
         if !self.context.trusted_proxies.is_empty() {
-            let client = client_of(&request, self.visit.peer, &self.context.trusted_proxies);
-            request.peer = client.or(self.visit.peer);
+            let forwarded = Forwarded::read(&request, self.visit.peer, &self.context.trusted_proxies);
+            if let Some(forwarded) = forwarded {
+                request.take_forwarded(forwarded);
+            }
         }
         let mut body =
             if request.expects_continue { None } else { Some(BodySkip::new(request.framing, limits.body_bytes_max)?) };
@@ -314,7 +368,7 @@ impl<T: Transport> Exchange<'_, T> {
         let head_len = head.end - self.input.start;
         self.input.take(head_len);
         let Ok(answer) = answer else {
-            self.context.metrics.count(Event::Panic);
+            self.context.tell_of_panic(self.desk.request_id());
             return Err(Failure::Refused(Refusal::new(500, "answering panicked")));
         };
         if let Some(body) = body.as_mut().filter(|_| has_body) {
@@ -406,6 +460,7 @@ impl<T: Transport> Exchange<'_, T> {
             let all = [&*answer.start, answer.fields, &self.desk.added[added.clone()], body];
             pieces.extend(all.into_iter().filter(|piece| !piece.is_empty()).map(IoSlice::new));
         }
+        self.desk.is_sending = true;
         write_all(self.transport, &mut pieces)?;
         drop(pieces);
         // What comes after a head on its own is always the last of its batch.
@@ -418,6 +473,7 @@ impl<T: Transport> Exchange<'_, T> {
             }
             _ => {}
         }
+        self.desk.is_sending = false;
         self.count_answers(batch);
         batch.clear();
         self.desk.added.clear();
@@ -464,7 +520,7 @@ impl<T: Transport> Exchange<'_, T> {
 fn begin(context: &Context, visit: &mut Visit, desk: &mut Desk, request: Option<&Request<'_>>) -> Trace {
     let (added_start, path_start) = (desk.added.len(), desk.paths.len());
     let own = request.and_then(|request| request.value("x-request-id")).filter(|id| is_request_id(id));
-    let id = write_request_id(&mut desk.added, own, &mut visit.request_number);
+    desk.id = write_request_id(&mut desk.added, own, &mut visit.request_number);
     if let (Some(request), true) = (request, context.counts_answers) {
         desk.paths.extend_from_slice(&request.path);
     }
@@ -472,7 +528,7 @@ fn begin(context: &Context, visit: &mut Visit, desk: &mut Desk, request: Option<
     let log_note = context
         .access_log
         .as_ref()
-        .map(|log| Box::new(log.note(request, peer, &desk.added[id], context.clock.unix_seconds())));
+        .map(|log| Box::new(log.note(request, peer, &desk.added[desk.id.clone()], context.clock.unix_seconds())));
     Trace { added_start, path: path_start..desk.paths.len(), log_note }
 }
 
@@ -502,7 +558,7 @@ fn is_request_id(id: &[u8]) -> bool {
 
 /// Writes the `X-Request-Id` field: the client's own, or a new one. Numbers that follow each other give ids that don't
 /// look alike, each only once, by a mixing that can be undone. Returns where the id stands.
-fn write_request_id(added: &mut Vec<u8>, own: Option<&[u8]>, request_number: &mut u64) -> std::ops::Range<usize> {
+fn write_request_id(added: &mut Vec<u8>, own: Option<&[u8]>, request_number: &mut u64) -> Range<usize> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     added.extend_from_slice(b"X-Request-Id: ");
     let start = added.len();

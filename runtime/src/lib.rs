@@ -2,7 +2,7 @@
 //! [`site::Handler`] and the same connections.
 //!
 //! A module uses only modules before it in this list: [`limits`], [`clock`], [`http`], [`metrics`], [`access_log`],
-//! [`mapped`], [`site`], [`connection`], [`listener`], [`server`], [`reload`], [`admin`], [`shutdown`], [`install`],
+//! [`mapped`], [`estate`], [`panics`], [`site`], [`connection`], [`listener`], [`fetch`], [`server`], [`reload`], [`admin`], [`shutdown`], [`install`],
 //! [`probe`], [`sandbox`], [`systemd`], [`args`]. Sockets are read and written in [`server`] only, opened there, in
 //! [`listener`], [`probe`] and [`systemd`]; everything up to [`connection`] knows none.
 
@@ -11,12 +11,15 @@ pub mod admin;
 pub mod args;
 pub mod clock;
 pub mod connection;
+pub mod estate;
+pub mod fetch;
 pub mod http;
 pub mod install;
 pub mod limits;
 pub mod listener;
 pub mod mapped;
 pub mod metrics;
+pub mod panics;
 pub mod probe;
 pub mod reload;
 pub mod sandbox;

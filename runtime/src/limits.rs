@@ -111,3 +111,8 @@ pub(crate) const PASSWORD_FAILURES_MAX: u32 = 10;
 pub(crate) const FAILING_ADDRESSES_MAX: usize = 1_024;
 /// Connections that make a crowd: once it has gone, memory is given back. Guessed: half a megabyte.
 pub(crate) const CROWD_CONNECTION_COUNT: usize = 512;
+/// Bytes of a file that are sent at a time, and looked after whether they are in memory. Guessed: a disk's seek and its
+/// transfer take about as long.
+pub(crate) const FETCH_BYTES: usize = 512 * 1024;
+/// Threads that wait for the disk. Guessed: more requests at a time than a small machine's disk does well.
+pub(crate) const FETCH_THREAD_COUNT: usize = 4;

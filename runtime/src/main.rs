@@ -15,6 +15,7 @@ use runtime::install::{InstallError, install};
 use runtime::limits::DESCRIPTORS_KEPT;
 use runtime::listener::{Address, Listener};
 use runtime::metrics::Metrics;
+use runtime::panics;
 use runtime::reload::{LoadError, Reloader, load};
 use runtime::sandbox::{self, Folders};
 use runtime::server::Server;
@@ -98,6 +99,7 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     context.access_log = options.access_log.map(AccessLog::start).transpose().map_err(system)?;
     context.trusted_proxies = options.trusted_proxies;
     context.begins_with_proxy_header = options.begins_with_proxy_header;
+    context.report = report;
     let (metrics, started) = (Arc::clone(&context.metrics), context.clock.unix_seconds());
     let paths = options.sites.into_iter().map(|(_, path)| path).collect::<Vec<_>>();
     let shown = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("`, `");
@@ -171,10 +173,12 @@ fn unloadable(path: &Path, error: &LoadError) -> Failure {
 /// Tells of a panic, without a backtrace: that doesn't fit on the stack of a coroutine. In a coroutine a panic costs one
 /// connection; a thread that ends would leave the server deaf, so then the process ends.
 fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    eprintln!("kilnd: {panic}");
-    if !may::coroutine::is_coroutine() {
-        std::process::abort();
+    if may::coroutine::is_coroutine() {
+        // The connection knows which request it was.
+        return panics::remember(panic);
     }
+    eprintln!("kilnd: {panic}");
+    std::process::abort();
 }
 
 /// Tells whoever watches the server.

@@ -1,7 +1,8 @@
-//! Raw memory: files mapped into it, and giving back what was freed. The only `unsafe` of the server.
+//! Raw memory: files mapped into it, and giving back what was freed.
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 /// A file mapped into memory, read-only, with its descriptor for `sendfile`.
@@ -43,6 +44,17 @@ impl AsRef<[u8]> for MappedFile {
     fn as_ref(&self) -> &[u8] {
         &self.map
     }
+}
+
+/// Whether a byte of a file is in memory, so that nobody has to wait for it. Where the system can't say, it is.
+pub fn is_in_memory(file: &File, offset: usize) -> bool {
+    let mut byte = 0_u8;
+    let piece = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let Ok(offset) = libc::off_t::try_from(offset) else { return true };
+    #[expect(unsafe_code, reason = "the standard library has no word for it")]
+    // SAFETY: the one piece is a byte of this function's own, and is written to while this call lasts.
+    let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const piece, 1, offset, libc::RWF_NOWAIT) };
+    read >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
 }
 
 /// Has the allocator give memory that was freed back to the system. It may take some milliseconds.

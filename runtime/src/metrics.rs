@@ -13,8 +13,10 @@ use crate::limits::{PATHS_COUNTED_MAX, STATISTICS_SHARD_COUNT_MAX};
 pub enum Event {
     /// A connection was accepted.
     Connection,
-    /// A connection was turned away with 503.
+    /// A connection was turned away with 503: there were too many.
     TurnedAway,
+    /// A connection was turned away with 503: its address had too many.
+    AddressTurnedAway,
     /// An idle connection had to make room.
     MadeRoom,
     /// The system refused to accept.
@@ -45,9 +47,10 @@ pub enum Event {
 
 impl Event {
     /// All events, in their order, with the names that metrics have for them.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::Connection, "connections"),
         (Self::TurnedAway, "connections_turned_away"),
+        (Self::AddressTurnedAway, "connections_turned_away_by_address"),
         (Self::MadeRoom, "connections_made_room"),
         (Self::AcceptFailed, "accept_failures"),
         (Self::RequestTimeout, "request_timeouts"),

@@ -43,7 +43,10 @@ impl std::error::Error for LoadError {}
 /// Why it can't be served.
 pub fn load(path: &Path) -> Result<Site<MappedFile>, LoadError> {
     let file = MappedFile::open(path).map_err(LoadError::Unreadable)?;
-    BundleView::open(file).map(Site::new).map_err(LoadError::Bad)
+    // The map is not read: whoever cuts the file short meanwhile would end the process.
+    let mut reader = file.file().try_clone().map_err(LoadError::Unreadable)?;
+    let opened = BundleView::open_read(file, &mut reader).map_err(LoadError::Unreadable)?;
+    opened.map(Site::new).map_err(LoadError::Bad)
 }
 
 /// What tells one state of a file from another.

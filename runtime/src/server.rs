@@ -7,11 +7,12 @@ mod stream;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::connection::{Context, Ending, Visit, converse};
+use crate::connection::{Context, Conversation, Ending, Visit};
+use crate::estate::{Estate, keep_overflows_small};
 use crate::limits::{STACK_BYTES, STACKS_KEPT_MAX};
 use crate::listener::Listener;
 use crate::metrics::{Event, Metrics};
@@ -67,6 +68,10 @@ impl<H: Handler> Server<H> {
         may.set_stack_size(STACK_BYTES / size_of::<usize>()).set_pool_capacity(STACKS_KEPT_MAX);
         // The system places the threads better than a fixed order does when other processes share the machine.
         may.set_worker_pin(false);
+        // The first coroutine starts the workers, and installs what ends those that run out of stack.
+        let first = may::go!(|| ());
+        first.wait();
+        keep_overflows_small();
         Door::new(Arc::clone(&self.shared), listeners)?.stand()
     }
 }
@@ -143,24 +148,49 @@ impl Inbox {
     }
 }
 
-/// Tells the door how a coroutine ended, even if it ends by a panic.
-struct Farewell<'c> {
-    inbox: &'c Inbox,
-    number: usize,
-    paused: Option<Visit>,
+/// What a coroutine works with; the door has it back if the coroutine dies.
+struct Belongings<H: Handler> {
+    shared: Arc<Shared<H>>,
+    held: Arc<Held>,
+    visit: Visit,
+    stream: Option<Stream>,
+    conversation: Conversation<H::View>,
 }
 
-impl Drop for Farewell<'_> {
-    fn drop(&mut self) {
-        self.inbox.put(match self.paused {
-            Some(visit) => Message::Paused(self.number, visit),
-            None => Message::Left(self.number),
-        });
+impl<H: Handler> Belongings<H> {
+    /// Holds the conversation; returns what outlives it if it only pauses.
+    fn converse(&mut self) -> Option<Visit> {
+        let Self { shared, held, visit, stream, conversation } = self;
+        let ending = catch_unwind(AssertUnwindSafe(|| {
+            let stream = stream.insert(Stream::new(Arc::clone(held), Arc::clone(&shared.context), visit)?);
+            Ok::<_, io::Error>(conversation.hold(stream, &shared.handler, &shared.context, visit))
+        }));
+        if let Ok(Ok(Ending::Paused)) = ending {
+            return Some(*visit);
+        }
+        if ending.is_err() {
+            // A panic costs this connection and no other.
+            shared.context.tell_of_panic(conversation.request_id());
+        }
+        held.close();
+        None
+    }
+
+    /// Ends a connection whose coroutine has died. Where nothing is on its way to the client yet, it is told.
+    fn bury(&self) {
+        let Context { metrics, report, .. } = &*self.shared.context;
+        metrics.count(Event::Panic);
+        let id = self.conversation.request_id();
+        report(&format!("request `{id}`: the stack was too small for the answer"));
+        if !self.conversation.is_sending() {
+            self.held.say(&format!("{INTERNAL_ERROR}X-Request-Id: {id}\r\n\r\n500 Internal Server Error\n"));
+        }
+        self.held.close();
     }
 }
 
-/// The end of a coroutine, to be asked whether it has come.
-type Coroutine = may::coroutine::JoinHandle<()>;
+const INTERNAL_ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 26\r\nCache-Control: no-store\r\nConnection: close\r\n";
 
 /// Starts the coroutine that holds a connection's conversation; `None` if the system has no room for it.
 fn start_conversation<H: Handler>(
@@ -168,28 +198,18 @@ fn start_conversation<H: Handler>(
     held: &Arc<Held>,
     number: usize,
     visit: Visit,
-) -> Option<Coroutine> {
+) -> Option<Estate<Belongings<H>>> {
     // A coroutine runs where its descriptor is watched.
     let builder = may::coroutine::Builder::new().id(held.descriptor_number());
-    let (shared, held) = (Arc::clone(shared), Arc::downgrade(held));
-    let spawned = may::go!(builder, move || {
-        let mut farewell = Farewell { inbox: &shared.inbox, number, paused: None };
-        let mut visit = visit;
-        let ending = catch_unwind(AssertUnwindSafe(|| {
-            let mut stream = Stream::new(Weak::clone(&held), &shared.context, &visit)?;
-            Ok::<_, io::Error>(converse(&mut stream, &shared.handler, &shared.context, &mut visit))
-        }));
-        if let Ok(Ok(Ending::Paused)) = ending {
-            farewell.paused = Some(visit);
-            return;
-        }
-        if ending.is_err() {
-            // A panic costs this connection and no other.
-            shared.context.metrics.count(Event::Panic);
-        }
-        if let Some(held) = held.upgrade() {
-            held.close();
-        }
-    });
-    spawned.ok()
+    let conversation = Conversation::new(shared.handler.view());
+    let inbox = Arc::clone(&shared.inbox);
+    let belongings =
+        Belongings { shared: Arc::clone(shared), held: Arc::clone(held), visit, stream: None, conversation };
+    let farewell = move |paused| {
+        inbox.put(match paused {
+            Some(visit) => Message::Paused(number, visit),
+            None => Message::Left(number),
+        });
+    };
+    Estate::go_with(builder, belongings, Belongings::converse, farewell).ok()
 }

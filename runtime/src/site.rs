@@ -60,13 +60,7 @@ pub struct Site<B> {
 impl<B: SiteBytes> Site<B> {
     /// Takes a bundle that was opened.
     pub fn new(bundle: BundleView<B>) -> Self {
-        // The build writes one date into all heads. It is read now, because heads are for the kernel only later on.
-        let dated = bundle.routes().find(|route| route.status() == 200);
-        let last_modified = dated.and_then(|route| {
-            let mut lines = route.identity().head().fields().split(|byte| *byte == b'\n');
-            let value = lines.find_map(|line| line.strip_prefix(b"Last-Modified: "))?;
-            parse_date(value.trim_ascii_end())
-        });
+        let last_modified = bundle.last_modified().and_then(parse_date);
         Self { bundle, last_modified }
     }
 
@@ -106,7 +100,8 @@ impl<B: SiteBytes> Site<B> {
     /// Where a request for another host name belongs. Without a scheme, so that the client keeps its own.
     fn canonical_host_url(&self, request: &Request<'_>) -> Option<Vec<u8>> {
         let canonical = self.bundle.settings().canonical_host.as_bytes();
-        let host = request.host?;
+        // A proxy may ask for the site under a name of its own.
+        let host = request.public_host()?;
         if canonical.is_empty() || host_name(host).eq_ignore_ascii_case(host_name(canonical)) {
             return None;
         }

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use runtime::http::response::{Answer, BodyStream};
 use runtime::limits::Limits;
 use runtime::listener::{Address, Listener, PortUse};
 use runtime::metrics::Event;
+use runtime::panics;
 use runtime::server::{Remote, Server};
 use runtime::site::Handler;
 
@@ -32,6 +34,7 @@ impl Handler for Odd {
         match &*request.path {
             b"/panic" => panic!("as asked"),
             b"/overflow" => Answer::made(200, "", deep(1).to_string()),
+            b"/narrow" => Answer::made(200, "", narrow(1).to_string()),
             b"/short" => Answer::streamed("", Stream::new(3)),
             b"/endless" => Answer::streamed("", Stream::new(usize::MAX)),
             _ => Answer::made(200, "", "well"),
@@ -43,6 +46,19 @@ impl Handler for Odd {
 fn deep(level: u64) -> u64 {
     let here = std::hint::black_box([level; 32]);
     if here[31] == 0 { 0 } else { deep(here[7] + 1) + here[3] }
+}
+
+/// The same in steps so small that every word of the stack is written to.
+#[inline(never)]
+fn narrow(level: u64) -> u64 {
+    if std::hint::black_box(level) == 0 { 0 } else { narrow(level + 1) + std::hint::black_box(3) }
+}
+
+/// What was reported last.
+static REPORTED: Mutex<String> = Mutex::new(String::new());
+
+fn last_report() -> String {
+    REPORTED.lock().unwrap().clone()
 }
 
 struct Stream {
@@ -78,11 +94,12 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
-        // A panic's message is of no use here.
-        std::panic::set_hook(Box::new(|_| {}));
+        std::panic::set_hook(Box::new(panics::remember));
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), PortUse::Alone).unwrap();
         let Address::Tcp(address) = listener.address().clone() else { panic!("it is a TCP address") };
-        let server = Server::new(Odd, Context::new(Limits::default(), Clock::started_now())).unwrap();
+        let mut context = Context::new(Limits::default(), Clock::started_now());
+        context.report = |text| text.clone_into(&mut REPORTED.lock().unwrap());
+        let server = Server::new(Odd, context).unwrap();
         let remote = server.remote();
         let thread = std::thread::spawn(move || server.run(vec![listener]).unwrap());
         Self { remote, address: address.to_string(), thread: Some(thread) }
@@ -109,6 +126,13 @@ impl Drop for Running {
         self.remote.stop();
         self.thread.take().unwrap().join().unwrap();
     }
+}
+
+/// Memory of its own that the process has, in KiB.
+fn memory_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim_end_matches("kB").trim().parse().unwrap()
 }
 
 fn descriptor_count() -> usize {
@@ -154,16 +178,35 @@ fn a_handler_of_ones_own_streams_and_panics_without_harm() {
     is_well();
     assert_eq!(running.remote.metrics().event_count(Event::Panic), 10_000);
 
-    // So does a stack that was too small: the coroutine is gone, and its connection is closed.
-    let overflowing = (0..100).map(|_| {
-        let mut stream = running.connect();
-        stream.write_all(b"GET /overflow HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        stream
-    });
-    for mut stream in overflowing.collect::<Vec<_>>() {
-        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "no answer");
+    assert!(last_report().contains(": panicked at ") && last_report().ends_with(" as asked"), "{}", last_report());
+    let answer = running.ask("/panic", "1.1\r\nX-Request-Id: mine");
+    assert!(answer.contains("\r\nX-Request-Id: "), "{answer}");
+    assert!(last_report().starts_with("request `mine`: panicked at "), "{}", last_report());
+
+    // So does a stack that was too small, whatever of it was written over: what the coroutine worked with is had back.
+    let overflow_all = |path: &str, count: usize| {
+        let asked = (0..count).map(|number| {
+            let mut stream = running.connect();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nX-Request-Id: {number}\r\n\r\n").unwrap();
+            stream
+        });
+        for (number, mut stream) in asked.collect::<Vec<_>>().into_iter().enumerate() {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains(&format!("\r\nX-Request-Id: {number}\r\n")));
+        }
+    };
+    overflow_all("/narrow", 500);
+    overflow_all("/overflow", 500);
+    let memory_before = memory_kib();
+    for _ in 0..9 {
+        overflow_all("/narrow", 500);
+        overflow_all("/overflow", 500);
     }
-    assert_eq!(running.remote.metrics().event_count(Event::Panic), 10_100);
+    assert_eq!(running.remote.metrics().event_count(Event::Panic), 20_001);
+    assert!(last_report().contains("`: the stack was too small"), "{}", last_report());
+    let memory_after = memory_kib();
+    assert!(memory_after < memory_before + 2_048, "{memory_before} KiB before, {memory_after} KiB after");
     is_well();
     while descriptor_count() > before {
         std::thread::sleep(Duration::from_millis(1));

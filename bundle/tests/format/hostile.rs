@@ -16,15 +16,26 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn open_error(bytes: Vec<u8>) -> OpenError {
-    BundleView::open(bytes).expect_err("these bytes are no bundle")
+/// Opens bytes where they lie and by reading them, which must come to the same.
+fn open(bytes: &[u8]) -> Result<BundleView<&[u8]>, OpenError> {
+    let lying = BundleView::open(bytes);
+    let read = BundleView::open_read(bytes, &mut { bytes }).expect("memory can be read");
+    match (&lying, &read) {
+        (Ok(lying), Ok(read)) => assert_eq!(format!("{lying:?}"), format!("{read:?}")),
+        (lying, read) => assert_eq!(lying.as_ref().err(), read.as_ref().err()),
+    }
+    read
+}
+
+fn open_error(bytes: &[u8]) -> OpenError {
+    open(bytes).expect_err("these bytes are no bundle")
 }
 
 #[test]
 fn every_truncation_is_refused() {
     let bytes = small_bundle();
     for len in 0..bytes.len() {
-        let error = BundleView::open(&bytes[..len]).expect_err("a bundle cut short is none");
+        let error = open(&bytes[..len]).expect_err("a bundle cut short is none");
         assert!(matches!(error, OpenError::NotABundle | OpenError::Length { .. }), "{len}: {error}");
     }
 }
@@ -34,10 +45,10 @@ fn every_flipped_bit_is_refused() {
     let mut bytes = small_bundle();
     for bit in 0..bytes.len() * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert!(BundleView::open(&bytes).is_err(), "bit {bit}");
+        assert!(open(&bytes).is_err(), "bit {bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
-    assert!(BundleView::open(&bytes).is_ok());
+    assert!(open(&bytes).is_ok());
 }
 
 #[test]
@@ -48,7 +59,7 @@ fn every_flipped_bit_behind_a_right_digest_is_refused_or_read_whole() {
     for bit in 56 * 8..original.len() * 8 {
         let mut bytes = original.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(view) = BundleView::open(sealed(bytes)) {
+        if let Ok(view) = open(&sealed(bytes)) {
             for route in view.routes() {
                 assert!(view.find(route.path()).is_some());
                 for variant in route.variants() {
@@ -66,14 +77,14 @@ fn every_flipped_bit_behind_a_right_digest_is_refused_or_read_whole() {
 fn bytes_added_at_the_end_are_refused() {
     let mut bytes = small_bundle();
     bytes.push(0);
-    assert!(matches!(open_error(bytes), OpenError::Length { .. }));
+    assert!(matches!(open_error(&bytes), OpenError::Length { .. }));
 }
 
 #[test]
 fn another_version_is_named() {
     let mut bytes = small_bundle();
     bytes[8] = 2;
-    assert_eq!(open_error(bytes), OpenError::Version { found: 2 });
+    assert_eq!(open_error(&bytes), OpenError::Version { found: 2 });
 }
 
 #[test]
@@ -120,11 +131,26 @@ fn an_unknown_section_is_passed_over_unless_it_is_required() {
 #[test]
 fn messages_say_what_is_wrong() {
     let messages = [
-        open_error(b"<!doctype html>".to_vec()).to_string(),
-        open_error(small_bundle()[..100].to_vec()).to_string(),
+        open_error(b"<!doctype html>").to_string(),
+        open_error(&small_bundle()[..100]).to_string(),
         OpenError::Digest.to_string(),
     ];
     assert_eq!(messages[0], "not a bundle (its first bytes are others)");
     assert!(messages[1].starts_with("cut short or added to: the bundle says "), "{}", messages[1]);
     assert_eq!(messages[2], "damaged: its digest is not that of its content");
+}
+
+#[test]
+fn a_file_that_is_shorter_or_longer_than_its_map_is_refused() {
+    // It was cut short, or added to, after it was mapped.
+    let bytes = small_bundle();
+    for len in [0, 40, 64, 200, bytes.len() - 1] {
+        let error = BundleView::open_read(&bytes[..], &mut &bytes[..len]).unwrap().expect_err("it is shorter");
+        assert!(matches!(error, OpenError::NotABundle | OpenError::Length { .. }), "{len}: {error}");
+    }
+    let longer = [&bytes[..], b"x"].concat();
+    let error = BundleView::open_read(&bytes[..], &mut &longer[..]).unwrap().expect_err("it is longer");
+    assert!(matches!(error, OpenError::Length { .. }), "{error}");
+    let error = BundleView::open_read(&longer[..], &mut &bytes[..]).unwrap().expect_err("the map is longer");
+    assert!(matches!(error, OpenError::Length { .. }), "{error}");
 }

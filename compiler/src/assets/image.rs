@@ -1,9 +1,59 @@
-//! What an image's header says. Nothing is decoded.
+//! Images as bytes: what a header says, pixels, smaller pictures, files made of them, files without metadata. Every
+//! function is pure: bytes and settings in, bytes out. Nothing here knows names, folders, caches or pages.
+//!
+//! Files are read by decoders in safe Rust (but for CMYK, which libjpeg reads); C writes some. Panics of foreign code
+//! become faults.
 
-use std::io::Cursor;
+mod avif;
+mod color;
+mod decode;
+mod encode;
+mod exif;
+mod fields;
+mod gif;
+mod jpeg;
+mod memory;
+mod png;
+mod probe;
+mod resize;
+mod strip;
+mod svg;
+mod target;
+mod turn;
+mod webp;
 
-use html5gum::{DefaultEmitter, Tokenizer};
-use image::{ImageDecoder, ImageFormat, ImageReader, metadata::Orientation};
+pub use decode::decode;
+pub use encode::{EncodeSettings, Quality, encode};
+pub use memory::encode_bytes;
+pub use probe::probe;
+pub use resize::{resize, scaled};
+pub use strip::strip;
+pub use target::score;
+
+use color::Color;
+
+/// Versions of all that makes pixels and files out of others: a part of the key of every result that is kept.
+/// A test holds it to the versions that are locked; the number at its end counts changes of our own.
+pub const VERSION: &str = "image 0.25.10, zune-jpeg 0.5.15, png 0.18.1, image-webp 0.2.4, moxcms 0.9.2, \
+    fast_image_resize 6.1.0, mozjpeg 0.10.13, mozjpeg-sys 2.2.3, webp 0.3.1, libwebp-sys 0.9.6, ravif 0.13.0, \
+    rav1e 0.8.1, oxipng 10.2.1, libdeflater 1.26.1, ssimulacra2 0.5.1; 1";
+
+/// Pixels a side that no image may have more of. Specified by the design of the image road.
+pub const SIDE_PIXELS_MAX: u32 = 20_000;
+
+/// Extensions of the files that are images, in lower case.
+const IMAGE_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "avif", "svg"];
+
+/// Whether a file is an image by its extension, in lower case.
+pub(crate) fn is_image(extension: &str) -> bool {
+    IMAGE_EXTENSIONS.contains(&extension)
+}
+
+/// Whether the AVIF encoder of this program was built with assembler: without it AVIF takes about three times as long,
+/// with the same bytes.
+pub const fn has_assembler() -> bool {
+    cfg!(feature = "asm")
+}
 
 /// Width and height in CSS pixels, as shown: after the orientation that the file asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
@@ -14,115 +64,239 @@ pub struct ImageSize {
     pub height: u32,
 }
 
-/// Extensions of the files that are images, in lower case.
-const IMAGE_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "avif", "svg"];
+impl ImageSize {
+    /// How many pixels there are.
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
 
-/// Whether a file is an image by its extension, in lower case.
-pub(crate) fn is_image(extension: &str) -> bool {
-    IMAGE_EXTENSIONS.contains(&extension)
-}
-
-/// The size that an image's header tells, or `None` for an AVIF or an SVG that doesn't say.
-///
-/// # Errors
-/// Why the header can't be read.
-pub(crate) fn read_size(extension: &str, bytes: &[u8]) -> Result<Option<ImageSize>, String> {
-    match extension {
-        "svg" => Ok(svg_size(bytes)),
-        "avif" => Ok(None),
-        _ => raster_size(extension, bytes).map(Some),
+    fn turned(self) -> Self {
+        Self { width: self.height, height: self.width }
     }
 }
 
-fn raster_size(extension: &str, bytes: &[u8]) -> Result<ImageSize, String> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    let format = reader.format().ok_or("its first bytes are those of no image")?;
-    if ImageFormat::from_extension(extension) != Some(format) {
-        return Err(format!("its content is {}", format.extensions_str().first().unwrap_or(&"another format")));
-    }
-    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
-    let (width, height) = decoder.dimensions();
-    let turned = matches!(
-        decoder.orientation().unwrap_or(Orientation::NoTransforms),
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-    );
-    Ok(if turned { ImageSize { width: height, height: width } } else { ImageSize { width, height } })
+/// What kind of file an image is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ImageFormat {
+    /// JPEG, as far as browsers show it.
+    Jpeg,
+    /// PNG and APNG.
+    Png,
+    /// WebP: lossy, lossless, or animated.
+    WebP,
+    /// AVIF, still or a sequence.
+    Avif,
+    /// GIF.
+    Gif,
+    /// SVG.
+    Svg,
 }
 
-/// `width` and `height` of the outermost element (CSS units at 96 dots an inch), else those of its `viewBox`.
-fn svg_size(bytes: &[u8]) -> Option<ImageSize> {
-    let mut tokens = Tokenizer::new_with_emitter(bytes, DefaultEmitter::default()).map_while(Result::ok);
-    let root = tokens.find_map(|token| match token {
-        html5gum::Token::StartTag(tag) if tag.name.as_slice() == b"svg" => Some(tag),
-        _ => None,
-    })?;
-    // The tokenizer reads names as HTML does, in lower case.
-    let attribute = |name: &[u8]| {
-        let (_, value) = root.attributes.iter().find(|(key, _)| key.as_slice() == name)?;
-        str::from_utf8(value).ok()
-    };
-    let lengths = (attribute(b"width").and_then(css_pixels), attribute(b"height").and_then(css_pixels));
-    let (width, height) = match lengths {
-        (Some(width), Some(height)) => (width, height),
-        _ => view_box_size(attribute(b"viewbox")?)?,
-    };
-    Some(ImageSize { width: whole_pixels(width)?, height: whole_pixels(height)? })
-}
-
-fn view_box_size(text: &str) -> Option<(f64, f64)> {
-    let numbers: Vec<f64> = text.split([' ', ',', '\t', '\n']).filter_map(|number| number.parse().ok()).collect();
-    if let [_, _, width, height] = numbers[..] { Some((width, height)) } else { None }
-}
-
-/// An absolute CSS length in pixels (CSS Values 4 section 6.2); relative ones have none.
-fn css_pixels(length: &str) -> Option<f64> {
-    let length = length.trim();
-    let digits_end =
-        length.find(|character: char| character.is_ascii_alphabetic() || character == '%').unwrap_or(length.len());
-    let (number, unit) = length.split_at(digits_end);
-    let pixels_per_unit = match unit {
-        "" | "px" => 1.0,
-        "in" => 96.0,
-        "cm" => 96.0 / 2.54,
-        "mm" => 9.6 / 2.54,
-        "pt" => 96.0 / 72.0,
-        "pc" => 16.0,
-        _ => return None,
-    };
-    Some(number.parse::<f64>().ok()? * pixels_per_unit)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-fn whole_pixels(length: f64) -> Option<u32> {
-    let pixels = length.round();
-    (1.0..=1_000_000.0).contains(&pixels).then_some(pixels as u32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn svg(attributes: &str) -> Option<(u32, u32)> {
-        let text = format!("<?xml version=\"1.0\"?><!-- c --><svg xmlns=\"http://www.w3.org/2000/svg\" {attributes}/>");
-        read_size("svg", text.as_bytes()).unwrap().map(|size| (size.width, size.height))
+impl ImageFormat {
+    /// The format that an extension in lower case stands for.
+    pub fn from_extension(extension: &str) -> Option<Self> {
+        match extension {
+            "jpg" | "jpeg" => Some(Self::Jpeg),
+            "png" => Some(Self::Png),
+            "webp" => Some(Self::WebP),
+            "avif" => Some(Self::Avif),
+            "gif" => Some(Self::Gif),
+            "svg" => Some(Self::Svg),
+            _ => None,
+        }
     }
 
-    #[test]
-    fn an_svg_says_its_size_in_any_absolute_unit_or_by_its_view_box() {
-        assert_eq!(svg("width=\"20\" height='30px'"), Some((20, 30)));
-        assert_eq!(svg("width=\"1in\" height=\"25.4mm\""), Some((96, 96)));
-        assert_eq!(svg("width=\"100%\" height=\"5em\" viewBox=\"0 0 40 10\""), Some((40, 10)));
-        assert_eq!(svg("viewBox=\"0,0,40,10\""), Some((40, 10)));
-        assert_eq!(svg(""), None);
-        assert_eq!(svg("width=\"0\" height=\"-3\""), None);
+    /// The usual extension, in lower case.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Avif => "avif",
+            Self::Gif => "gif",
+            Self::Svg => "svg",
+        }
     }
 
-    #[test]
-    fn a_broken_or_misnamed_image_says_so() {
-        assert!(read_size("png", b"").is_err());
-        assert!(read_size("png", b"\x89PNG\r\n\x1a\n").is_err());
-        let gif = b"GIF89a\x03\0\x02\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x03\0\x02\0\0\x02\x02\x84\x51\0;";
-        assert_eq!(read_size("gif", gif), Ok(Some(ImageSize { width: 3, height: 2 })));
-        assert_eq!(read_size("png", gif), Err("its content is gif".to_owned()));
+    /// The media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Avif => "image/avif",
+            Self::Gif => "image/gif",
+            Self::Svg => "image/svg+xml",
+        }
     }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Avif => "AVIF",
+            Self::Gif => "GIF",
+            Self::Svg => "SVG",
+        }
+    }
+
+    /// Whether a picture of this size fits into the format: a WebP ends at 16,383 pixels a side.
+    pub fn holds(self, size: ImageSize) -> bool {
+        let side_max = if self == Self::WebP { 16_383 } else { SIDE_PIXELS_MAX };
+        size.width.max(size.height) <= side_max
+    }
+}
+
+/// What an image shows, as far as its format tells: it decides between lossy and lossless.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// A photograph: JPEG, lossy WebP.
+    Photograph,
+    /// A drawing, a screenshot, text: PNG, lossless WebP, GIF.
+    Graphic,
+}
+
+/// Whether an image moves.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Motion {
+    /// One picture.
+    Still,
+    /// Several frames; published as it is, never flattened.
+    Animated,
+}
+
+/// How a stored picture has to be turned to stand upright: EXIF's tag 274, 1 to 8.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Orientation(u8);
+
+impl Orientation {
+    /// As it is stored.
+    pub const UPRIGHT: Self = Self(1);
+
+    /// EXIF's number, 1 to 8.
+    pub fn number(self) -> u8 {
+        self.0
+    }
+
+    /// Whether width and height change places.
+    pub fn swaps_sides(self) -> bool {
+        self.0 >= 5
+    }
+}
+
+/// What a header tells about an image. Nothing was decoded for it.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The format by content, which the name agrees with.
+    pub format: ImageFormat,
+    /// The size as shown; `None` for an SVG that has none.
+    pub size: Option<ImageSize>,
+    /// How the stored picture has to be turned.
+    pub orientation: Orientation,
+    /// Whether it moves.
+    pub motion: Motion,
+    /// What it shows.
+    pub kind: Kind,
+    /// Bytes of memory that decoding takes at its peak, the file's own not counted.
+    pub decode_bytes: u64,
+    color: Color,
+}
+
+impl Probe {
+    /// Whether variants can be made: the image is a still JPEG, PNG or WebP. GIF, AVIF, SVG and all that moves are
+    /// published as they are, without their metadata.
+    pub fn can_vary(&self) -> bool {
+        self.motion == Motion::Still && matches!(self.format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)
+    }
+
+    /// Whether the original can't be published as it is, because it must be turned or its colours converted: then it is
+    /// decoded and written anew.
+    pub fn needs_rewriting(&self) -> bool {
+        self.can_vary() && (self.orientation != Orientation::UPRIGHT || self.color != Color::Srgb)
+    }
+}
+
+/// Why an image can't be used: what is wrong with the file, and what to do. The caller knows its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImageFault {
+    /// What is wrong, as an end of "`photo.jpg` can't be used: …".
+    pub message: String,
+    /// What to do.
+    pub help: &'static str,
+}
+
+impl ImageFault {
+    fn new(message: impl Into<String>, help: &'static str) -> Self {
+        Self { message: message.into(), help }
+    }
+
+    /// The file ends too early or contradicts itself.
+    fn broken(message: impl Into<String>) -> Self {
+        Self::new(message, "replace the file by an intact copy")
+    }
+}
+
+/// How many bytes stand for a pixel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channels {
+    /// Red, green, blue.
+    Rgb,
+    /// Red, green, blue, and opacity that the colours aren't multiplied by.
+    Rgba,
+}
+
+impl Channels {
+    /// Bytes a pixel.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+        }
+    }
+}
+
+/// Pixels in memory: 8 bits a channel, sRGB, upright, row by row without gaps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Picture {
+    size: ImageSize,
+    channels: Channels,
+    pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture of these pixels, or `None` if there aren't as many as its size says, or none at all.
+    pub fn new(size: ImageSize, channels: Channels, pixels: Vec<u8>) -> Option<Self> {
+        let byte_count = size.pixels() * channels.count() as u64;
+        (byte_count > 0 && byte_count == pixels.len() as u64).then_some(Self { size, channels, pixels })
+    }
+
+    /// Width and height.
+    pub fn size(&self) -> ImageSize {
+        self.size
+    }
+
+    /// What a pixel consists of.
+    pub fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    /// The pixels, row by row.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+}
+
+/// What foreign code returns, or a fault if it panics or unwinds: one file must not end the build.
+fn guarded<T>(task: &str, work: impl FnOnce() -> Result<T, ImageFault>) -> Result<T, ImageFault> {
+    // Whatever the closure was building is dropped with it, so nothing half-made can be seen afterwards.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let reason = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("it panicked");
+        Err(ImageFault::broken(format!("{task} failed: {reason}")))
+    })
 }

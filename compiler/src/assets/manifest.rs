@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bundle::Digest;
 use rayon::prelude::*;
 
-use super::image::{ImageSize, is_image, read_size};
-use super::variants::{ImageFormat, ImageVariant, digested_path};
+use super::image::{ImageFormat, ImageSize, is_image, probe};
+use super::variants::{ImageVariant, digested_path};
 use super::workshop::{ImageWork, Workshop};
 use crate::cache::{Cache, FileMemo};
 use crate::config::Images;
@@ -242,21 +242,24 @@ fn plain_asset(file: &SourceFile, path: String, url: String) -> Asset {
     }
 }
 
+/// Width times height of an image at most.
+const PIXELS_MAX: u64 = 40_000_000;
+
 /// The asset with its size, or with what is wrong with the image.
 fn with_size(mut asset: Asset) -> ReadAsset {
     if asset.format.is_none() {
         return (asset, None);
     }
     let extension = asset.path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
-    match read_size(&extension, &asset.bytes) {
-        Ok(size) => {
-            asset.size = size;
+    match probe(&extension, &asset.bytes, PIXELS_MAX) {
+        Ok(probe) => {
+            asset.size = probe.size;
             (asset, None)
         }
-        Err(reason) => {
+        Err(fault) => {
             let place = Place { path: Arc::clone(&asset.source_path), span: Span::default() };
-            let message = format!("`{}` is no image that can be read: {reason}", asset.source_path);
-            (asset, Some(Diagnostic::new(Code::NoImageMetadata, place, message)))
+            let message = format!("`{}` can't be used: {}", asset.source_path, fault.message);
+            (asset, Some(Diagnostic::new(Code::NoImageMetadata, place, message).with_help(fault.help)))
         }
     }
 }

@@ -1,14 +1,12 @@
 //! The variants of the site's images: which are made, what they are called, and which are worth publishing.
 
-mod format;
 mod names;
 
 use std::sync::Arc;
 
-pub use format::ImageFormat;
 pub(crate) use names::digested_path;
 
-use super::image::ImageSize;
+use super::image::{ImageFormat, ImageSize};
 
 /// A picture made of an image: narrower, or in another format, or both.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! `kiln build` and `kiln check`: the road from a folder to a bundle, and what is told of it.
 
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,12 +10,14 @@ use jiff::tz::TimeZone;
 use super::{Failure, Report, open_bundle};
 use crate::assets::{AssetNames, ImageWork, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
-use crate::config::{self, Config, Paths};
-use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
+use crate::config::{self, Config, Filter, Paths};
+use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
+use crate::markdown;
 use crate::output::{BUNDLE_NAME, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
+use crate::tools::filter;
 
 /// What the command line says of a build or a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -170,13 +172,14 @@ impl Loaded {
         if let Some(base_url) = &arguments.base_url {
             config.set_base_url(base_url).map_err(|help| Failure::Usage(format!("--base-url `{base_url}`: {help}")))?;
         }
-        let (sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
+        let (mut sources, mistakes) = Sources::read(root, &config.paths).map_err(|errors| {
             let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
         diagnostics.extend(config.check_base_url());
         let cache = Cache::new(root.join(CACHE_FOLDER));
+        diagnostics.extend(run_filters(&mut sources, &config, root, &cache));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
 
@@ -229,7 +232,8 @@ impl Loaded {
         }
         let fails =
             |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.code.severity() == Severity::Error;
-        report.exit_status = u8::from(diagnostics.iter().any(fails));
+        let has_failed_filter = diagnostics.iter().any(|diagnostic| diagnostic.code == Code::FilterFailed);
+        report.exit_status = if has_failed_filter { 3 } else { u8::from(diagnostics.iter().any(fails)) };
         report
     }
 
@@ -242,6 +246,21 @@ impl Loaded {
         let mut texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
+}
+
+/// Has the filters' commands make what stands in the place of their blocks of code.
+fn run_filters(sources: &mut Sources, config: &Config, root: &Path, cache: &Cache) -> Vec<Diagnostic> {
+    let inputs = markdown::find_filter_inputs(&sources.content, config);
+    let own_files = |filter: &Filter| {
+        // A word that names no file of the site is an argument like any other.
+        let is_own = |word: &&String| !word.starts_with('/') && root.join(word).is_file();
+        let files = filter.command.iter().filter(is_own);
+        let files = files.map(|word| source::read_file(&root.join(word)).unwrap_or_default());
+        files.collect::<Vec<_>>().concat()
+    };
+    let (filtered, diagnostics) = filter::run(&config.filters, &inputs, root, own_files, cache);
+    sources.filtered = filtered;
+    diagnostics
 }
 
 /// Worker threads of a build. Their stacks are ordinary ones: nothing in the language recurses.

@@ -24,11 +24,13 @@ pub struct Budget {
     pub first_view: usize,
 }
 
-impl Budget {
-    pub(super) fn read(&mut self, table: &mut Reader<'_>) {
-        table.count("page_bytes", &mut self.page_bytes);
-        table.count("first_view", &mut self.first_view);
-    }
+/// Reads `[[headers]]` and `[budget]`.
+pub(super) fn read(top: &mut Reader<'_>, headers: &mut Vec<HeaderRule>, budget: &mut Budget) {
+    *headers = read_headers(top);
+    top.table("budget", |table| {
+        table.count("page_bytes", &mut budget.page_bytes);
+        table.count("first_view", &mut budget.first_view);
+    });
 }
 
 /// Fields that say where an answer ends, what it is, or what only the server knows.
@@ -54,8 +56,7 @@ const REFUSED: [&str; 19] = [
     "x-request-id",
 ];
 
-/// Reads `[[headers]]`.
-pub(super) fn read_headers(top: &mut Reader<'_>) -> Vec<HeaderRule> {
+fn read_headers(top: &mut Reader<'_>) -> Vec<HeaderRule> {
     let Some(items) = top.typed("headers", "a list of tables, each written as `[[headers]]`", DeValue::as_array) else {
         return Vec::new();
     };

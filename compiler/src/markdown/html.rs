@@ -16,6 +16,7 @@ use super::tokens::{
 use super::{Link, Shared};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::template::{Attribute, Image, ImageOrigin, Node, Origin, Part as ValuePart, Value};
+use crate::tools::filter::FilterInput;
 
 /// What the formatter needs and finds.
 struct Writer<'a, 's, 't> {
@@ -299,6 +300,12 @@ fn format_code_block(
     }
     let info = Info::parse(&code.info);
     let writer = &mut context.user;
+    if let Some(markup) = writer.filter(&info, code, node.data().sourcepos) {
+        context.cr()?;
+        context.write_str(markup)?;
+        context.lf()?;
+        return Ok(ChildRendering::HTML);
+    }
     // What stands for itself in a text with tokens can't be told from a word of the code.
     let is_highlighted = writer.shared.settings.highlight && tokens::has_no_token(&code.literal);
     writer.shared.has_styled_code |= is_highlighted && code_block::is_styled(&info);
@@ -313,7 +320,22 @@ fn format_code_block(
     Ok(ChildRendering::HTML)
 }
 
-impl Writer<'_, '_, '_> {
+impl<'s> Writer<'_, 's, '_> {
+    /// What a filter gave for a block of code. That it gave nothing is noted.
+    fn filter(&mut self, info: &Info<'_>, code: &NodeCodeBlock, position: Sourcepos) -> Option<&'s str> {
+        let filtered = self.shared.filtered;
+        if !filtered.languages.contains(info.name) || !tokens::has_no_token(&code.literal) {
+            return None;
+        }
+        let found = filtered.find(info.name, &code.literal).filter(|markup| tokens::has_no_token(markup));
+        if found.is_none() {
+            let place = self.text.template.place(self.span_of_first_line(position));
+            let input = FilterInput { language: info.name.to_owned(), code: code.literal.clone(), place };
+            self.shared.unfiltered.push(input);
+        }
+        found
+    }
+
     /// The first line of a node in the source.
     fn span_of_first_line(&self, position: Sourcepos) -> Span {
         let span = self.span(position);

@@ -15,6 +15,7 @@ use crate::front_matter::{self, Fields, FrontMatter, Value};
 use crate::markdown::{self, Link, MarkdownPage};
 use crate::source::SourceFile;
 use crate::template::{Kind, Template};
+use crate::tools::filter::Filtered;
 
 /// Words that are read in a minute; the usual figure for prose in English.
 const WORDS_PER_MINUTE: usize = 220;
@@ -40,6 +41,17 @@ pub const OFFERED_FIELDS: [&str; 18] = [
     "description",
     "image",
 ];
+
+/// What pages are read with, besides their files.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// The site's settings.
+    pub config: &'a Config,
+    /// Front matter of folders.
+    pub defaults: &'a Defaults,
+    /// What stands in the place of blocks of code.
+    pub filtered: &'a Filtered,
+}
 
 /// A page in its place among the others.
 #[derive(Clone, Debug)]
@@ -126,24 +138,21 @@ impl PageFile {
     ///
     /// # Errors
     /// It can't be read as a page at all, or has no URL.
-    pub fn read(
-        file: &SourceFile,
-        config: &Config,
-        defaults: &Defaults,
-    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+    pub fn read(file: &SourceFile, reading: &Reading<'_>) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let source = file.to_text().map_err(|diagnostic| vec![diagnostic])?;
-        let is_markdown = matches!(file.extension().as_str(), "md" | "markdown");
+        let Reading { config, defaults, filtered } = *reading;
+        let is_markdown = markdown::is_markdown(file);
         let (FrontMatter { mut fields, body_start }, mut diagnostics) = front_matter::parse(&source);
         defaults.add_to(&mut fields, &file.name);
         let kind = if is_markdown { Kind::MarkdownPage } else { Kind::Page };
         let (template, mistakes) = Template::parse(&source, body_start, kind);
         diagnostics.extend(mistakes);
-        let MarkdownPage { template, links, has_styled_code } = if is_markdown {
-            let (page, mistakes) = markdown::to_html(&template, &config.markdown);
+        let MarkdownPage { template, links, has_styled_code, .. } = if is_markdown {
+            let (page, mistakes) = markdown::to_html(&template, &config.markdown, filtered);
             diagnostics.extend(mistakes);
             page
         } else {
-            MarkdownPage { template, links: Vec::new(), has_styled_code: false }
+            MarkdownPage { template, links: Vec::new(), has_styled_code: false, unfiltered: Vec::new() }
         };
         let (route, route_span) = match find_route(file, &fields, &source) {
             Ok(found) => found,

@@ -1,10 +1,10 @@
 //! What proxies say of the client behind them: the `PROXY` protocol at the start of a connection (version 1 and 2, as
-//! its inventors define it), and `X-Forwarded-For` in a request.
+//! its inventors define it), and `X-Forwarded-For`, `-Proto` and `-Host` in a request.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::request::{Refusal, Request};
+use super::request::{Refusal, Request, check_host};
 
 /// The header that a proxy puts before everything else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,20 +105,62 @@ impl FromStr for AddressRange {
     }
 }
 
-/// Who asks: the last address in `X-Forwarded-For` that isn't one of the proxies' own, where the other end is one of them;
-/// else the other end. What stands before that address anybody may have written.
-pub fn client_of(request: &Request<'_>, peer: Option<IpAddr>, proxies: &[AddressRange]) -> Option<IpAddr> {
-    let is_proxy = |address: IpAddr| proxies.iter().any(|range| range.contains(address));
-    let mut client = peer.filter(|peer| is_proxy(*peer))?;
-    let values = request.values("x-forwarded-for").collect::<Vec<_>>();
-    for text in values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b',')) {
-        let Some(address) = str::from_utf8(text.trim_ascii()).ok().and_then(parse_forwarded) else { break };
-        client = address;
-        if !is_proxy(address) {
-            break;
+/// What a trusted proxy says of the request that it hands on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Forwarded<'a> {
+    /// Who asks: the last address in `X-Forwarded-For` that isn't one of the proxies' own. What stands before that
+    /// address anybody may have written.
+    pub client: IpAddr,
+    /// The scheme that the client used.
+    pub scheme: Option<Scheme>,
+    /// The host that the client asked for, with its port.
+    pub host: Option<&'a [u8]>,
+}
+
+/// How a client reached a proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The name in a URL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
         }
     }
-    Some(client)
+}
+
+impl<'a> Forwarded<'a> {
+    /// Reads what the proxy at the other end says; `None` if that isn't one of the trusted ones.
+    pub fn read(request: &Request<'a>, peer: Option<IpAddr>, proxies: &[AddressRange]) -> Option<Self> {
+        let is_proxy = |address: IpAddr| proxies.iter().any(|range| range.contains(address));
+        let mut client = peer.filter(|peer| is_proxy(*peer))?;
+        for text in backwards(request, "x-forwarded-for") {
+            let Some(address) = str::from_utf8(text).ok().and_then(parse_forwarded) else { break };
+            client = address;
+            if !is_proxy(address) {
+                break;
+            }
+        }
+        // Of these the last is the trusted proxy's own word.
+        let scheme = backwards(request, "x-forwarded-proto").next().and_then(|name| {
+            [Scheme::Http, Scheme::Https].into_iter().find(|scheme| name.eq_ignore_ascii_case(scheme.name().as_bytes()))
+        });
+        let host = backwards(request, "x-forwarded-host").next().filter(|host| check_host(host).is_ok());
+        Some(Self { client, scheme, host })
+    }
+}
+
+/// The elements of a field that proxies append to, the last first.
+fn backwards<'a>(request: &Request<'a>, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let values = request.values(name).collect::<Vec<_>>();
+    values.into_iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 /// An address, which some proxies write with its port.
@@ -173,17 +215,26 @@ mod tests {
     #[test]
     fn only_what_a_trusted_proxy_says_is_believed() {
         let proxies = ["10.0.0.0/8", "::1"].map(|text| text.parse::<AddressRange>().unwrap());
-        let client = |peer: &str, forwarded: &str| {
-            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {forwarded}\r\n\r\n");
+        let forwarded = |peer: &str, fields: &str| {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
             let mut slots = field_slots();
             let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
-            client_of(&request, peer.parse().ok(), &proxies).map(|client| client.to_string())
+            let Forwarded { client, scheme, host } = Forwarded::read(&request, peer.parse().ok(), &proxies)?;
+            let (scheme, host) = (scheme.map_or("-", Scheme::name), host.unwrap_or(b"-").escape_ascii());
+            Some(format!("{client} {scheme} {host}"))
         };
-        assert_eq!(client("10.1.2.3", "1.1.1.1, 2.2.2.2, 10.9.9.9").as_deref(), Some("2.2.2.2"));
-        assert_eq!(client("::ffff:10.1.2.3", "2.2.2.2:1234").as_deref(), Some("2.2.2.2"));
-        assert_eq!(client("::1", "nonsense").as_deref(), Some("::1"));
-        assert_eq!(client("10.1.2.3", "10.4.4.4").as_deref(), Some("10.4.4.4"));
+        let client = |peer: &str, value: &str| forwarded(peer, &format!("X-Forwarded-For: {value}\r\n"));
+        assert_eq!(client("10.1.2.3", "1.1.1.1, 2.2.2.2, 10.9.9.9").as_deref(), Some("2.2.2.2 - -"));
+        assert_eq!(client("::ffff:10.1.2.3", "2.2.2.2:1234").as_deref(), Some("2.2.2.2 - -"));
+        assert_eq!(client("::1", "nonsense").as_deref(), Some("::1 - -"));
+        assert_eq!(client("10.1.2.3", "10.4.4.4").as_deref(), Some("10.4.4.4 - -"));
         assert_eq!(client("192.0.2.1", "1.1.1.1"), None, "nobody asked this one");
+
+        let more = "X-Forwarded-Proto: http, HTTPS\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Host: example.com:8443\r\n";
+        assert_eq!(forwarded("::1", more).as_deref(), Some("::1 https example.com:8443"));
+        assert_eq!(forwarded("192.0.2.1", more), None, "nobody asked this one");
+        let wrong = "X-Forwarded-Proto: gopher\r\nX-Forwarded-Host: a/b\r\n";
+        assert_eq!(forwarded("::1", wrong).as_deref(), Some("::1 - -"));
     }
 
     #[test]

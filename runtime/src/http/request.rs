@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::net::IpAddr;
 
 use super::framing::Framing;
+use super::proxy::{Forwarded, Scheme};
 use crate::limits::{FIELD_COUNT_MAX, REQUEST_LINE_BYTES_MAX};
 
 /// Room for the fields of one head, on the caller's stack.
@@ -100,8 +101,12 @@ pub struct Request<'a> {
     pub framing: Framing,
     /// Whether the client waits for a word before it sends the body.
     pub expects_continue: bool,
-    /// Who asks, if that has an address; the connection knows.
+    /// Who asks, if that has an address; the connection knows, or a proxy that is trusted.
     pub peer: Option<IpAddr>,
+    /// The scheme that the client used, where a proxy that is trusted says so.
+    pub scheme: Option<Scheme>,
+    /// The host that the client asked for, where a proxy that is trusted names another one than `host`.
+    pub forwarded_host: Option<&'a [u8]>,
     fields: &'a [httparse::Header<'a>],
 }
 
@@ -116,6 +121,16 @@ impl<'a> Request<'a> {
     pub fn value(&self, name: &'static str) -> Option<&'a [u8]> {
         let mut values = self.values(name);
         values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Takes what a trusted proxy says of it. Which site answers is still decided by the request's own host.
+    pub fn take_forwarded(&mut self, forwarded: Forwarded<'a>) {
+        (self.peer, self.scheme, self.forwarded_host) = (Some(forwarded.client), forwarded.scheme, forwarded.host);
+    }
+
+    /// The host that the client asked for, as far as that is known.
+    pub fn public_host(&self) -> Option<&'a [u8]> {
+        self.forwarded_host.or(self.host)
     }
 
     /// The same request for another path.
@@ -162,6 +177,8 @@ impl<'a> Request<'a> {
             // A 1.0 client can't have meant it (RFC 9110 section 10.1.1).
             expects_continue: known.expects_continue && version == Version::Http11,
             peer: None,
+            scheme: None,
+            forwarded_host: None,
             fields,
         })
     }
@@ -330,7 +347,7 @@ fn parse_content_length(value: &[u8]) -> Result<u64, Refusal> {
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110 section 7.2), the host not empty.
-fn check_host(authority: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_host(authority: &[u8]) -> Result<(), Refusal> {
     let refused = Err(Refusal::bad("an invalid host"));
     let (host, port) = match authority {
         [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {

@@ -13,8 +13,9 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use socket2::Socket;
 
 use super::stream::Held;
-use super::{Coroutine, Message, Shared, start_conversation};
-use crate::connection::Visit;
+use super::{Belongings, Message, Shared, start_conversation};
+use crate::connection::{Context, Visit};
+use crate::estate::Estate;
 use crate::limits::{
     ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, CROWD_CONNECTION_COUNT, IDLE_GRACE_MS, TICK_MS,
 };
@@ -24,11 +25,11 @@ use crate::metrics::Event;
 use crate::site::Handler;
 
 /// The bookkeeping of the thread at the door.
-pub(super) struct Door<H> {
+pub(super) struct Door<H: Handler> {
     shared: Arc<Shared<H>>,
     epoll: Epoll,
     listeners: Vec<Listener>,
-    seats: Vec<Option<Seat>>,
+    seats: Vec<Option<Seat<H>>>,
     free_seats: Vec<usize>,
     /// How many connections an address has.
     address_counts: HashMap<AddressKey, usize>,
@@ -46,21 +47,22 @@ pub(super) struct Door<H> {
 }
 
 /// One connection.
-struct Seat {
+struct Seat<H: Handler> {
     held: Arc<Held>,
     address: Option<AddressKey>,
     /// Set while it has no coroutine.
     paused: Option<Visit>,
-    coroutine: Option<Coroutine>,
+    /// What its coroutine works with.
+    estate: Option<Estate<Belongings<H>>>,
     /// The coroutine had ended when it was last looked at, and hadn't said so.
     was_silent: bool,
 }
 
-impl Seat {
+impl<H: Handler> Seat<H> {
     /// Whether its coroutine has ended without a farewell: of a stack that was too small. A farewell may still be on its
     /// way when this is asked for the first time.
     fn has_died(&mut self) -> bool {
-        let is_silent = self.paused.is_none() && self.coroutine.as_ref().is_none_or(Coroutine::is_done);
+        let is_silent = self.paused.is_none() && self.estate.as_ref().is_none_or(Estate::is_over);
         std::mem::replace(&mut self.was_silent, is_silent) && is_silent
     }
 }
@@ -187,17 +189,16 @@ impl<H: Handler> Door<H> {
     fn admit(&mut self, socket: Socket, peer: Option<IpAddr>) {
         let limits = &self.shared.context.limits;
         let (connections_max, per_address_max) = (limits.connections_max, limits.connections_per_address_max);
-        let is_capped =
-            |peer: &IpAddr| per_address_max > 0 && (limits.caps_loopback || !peer.to_canonical().is_loopback());
-        let address = peer.filter(is_capped).map(address_key);
+        let address = peer.filter(|peer| self.is_capped(*peer)).map(address_key);
         let address_count = address.and_then(|address| self.address_counts.get(&address).copied()).unwrap_or(0);
-        let is_let_in = if address.is_some() && address_count >= per_address_max {
+        let is_crowd = address.is_some() && address_count >= per_address_max;
+        let is_let_in = if is_crowd {
             self.make_room(address)
         } else {
             self.connection_count() < connections_max || self.make_room(None)
         };
         if !is_let_in {
-            self.count(Event::TurnedAway);
+            self.count(if is_crowd { Event::AddressTurnedAway } else { Event::TurnedAway });
             refuse(&socket);
             return;
         }
@@ -219,8 +220,16 @@ impl<H: Handler> Door<H> {
             self.seats.push(None);
             self.seats.len() - 1
         });
-        let coroutine = start_conversation(&self.shared, &held, number, visit);
-        self.seats[number] = Some(Seat { held, address, paused: None, coroutine, was_silent: false });
+        let estate = start_conversation(&self.shared, &held, number, visit);
+        self.seats[number] = Some(Seat { held, address, paused: None, estate, was_silent: false });
+    }
+
+    /// Whether the connections of this address are limited: not those of a proxy, which speaks for everybody.
+    fn is_capped(&self, peer: IpAddr) -> bool {
+        let Context { limits, trusted_proxies, begins_with_proxy_header, .. } = &*self.shared.context;
+        let is_proxy = *begins_with_proxy_header || trusted_proxies.iter().any(|range| range.contains(peer));
+        let is_exempt = !limits.caps_loopback && peer.to_canonical().is_loopback();
+        limits.connections_per_address_max > 0 && !is_proxy && !is_exempt
     }
 
     /// Ends the connection that has been idle for longest, among all or those of an address; `false` if none is idle.
@@ -267,7 +276,7 @@ impl<H: Handler> Door<H> {
         self.paused_count -= 1;
         // It was watched, so it can be unwatched; at worst an event comes for a seat that isn't paused.
         self.epoll.delete(seat.held.socket()).ok();
-        seat.coroutine = start_conversation(&self.shared, &seat.held, number, visit);
+        seat.estate = start_conversation(&self.shared, &seat.held, number, visit);
     }
 
     fn hear(&mut self, message: Message) {
@@ -278,7 +287,7 @@ impl<H: Handler> Door<H> {
                 let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
                 let is_watched =
                     self.epoll.add(seat.held.socket(), EpollEvent::new(events, SEATS + number as u64)).is_ok();
-                (seat.paused, seat.coroutine, seat.was_silent) = (Some(visit), None, false);
+                (seat.paused, seat.estate, seat.was_silent) = (Some(visit), None, false);
                 self.paused_count += 1;
                 if !is_watched || self.stops_at_ms.is_some() {
                     self.end_idle(number);
@@ -356,7 +365,10 @@ impl<H: Handler> Door<H> {
         for number in 0..self.seats.len() {
             let Some(seat) = &mut self.seats[number] else { continue };
             if seat.has_died() {
-                self.count(Event::Panic);
+                // Without an estate it never began: the system had no room for a coroutine.
+                if let Some(belongings) = seat.estate.as_mut().and_then(Estate::take_back) {
+                    belongings.bury();
+                }
                 self.forget(number);
                 continue;
             }

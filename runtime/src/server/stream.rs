@@ -6,13 +6,15 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use may::io::{CoIo, WaitIo, WaitIoWaker};
 use socket2::Socket;
 
 use crate::connection::{Awaiting, Context, Transport, Visit};
-use crate::limits::{LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
+use crate::fetch::Fetch;
+use crate::limits::{FETCH_BYTES, LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
+use crate::mapped::is_in_memory;
 use crate::metrics::Event;
 
 /// What a connection is doing, as far as its deadline depends on it.
@@ -118,6 +120,12 @@ impl Held {
         self.socket.shutdown(Shutdown::Both).ok();
     }
 
+    /// Sends a short text; a client that can't take it gets nothing.
+    pub(super) fn say(&self, text: &str) {
+        // Whether the client hears it or not, the connection closes.
+        self.socket.send(text.as_bytes()).ok();
+    }
+
     /// Has an idle connection give back its coroutine.
     pub(super) fn ask_for_pause(&self) {
         self.wants_pause.store(true, Ordering::Relaxed);
@@ -149,11 +157,10 @@ impl AsRawFd for Descriptor {
 
 /// The coroutine's side of a connection. Waits by yielding, and reads only when there is something: after a read that
 /// didn't fill the buffer it waits for the next event first, which saves a system call for each request.
-pub(super) struct Stream<'c> {
+pub(super) struct Stream {
     io: CoIo<Descriptor>,
-    /// Not an owner: a coroutine that dies for want of stack never gives back what it owns.
-    held: Weak<Held>,
-    context: &'c Context,
+    held: Arc<Held>,
+    context: Arc<Context>,
     /// What it waits for; `None` while it answers.
     awaiting: Option<Awaiting>,
     /// When the first head must be whole; `None` once there was an answer.
@@ -179,19 +186,19 @@ struct Delay {
     progress_ms: u64,
 }
 
-impl<'c> Stream<'c> {
-    pub(super) fn new(weak: Weak<Held>, context: &'c Context, visit: &Visit) -> io::Result<Self> {
-        let held = weak.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+impl Stream {
+    pub(super) fn new(held: Arc<Held>, context: Arc<Context>, visit: &Visit) -> io::Result<Self> {
         let io = CoIo::new(Descriptor(held.socket.as_raw_fd()))?;
         held.wants_pause.store(false, Ordering::Relaxed);
         *held.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(io.waker());
+        // The time for the first head runs from the accept.
+        let first_head_deadline_ms = (visit.request_count == 0).then(|| held.deadline_ms.load(Ordering::Relaxed));
         Ok(Self {
             io,
-            held: weak,
+            held,
             context,
             awaiting: None,
-            // The time for the first head runs from the accept.
-            first_head_deadline_ms: (visit.request_count == 0).then(|| held.deadline_ms.load(Ordering::Relaxed)),
+            first_head_deadline_ms,
             is_fresh: true,
             is_drained: false,
             has_hung_up: false,
@@ -200,12 +207,8 @@ impl<'c> Stream<'c> {
         })
     }
 
-    fn held(&self) -> io::Result<Arc<Held>> {
-        self.held.upgrade().ok_or(io::ErrorKind::NotConnected.into())
-    }
-
     /// Starts the clock of a wait, unless it is one that goes on.
-    fn begin(&mut self, held: &Held, awaiting: Awaiting) {
+    fn begin(&mut self, awaiting: Awaiting) {
         (self.sent_len, self.delay) = (0, None);
         if self.awaiting == Some(awaiting) && awaiting != Awaiting::Request {
             return;
@@ -221,7 +224,7 @@ impl<'c> Stream<'c> {
             Awaiting::End => (Phase::Ending, LINGER_MS),
         };
         let latest_ms = self.first_head_deadline_ms.filter(|_| awaiting == Awaiting::Head).unwrap_or(u64::MAX);
-        held.enter(phase, now_ms, latest_ms.min(now_ms + timeout_ms));
+        self.held.enter(phase, now_ms, latest_ms.min(now_ms + timeout_ms));
     }
 
     /// Yields until something happens to the socket.
@@ -233,27 +236,37 @@ impl<'c> Stream<'c> {
     }
 
     /// Waits until the client takes more; its time runs from the last byte that it took.
-    fn wait_for_room(&mut self, held: &Held) -> io::Result<()> {
+    fn wait_for_room(&mut self) -> io::Result<()> {
         let now_ms = self.context.clock.running_ms();
         let delay = *self.delay.get_or_insert(Delay { since_ms: now_ms, progress_ms: now_ms });
         let timeout_ms = self.context.limits.write_timeout_ms;
         let total_ms = timeout_ms + self.sent_len * 1000 / WRITE_BYTES_PER_SECOND_MIN;
         let deadline_ms = (delay.progress_ms + timeout_ms).min(delay.since_ms + total_ms);
-        held.enter(Phase::Writing, now_ms, deadline_ms);
+        self.held.enter(Phase::Writing, now_ms, deadline_ms);
         self.awaiting = None;
         self.wait();
-        if held.is_expired() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+        if self.held.is_expired() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
     /// Ends a wait: what the client sent is being answered, or it has taken a part of the answer.
-    fn answering(&mut self, held: &Held) {
+    fn answering(&mut self) {
         self.awaiting = None;
-        held.enter(Phase::Answering, self.context.clock.running_ms(), u64::MAX);
+        self.held.enter(Phase::Answering, self.context.clock.running_ms(), u64::MAX);
     }
 
-    fn sent(&mut self, held: &Held, len: usize) -> usize {
+    /// Has a part of a file brought into memory, and waits for that.
+    fn fetch(&mut self, file: &File, offset: usize, len: usize) -> io::Result<()> {
+        let waker = self.io.waker();
+        let fetch = Fetch::begin(file, offset as u64, len, move || waker.wakeup())?;
+        while !fetch.is_done() {
+            self.wait();
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, len: usize) -> usize {
         if self.awaiting.is_some() || self.delay.is_some() {
-            self.answering(held);
+            self.answering();
         }
         self.first_head_deadline_ms = None;
         self.sent_len += len as u64;
@@ -264,31 +277,30 @@ impl<'c> Stream<'c> {
     }
 }
 
-impl Transport for Stream<'_> {
+impl Transport for Stream {
     fn receive(&mut self, awaiting: Awaiting, buffer: &mut [u8]) -> io::Result<usize> {
-        let held = self.held()?;
-        self.begin(&held, awaiting);
+        self.begin(awaiting);
         loop {
             if self.is_drained {
                 self.wait();
             }
-            match held.socket().read(buffer) {
-                Ok(0) if held.is_expired() && awaiting != Awaiting::Request => {
+            match self.held.socket().read(buffer) {
+                Ok(0) if self.held.is_expired() && awaiting != Awaiting::Request => {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
                 Ok(len) => {
                     self.is_fresh = false;
                     if awaiting == Awaiting::Request {
-                        self.answering(&held);
+                        self.answering();
                         let epoch = self.context.epoch.load(Ordering::Acquire);
-                        held.epoch.store(epoch, Ordering::Relaxed);
+                        self.held.epoch.store(epoch, Ordering::Relaxed);
                     }
                     self.is_drained = len < buffer.len() && !self.has_hung_up;
                     return Ok(len);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_drained = true;
-                    if awaiting == Awaiting::Request && held.wants_pause.load(Ordering::Relaxed) {
+                    if awaiting == Awaiting::Request && self.held.wants_pause.load(Ordering::Relaxed) {
                         return Err(error);
                     }
                 }
@@ -299,23 +311,25 @@ impl Transport for Stream<'_> {
     }
 
     fn send(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let held = self.held()?;
         loop {
-            match held.socket().write_vectored(pieces) {
-                Ok(len) => return Ok(self.sent(&held, len)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(&held)?,
+            match self.held.socket().write_vectored(pieces) {
+                Ok(len) => return Ok(self.sent(len)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room()?,
                 Err(error) => return Err(error),
             }
         }
     }
 
     fn send_file(&mut self, file: &File, offset: usize, len: usize) -> io::Result<Option<usize>> {
-        let held = self.held()?;
+        let len = len.min(FETCH_BYTES);
+        if !is_in_memory(file, offset) || !is_in_memory(file, offset + len - 1) {
+            self.fetch(file, offset, len)?;
+        }
         loop {
             let Ok(mut position) = i64::try_from(offset) else { return Ok(None) };
-            match nix::sys::sendfile::sendfile64(held.socket(), file, Some(&mut position), len) {
-                Ok(len) => return Ok(Some(self.sent(&held, len))),
-                Err(nix::errno::Errno::EAGAIN) => self.wait_for_room(&held)?,
+            match nix::sys::sendfile::sendfile64(self.held.socket(), file, Some(&mut position), len) {
+                Ok(len) => return Ok(Some(self.sent(len))),
+                Err(nix::errno::Errno::EAGAIN) => self.wait_for_room()?,
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -324,14 +338,12 @@ impl Transport for Stream<'_> {
 
     fn finish(&mut self) {
         // A connection that is gone needs no ending.
-        self.held().and_then(|held| held.socket().shutdown(Shutdown::Write)).ok();
+        self.held.socket().shutdown(Shutdown::Write).ok();
     }
 }
 
-impl Drop for Stream<'_> {
+impl Drop for Stream {
     fn drop(&mut self) {
-        if let Ok(held) = self.held() {
-            *held.waker.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
+        *self.held.waker.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

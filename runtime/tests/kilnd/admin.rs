@@ -116,9 +116,35 @@ fn the_log_names_the_client_behind_a_proxy_that_is_trusted() {
     let (_scratch, mut kilnd) = start("trust-proxy", &words, false);
     assert!(ask(&kilnd, "GET /post", &["X-Forwarded-For: 6.6.6.6, 192.0.2.7"]).starts_with("HTTP/1.1 200"));
     assert!(kilnd.read_line().starts_with("192.0.2.7 - - ["));
+    let words = ["--access-log", "json", "--trust-proxy", "127.0.0.0/8"];
+    let (_scratch, mut kilnd) = start("trust-proxy-json", &words, false);
+    let fields = ["X-Forwarded-Proto: https", "X-Forwarded-Host: example.com"];
+    assert!(ask(&kilnd, "GET /post", &fields).starts_with("HTTP/1.1 200"));
+    let line = kilnd.read_line();
+    assert!(line.contains(",\"scheme\":\"https\",\"host\":\"example.com\",\"id\":"), "{line}");
     let (_scratch, mut kilnd) = start("proxy-protocol", &["--access-log", "common", "--proxy-protocol"], false);
     let answer = request(&mut kilnd.connect(), &format!("PROXY TCP4 192.0.2.8 10.0.0.1 1 2\r\n{GET_POST}"));
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(kilnd.read_line().starts_with("192.0.2.8 - - ["));
     assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 400"), "nobody may leave it out");
+}
+
+#[test]
+fn an_address_with_too_many_connections_is_turned_away_and_counted_unless_it_is_a_proxys() {
+    let (_scratch, kilnd) = start("by-address", &["--max-per-address", "1"], true);
+    let mut busy = kilnd.connect();
+    let metrics = format!("GET /admin/metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {RIGHT}\r\n\r\n");
+    // The answer to the first shows that the server has read the beginning of the second, too.
+    let begun = format!("{GET_POST}{}", &metrics[..10]);
+    assert!(request(&mut busy, &begun).starts_with("HTTP/1.1 200"));
+    assert!(ask(&kilnd, "GET /post", &[]).starts_with("HTTP/1.1 503"));
+    let counted = request(&mut busy, &metrics[10..]);
+    assert!(counted.contains("\nkilnd_connections_turned_away_by_address_total 1\n"), "{counted}");
+    assert!(counted.contains("\nkilnd_connections_turned_away_total 0\n"), "{counted}");
+
+    let words = ["--max-per-address", "1", "--trust-proxy", "127.0.0.0/8"];
+    let (_scratch, kilnd) = start("by-proxy", &words, false);
+    let mut busy = kilnd.connect();
+    assert!(request(&mut busy, &format!("{GET_POST}{}", &GET_POST[..10])).starts_with("HTTP/1.1 200"));
+    assert!(ask(&kilnd, "GET /post", &[]).starts_with("HTTP/1.1 200"), "a proxy speaks for everybody");
 }

@@ -5,9 +5,11 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use bundle::Settings;
 
+use crate::limits::packed_page;
 use crate::process::{GET_POST, Kilnd, Scratch, command, request};
 use crate::small_site;
 
@@ -146,6 +148,55 @@ fn a_file_cut_short_costs_a_connection_and_not_the_process() {
 }
 
 #[test]
+fn a_large_file_that_is_not_in_memory_is_sent_whole_and_small_ones_meanwhile() {
+    // It is read by a thread of its own, piece by piece, and its coroutine is woken for each.
+    let scratch = Scratch::new("cold");
+    let body = (0..400_000).map(|number| format!("{number:07}\n")).collect::<Vec<_>>().concat();
+    let path = scratch.write("a.bundle", &packed_page(&body));
+    let kilnd = Kilnd::start(&path, &[]);
+    let file = fs::File::open(&path).unwrap();
+    file.sync_all().unwrap();
+    for _ in 0..3 {
+        nix::fcntl::posix_fadvise(&file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        let mut clients = (0..6).map(|_| kilnd.connect()).collect::<Vec<_>>();
+        for client in &mut clients {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        }
+        assert!(request(&mut kilnd.connect(), GET_HEALTH).starts_with("HTTP/1.1 200"));
+        for client in &mut clients {
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).unwrap();
+            assert!(answer.ends_with(body.as_bytes()), "{} bytes", answer.len());
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_short_while_it_is_checked_does_not_end_the_process() {
+    // The check reads every byte of the new file: had it read them in a map, each of these could be a SIGBUS.
+    let scratch = Scratch::new("cut-in-check");
+    let path = scratch.write("a.bundle", &generation(0));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let large = packed_page(&"a line of text\n".repeat(300_000));
+    for round in 0..60_u64 {
+        let new = scratch.write("beside", &large);
+        let file = fs::File::options().write(true).open(&new).unwrap();
+        fs::rename(&new, &path).unwrap();
+        kilnd.signal("-HUP");
+        // At another moment of the check each time, if only by the machine's mood.
+        std::thread::sleep(Duration::from_micros(round * 100));
+        file.set_len(round * 1_000).unwrap();
+        assert_eq!(kilnd.process.try_wait().unwrap(), None, "it lives");
+    }
+    rename_over(&scratch, &path, &generation(1));
+    kilnd.signal("-HUP");
+    while !get_asset(&mut kilnd.connect(), 1).starts_with("HTTP/1.1 200") {
+        std::thread::yield_now();
+    }
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 1\n"));
+}
+
+#[test]
 fn install_puts_a_checked_bundle_in_place_and_nothing_else() {
     let scratch = Scratch::new("install");
     let (good, bad) = (scratch.write("good", &generation(1)), scratch.write("bad", &generation(1)[1..]));
@@ -232,13 +283,17 @@ fn another_host_is_led_to_the_canonical_one_in_the_scheme_that_the_client_used()
     let settings = Settings { canonical_host: "example.com".to_owned(), ..Settings::default() };
     let path = scratch.write("a.bundle", &small_site::packed(settings));
     let kilnd = Kilnd::start(&path, &["--trust-proxy", "127.0.0.0/8"]);
+    let ask = |fields: &str| {
+        let asked = format!("GET /post?q=1 HTTP/1.1\r\nHost: www.example.com\r\n{fields}\r\n");
+        request(&mut kilnd.connect(), &asked)
+    };
     for scheme in ["http", "https"] {
-        let asked = format!(
-            "GET /post?q=1 HTTP/1.1\r\nHost: www.example.com\r\nX-Forwarded-For: 192.0.2.1\r\n\
-             X-Forwarded-Proto: {scheme}\r\nX-Forwarded-Host: example.com\r\n\r\n"
-        );
-        let answer = request(&mut kilnd.connect(), &asked);
+        let answer = ask(&format!("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: {scheme}\r\n"));
         assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
         assert!(answer.contains("\r\nLocation: //example.com/post?q=1\r\n"), "{answer}");
     }
+    // A proxy that asks under another name than the client did: the client is where it should be.
+    assert!(ask("X-Forwarded-Host: example.com\r\n").starts_with("HTTP/1.1 200"));
+    let answer = ask("X-Forwarded-Host: blog.example.com\r\n");
+    assert!(answer.contains("\r\nLocation: //example.com/post?q=1\r\n"), "{answer}");
 }

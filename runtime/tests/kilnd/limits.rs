@@ -16,7 +16,7 @@ fn start(name: &str, words: &[&str]) -> (Scratch, Kilnd) {
 }
 
 /// A site of one page.
-fn packed_page(body: &str) -> Vec<u8> {
+pub(crate) fn packed_page(body: &str) -> Vec<u8> {
     let mut writer = BundleWriter::new(Settings::default(), []);
     writer.add(small_site::file("/", RouteKind::Page, "text/html; charset=utf-8", body, &[]));
     writer.finish().unwrap().to_vec()

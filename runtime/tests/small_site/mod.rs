@@ -18,6 +18,9 @@ pub(crate) fn packed_generation(settings: Settings, post: &str, digest: &str) ->
     writer.add(file("/", RouteKind::Page, "text/html; charset=utf-8", "the home page\n", &gzip_and_brotli));
     writer.add(file("/post", RouteKind::Page, "text/html; charset=utf-8", post, &[]));
     writer.add(file("/caf\u{e9} au lait", RouteKind::Page, "text/html; charset=utf-8", "coffee\n", &[]));
+    let all_codings =
+        [(Encoding::Gzip, "notes, gzipped\n"), (Encoding::Brotli, "notes, brotli\n"), (Encoding::Zstd, "zstd\n")];
+    writer.add(file("/notes", RouteKind::Page, "text/html; charset=utf-8", "the notes of the site\n", &all_codings));
     writer.add(file("/style.css", RouteKind::File, "text/css; charset=utf-8", "body{}\n", &[]));
     writer.add(file("/digits", RouteKind::File, "text/plain; charset=utf-8", "0123456789", &[]));
     writer.add(file("/empty", RouteKind::File, "text/plain; charset=utf-8", "", &[]));

@@ -1,0 +1,143 @@
+//! Pixels to a file's bytes. Every encoder runs on one thread, so that the same pixels give the same bytes anywhere.
+
+use mozjpeg::{ColorSpace, Compress, ScanMode};
+use oxipng::{BitDepth, ColorType, RawImage};
+use ravif::{Encoder, Img};
+use webp::WebPConfig;
+
+use super::{Channels, ImageFault, ImageFormat, Kind, Picture, guarded, target};
+
+/// How good a lossy file has to be.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Quality {
+    /// A place on the encoder's own scale, 1 to 100.
+    Fixed(u8),
+    /// The lowest place on that scale whose result has this SSIMULACRA2 score, 1 to 100 (100 is no difference at all).
+    Target(f32),
+}
+
+/// What an encoder is told.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EncodeSettings {
+    /// How good a lossy file has to be. Lossless ones ignore it.
+    pub quality: Quality,
+    /// What the image shows: graphics become lossless WebP.
+    pub kind: Kind,
+}
+
+/// The effort of the AVIF encoder, 1 (slow) to 10: specified by the design of the image road.
+const AVIF_SPEED: u8 = 8;
+/// The effort of the lossy WebP encoder, 0 to 6 (slow): specified by the design of the image road.
+const WEBP_METHOD: i32 = 4;
+/// The effort of the PNG optimizer, 0 to 6 (slow): specified by the design of the image road.
+const PNG_LEVEL: u8 = 1;
+
+/// A file of this format that shows the picture.
+///
+/// # Errors
+/// The format can't be written (GIF, SVG), can't hold so many pixels, or its encoder fails.
+pub fn encode(picture: &Picture, format: ImageFormat, settings: &EncodeSettings) -> Result<Vec<u8>, ImageFault> {
+    if !format.holds(picture.size) {
+        let message = format!("it has more pixels a side than a {} can have", format.name());
+        return Err(ImageFault::new(message, "make it smaller"));
+    }
+    let is_lossless = format == ImageFormat::Png || (format == ImageFormat::WebP && settings.kind == Kind::Graphic);
+    match settings.quality {
+        Quality::Target(score) if !is_lossless => target::encode_to_score(picture, format, score),
+        Quality::Target(_) => encode_at(picture, format, None),
+        Quality::Fixed(_) if is_lossless => encode_at(picture, format, None),
+        Quality::Fixed(quality) => encode_at(picture, format, Some(quality)),
+    }
+}
+
+/// A file at a place on the encoder's scale, or a lossless one.
+pub(super) fn encode_at(picture: &Picture, format: ImageFormat, quality: Option<u8>) -> Result<Vec<u8>, ImageFault> {
+    let quality = quality.map(|quality| f32::from(quality.clamp(1, 100)));
+    guarded("encoding", || match (format, quality) {
+        (ImageFormat::Jpeg, quality) => encode_jpeg(picture, quality.unwrap_or(100.0)),
+        (ImageFormat::WebP, quality) => encode_webp(picture, quality),
+        (ImageFormat::Avif, quality) => encode_avif(picture, quality.unwrap_or(100.0)),
+        (ImageFormat::Png, _) => encode_png(picture),
+        (ImageFormat::Gif | ImageFormat::Svg, _) => Err(failed(format, &"Kiln writes none")),
+    })
+}
+
+fn failed(format: ImageFormat, error: &dyn std::fmt::Display) -> ImageFault {
+    ImageFault::broken(format!("no {} can be made of it: {error}", format.name()))
+}
+
+/// Transparency is lost: a JPEG has none. Variants of a JPEG never had any.
+fn encode_jpeg(picture: &Picture, quality: f32) -> Result<Vec<u8>, ImageFault> {
+    let space = match picture.channels {
+        Channels::Rgb => ColorSpace::JCS_RGB,
+        Channels::Rgba => ColorSpace::JCS_EXT_RGBX,
+    };
+    let mut compress = Compress::new(space);
+    compress.set_size(picture.size.width as usize, picture.size.height as usize);
+    compress.set_quality(quality);
+    compress.set_progressive_mode();
+    // Trying many orders of scans takes several times as long for about a hundredth of the bytes.
+    compress.set_optimize_scans(false);
+    compress.set_scan_optimization_mode(ScanMode::AllComponentsTogether);
+    let mut started = compress.start_compress(Vec::new()).map_err(|error| failed(ImageFormat::Jpeg, &error))?;
+    started.write_scanlines(&picture.pixels).map_err(|error| failed(ImageFormat::Jpeg, &error))?;
+    started.finish().map_err(|error| failed(ImageFormat::Jpeg, &error))
+}
+
+/// Lossy at a quality, or lossless without one.
+fn encode_webp(picture: &Picture, quality: Option<f32>) -> Result<Vec<u8>, ImageFault> {
+    let encoder = match picture.channels {
+        Channels::Rgb => webp::Encoder::from_rgb(&picture.pixels, picture.size.width, picture.size.height),
+        Channels::Rgba => webp::Encoder::from_rgba(&picture.pixels, picture.size.width, picture.size.height),
+    };
+    let mut config = WebPConfig::new().map_err(|()| failed(ImageFormat::WebP, &"libwebp has another version"))?;
+    if let Some(quality) = quality {
+        config.quality = quality;
+        config.method = WEBP_METHOD;
+    } else {
+        config.lossless = 1;
+        config.quality = 75.0;
+    }
+    let file = encoder.encode_advanced(&config).map_err(|error| failed(ImageFormat::WebP, &format!("{error:?}")))?;
+    Ok(file.to_vec())
+}
+
+fn encode_avif(picture: &Picture, quality: f32) -> Result<Vec<u8>, ImageFault> {
+    let encoder = Encoder::new()
+        .with_quality(quality)
+        .with_alpha_quality(quality)
+        .with_speed(AVIF_SPEED)
+        .with_bit_depth(ravif::BitDepth::Eight)
+        .with_num_threads(Some(1));
+    let (width, height) = (picture.size.width as usize, picture.size.height as usize);
+    let result = match picture.channels {
+        Channels::Rgb => {
+            let pixels: Vec<ravif::RGB8> = picture
+                .pixels
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .map(|[red, green, blue]| [*red, *green, *blue].into())
+                .collect();
+            encoder.encode_rgb(Img::new(&pixels, width, height))
+        }
+        Channels::Rgba => {
+            let pixels: Vec<ravif::RGBA8> =
+                picture.pixels.as_chunks::<4>().0.iter().map(|pixel| (*pixel).into()).collect();
+            encoder.encode_rgba(Img::new(&pixels, width, height))
+        }
+    };
+    Ok(result.map_err(|error| failed(ImageFormat::Avif, &error))?.avif_file)
+}
+
+fn encode_png(picture: &Picture) -> Result<Vec<u8>, ImageFault> {
+    let color_type = match picture.channels {
+        Channels::Rgb => ColorType::RGB { transparent_color: None },
+        Channels::Rgba => ColorType::RGBA,
+    };
+    let image =
+        RawImage::new(picture.size.width, picture.size.height, color_type, BitDepth::Eight, picture.pixels.clone());
+    let options = oxipng::Options::from_preset(PNG_LEVEL);
+    let file = image.and_then(|image| image.create_optimized_png(&options));
+    file.map_err(|error| failed(ImageFormat::Png, &error))
+}

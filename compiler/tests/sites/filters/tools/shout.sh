@@ -1,0 +1,2 @@
+[ "$1" = --version ] && echo 1 && exit
+printf "<p>%s</p>" "$(tr a-z A-Z)"
