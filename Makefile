@@ -36,10 +36,8 @@ binaries:
 	@command -v $(CARGO) >/dev/null || { echo "make: \`$(CARGO)\` is not installed: get Rust from your distribution or by rustup" >&2; exit 1; }
 	$(CARGO) build --release --locked --bin kiln --bin kilnd
 
-dev: binaries ## serve the site with drafts, plain names and no compression (run it again after a change: nothing is watched yet)
-	$(KILN) build --site . --out $(TARGET)/dev-site --plain-names --no-compress --drafts --future
-	@echo "serving http://$(LISTEN)/ – stop it with Ctrl-C"
-	@exec $(KILND) $(TARGET)/dev-site/site.bundle --listen $(LISTEN)
+dev: binaries ## serve the site from memory while it is written, drafts included; open pages show every change
+	@exec $(TARGET)/release/kiln dev --watch --listen $(LISTEN)
 
 test: prepare check unit twice e2e ## everything: format, lints, all tests, two builds compared, the site in a real browser
 	@echo "make test: all done"

@@ -8,6 +8,7 @@ use bundle::BundleView;
 use compiler::assets::{AssetNames, ImageWork, Workshop};
 use compiler::cache::Cache;
 use compiler::config::Config;
+use compiler::output::Keeping;
 use compiler::pipeline::{self, BuildOptions, Built};
 use compiler::site::Selection;
 use compiler::source::{SourceFile, Sources};
@@ -72,6 +73,7 @@ fn build(sources: &Sources, compress: bool) -> Built {
     let today = jiff::civil::date(2026, 1, 1);
     let options = BuildOptions {
         asset_names: AssetNames::Digested,
+        keeping: Keeping::ByKind,
         image_work: ImageWork::Make,
         compress,
         selection: Selection { drafts: false, future: false, today },

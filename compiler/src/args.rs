@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::build::{BuildArguments, DiagnosticFormat, SummaryFormat, build, check};
+use crate::commands::dev::{DevArguments, dev};
 use crate::commands::export::export;
 use crate::commands::inspect::{Question, inspect};
 use crate::commands::new::new;
 use crate::commands::{Failure, Report};
+use crate::watch::Method;
 
 /// Compiles a website into one immutable file that kilnd serves from memory.
 #[derive(Parser, Debug)]
@@ -29,6 +31,8 @@ enum Command {
     Build(BuildFlags),
     /// Verify everything that a build verifies, and write nothing
     Check(CheckFlags),
+    /// Serve the site while it is written, from memory, drafts included
+    Dev(DevFlags),
     /// Show what is in a bundle
     Inspect {
         /// The bundle
@@ -107,6 +111,55 @@ struct CheckFlags {
     format: Format,
 }
 
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+struct DevFlags {
+    /// The site's folder
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    site: PathBuf,
+    /// Watch the sources, and have open pages show every change at once
+    #[arg(long)]
+    watch: bool,
+    /// Look for changes again and again, for file systems that tell of none; implies --watch
+    #[arg(long)]
+    poll: bool,
+    /// Without --watch: serve a page for so long before its sources are looked at; 0 looks at every request
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    interval: u64,
+    /// Where to listen; beyond this machine only if you say so here
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// Open the site in a browser
+    #[arg(long)]
+    open: bool,
+    /// Another host name by which the server may be asked
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
+    /// Leave out drafts and pages dated after today
+    #[arg(long)]
+    no_drafts: bool,
+    /// Scheme and host for absolute URLs, instead of `base_url` in site.toml
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+}
+
+impl DevFlags {
+    fn into_arguments(self, colours: bool) -> DevArguments {
+        let watch = if self.poll { Some(Method::Poll) } else { self.watch.then_some(Method::Notice) };
+        DevArguments {
+            site: self.site,
+            listen: self.listen,
+            watch,
+            interval_ms: self.interval,
+            opens_browser: self.open,
+            allowed_hosts: self.allow_host,
+            shows_unfinished: !self.no_drafts,
+            base_url: self.base_url,
+            colours,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum, Debug)]
 enum Format {
     Human,
@@ -158,6 +211,7 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             };
             check(&BuildArguments { diagnostics, colours, ..flags.site.into_arguments() })
         }
+        Command::Dev(flags) => dev(flags.into_arguments(colours)).map(|()| Report::default()),
         Command::Inspect { bundle, path, verify } => {
             let question = match path {
                 Some(path) => Question::Path(path),

@@ -2,6 +2,7 @@
 //! says which failure has which exit status.
 
 pub mod build;
+pub mod dev;
 pub mod export;
 pub mod inspect;
 pub mod new;

@@ -110,6 +110,13 @@ pub struct Paths {
     pub data: String,
 }
 
+impl Paths {
+    /// Every folder that a site is made from.
+    pub fn all(&self) -> Vec<&str> {
+        vec![&self.content, &self.templates, &self.static_files, &self.data]
+    }
+}
+
 /// How the site is built.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]

@@ -78,11 +78,22 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
+/// What clients may keep of a site.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keeping {
+    /// What its kind allows: digested files for ever.
+    ByKind,
+    /// Nothing: the site is being edited.
+    Nothing,
+}
+
 /// Everything published, and what holds for all of it.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// In any order.
     pub published: Vec<Published>,
+    /// What clients may keep.
+    pub keeping: Keeping,
     /// Codings to make beside identity.
     pub compress: Vec<Encoding>,
     /// Fields of every head.
@@ -131,23 +142,48 @@ impl std::error::Error for PackError {}
 const FAULTS_SHOWN_MAX: usize = 10;
 
 impl Output {
-    /// Compresses every body and writes every head, in parallel, and lays out the bundle. Digested assets of `previous`
-    /// that this build doesn't have are carried along, so that a page loaded from the old bundle finds them.
+    /// Packs everything after a last look at it: nothing is written that doesn't fit together.
     ///
     /// # Errors
-    /// A route that the format can't hold, or two for one path; or something that was made doesn't fit together.
-    pub fn pack<B: AsRef<[u8]>>(
+    /// As `pack`; or what doesn't fit together.
+    pub fn pack_checked<B: AsRef<[u8]>>(
         self,
         previous: Option<&BundleView<B>>,
         cache: &Cache,
     ) -> Result<PackedBundle, PackError> {
-        let routes: Vec<_> = self.published.par_iter().map(|published| self.route_entry(published, cache)).collect();
+        let routes = self.routes(cache);
         let is_policy = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Security-Policy");
         let has_own_policy = self.headers.iter().any(|rule| rule.set.iter().any(is_policy));
         let faults = look::find_faults(&routes, self.security.csp == Csp::Auto && !has_own_policy);
         if !faults.is_empty() {
             return Err(PackError::Faults(faults));
         }
+        self.lay_out(routes, previous).map_err(PackError::Format)
+    }
+
+    /// Compresses every body and writes every head, in parallel, and lays out the bundle. Digested assets of `previous`
+    /// that this build doesn't have are carried along, so that a page loaded from the old bundle finds them.
+    ///
+    /// # Errors
+    /// A route that the format can't hold, or two for one path.
+    pub fn pack<B: AsRef<[u8]>>(
+        self,
+        previous: Option<&BundleView<B>>,
+        cache: &Cache,
+    ) -> Result<PackedBundle, WriteError> {
+        let routes = self.routes(cache);
+        self.lay_out(routes, previous)
+    }
+
+    fn routes(&self, cache: &Cache) -> Vec<RouteEntry> {
+        self.published.par_iter().map(|published| self.route_entry(published, cache)).collect()
+    }
+
+    fn lay_out<B: AsRef<[u8]>>(
+        self,
+        routes: Vec<RouteEntry>,
+        previous: Option<&BundleView<B>>,
+    ) -> Result<PackedBundle, WriteError> {
         let mut writer = BundleWriter::new(self.settings, self.build_info);
         if let Some(previous) = previous {
             let own: std::collections::HashSet<_> = routes.iter().map(|route| route.path.as_bytes()).collect();
@@ -159,7 +195,7 @@ impl Output {
         for route in routes {
             writer.add(route);
         }
-        writer.finish().map_err(PackError::Format)
+        writer.finish()
     }
 
     /// One published URL as the bundle holds it.
@@ -178,7 +214,7 @@ impl Output {
             status: published.status,
             media_type: &published.media_type,
             caching: match published.kind {
-                _ if published.is_private => Caching::Never,
+                _ if published.is_private || self.keeping == Keeping::Nothing => Caching::Never,
                 RouteKind::Asset => Caching::Immutable,
                 _ => Caching::Revalidate,
             },
@@ -274,6 +310,7 @@ impl Output {
     fn of(published: Vec<Published>) -> Self {
         Self {
             published,
+            keeping: Keeping::ByKind,
             compress: Vec::new(),
             security: crate::config::Config::default().security,
             headers: Vec::new(),

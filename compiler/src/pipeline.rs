@@ -1,11 +1,15 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
+mod filters;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
+
+pub use filters::run_filters;
 
 use crate::assets::{AssetManifest, AssetNames, AssetOptions, ImageWork, ReadAsset, Workshop};
 use crate::cache::FileMemo;
@@ -15,7 +19,7 @@ use crate::diagnostic::{self, Code, Diagnostic, Place, Severity, Span};
 use crate::feeds::{self, MadeFile};
 use crate::html::minify;
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
-use crate::output::{Output, Overweight, Published, media_type};
+use crate::output::{Keeping, Output, Overweight, Published, media_type};
 use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
 use crate::search;
 use crate::security::{SheetSources, find_sheet_sources};
@@ -30,6 +34,8 @@ use crate::template::{ParsedPartial, TemplateSet};
 pub struct BuildOptions {
     /// Whether pages name assets by their digest.
     pub asset_names: AssetNames,
+    /// What clients may keep.
+    pub keeping: Keeping,
     /// Whether variants of images that the cache doesn't have are made.
     pub image_work: ImageWork,
     /// Whether compressed variants are made.
@@ -141,11 +147,15 @@ impl Plan {
         let (manifest, mistakes) =
             AssetManifest::build(&static_files, content, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
-        let mut made = feeds::make_files(&site, &config);
-        made.extend(search::make_index(&site, &config));
-        let other_paths =
-            asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
-        let targets = LinkTargets::new(&site, content, &config, other_paths);
+        let published_assets = || asset_paths(&manifest).map(|(path, _)| path);
+        let make_files = || {
+            let mut made = feeds::make_files(&site, &config);
+            made.extend(search::make_index(&site, &config));
+            made
+        };
+        let find_targets = || LinkTargets::new(&site, content, &config, published_assets());
+        let (made, mut targets) = rayon::join(make_files, find_targets);
+        targets.add_paths(made.iter().map(|file| file.path.as_str()));
         Self { sources, config, options, templates, site, manifest, targets, made, diagnostics }
     }
 
@@ -189,6 +199,7 @@ impl Plan {
         let Self { sources, config, site, manifest, options, .. } = self;
         Output {
             published: add_made_files(publish(sources, config, site, texts, manifest), &self.made),
+            keeping: options.keeping,
             compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
             security: config.security.clone(),
             headers: config.headers.clone(),
@@ -357,15 +368,19 @@ fn add_made_files(mut published: Vec<Published>, made: &[MadeFile]) -> Vec<Publi
     published
 }
 
+/// The path at which a page is published, percent-decoded.
+pub fn page_path(page: &Page) -> String {
+    let slash = if page.url.ends_with('/') && !page.route.is_root() { "/" } else { "" };
+    format!("{}{slash}", page.route.as_str())
+}
+
 fn publish_page(page: &Page, text: String) -> Published {
     let is_not_found_page = page.route.as_str() == "/404";
-    let slash = if page.url.ends_with('/') && !page.route.is_root() { "/" } else { "" };
-    let path = format!("{}{slash}", page.route.as_str());
     let body = text.into_bytes().into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
         noindex: page.has_flag("noindex") || page.is_private(),
         is_private: page.is_private(),
-        ..Published::new(path, RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
+        ..Published::new(page_path(page), RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
     }
 }

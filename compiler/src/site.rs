@@ -179,14 +179,14 @@ impl Site {
         self.pages.sort_by(|a, b| a.source.path.cmp(&b.source.path));
         let pages = &self.pages;
         self.by_route = pages.iter().enumerate().map(|(number, page)| (page.route.clone(), number)).collect();
-        self.order = (0..pages.len()).collect();
-        self.order.sort_by(|a, b| {
-            let (a, b) = (&pages[*a], &pages[*b]);
-            a.weight()
-                .total_cmp(&b.weight())
-                .then_with(|| a.title().cmp(&b.title()))
-                .then_with(|| a.route.cmp(&b.route))
+        // What is compared is looked up once: comparing ten thousand pages would look it up 300,000 times.
+        let key = |(number, page): (usize, &'_ Page)| (page.weight(), page.title().into_owned(), number);
+        let mut keys: Vec<_> = pages.iter().enumerate().map(key).collect();
+        keys.sort_unstable_by(|(weight_a, title_a, a), (weight_b, title_b, b)| {
+            let by_route = || pages[*a].route.cmp(&pages[*b].route).then(a.cmp(b));
+            weight_a.total_cmp(weight_b).then_with(|| title_a.cmp(title_b)).then_with(by_route)
         });
+        self.order = keys.into_iter().map(|(_, _, number)| number).collect();
         for number in &self.order {
             let page = &pages[*number];
             if let Some(parent) = page.route.parent().filter(|_| page.route.as_str() != "/404") {

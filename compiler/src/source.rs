@@ -1,6 +1,9 @@
 //! The only reader of the disk: a site's folder in, all of its source files out, sorted and immutable. It knows which
 //! folders there are, and nothing of what their files mean.
 
+mod known;
+
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -10,9 +13,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
+pub use known::{KnownFiles, Renewal, SETTLING_TIME};
+
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
 use crate::tools::filter::Filtered;
+
+use known::{Stamp, is_settling};
 
 /// Everything that a build reads, in the order of the paths.
 #[derive(Clone, Debug, Default)]
@@ -122,17 +129,39 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
 }
 
 impl Sources {
+    /// All files, each list in the order of the paths.
+    pub fn lists(&self) -> [&[SourceFile]; 5] {
+        let Self { content, templates, static_files, data, defaults, .. } = self;
+        [content, templates, static_files, data, defaults]
+    }
+
     /// Reads all folders of a site. A folder that isn't there is empty. Files are read in parallel.
     ///
     /// # Errors
     /// Every file that can't be read.
     pub fn read(root: &Path, paths: &Paths) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
-        let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new() };
+        Self::read_changed(root, paths, &mut KnownFiles::default())
+    }
+
+    /// The same, where files that look as they did when they became known are not read again.
+    ///
+    /// # Errors
+    /// Every file that can't be read.
+    pub fn read_changed(
+        root: &Path,
+        paths: &Paths,
+        known: &mut KnownFiles,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<ReadError>> {
+        let mut walk = Walk { root, diagnostics: Vec::new(), errors: Vec::new(), is_settling: false };
         let folders = [&paths.content, &paths.templates, &paths.static_files, &paths.data];
         let [content, templates, static_files, data] = folders.map(|folder| walk.files_below(folder));
-        let Walk { diagnostics, mut errors, .. } = walk;
+        let Walk { diagnostics, mut errors, is_settling, .. } = walk;
+        known.is_settling = is_settling;
+        let mut stamps = HashMap::new();
         let mut read_all = |found: Vec<FoundFile>| -> Vec<SourceFile> {
-            let results: Vec<_> = found.into_par_iter().map(FoundFile::read).collect();
+            stamps.extend(found.iter().filter_map(|file| Some((Arc::clone(&file.path), file.stamp?))));
+            let read = |file: FoundFile| known.find(&file).map_or_else(|| file.read(), Ok);
+            let results: Vec<_> = found.into_par_iter().map(read).collect();
             results.into_iter().filter_map(|result| result.map_err(|error| errors.push(error)).ok()).collect()
         };
         let is_defaults = |file: &SourceFile| file.name.rsplit('/').next() == Some(DEFAULTS_NAME);
@@ -145,7 +174,12 @@ impl Sources {
             defaults,
             filtered: Filtered::default(),
         };
-        if errors.is_empty() { Ok((sources, diagnostics)) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let files = sources.lists().into_iter().flatten();
+        known.replace(files.filter_map(|file| Some((file, *stamps.get(&file.path)?))));
+        Ok((sources, diagnostics))
     }
 }
 
@@ -154,6 +188,8 @@ struct FoundFile {
     on_disk: PathBuf,
     path: Arc<str>,
     name: Arc<str>,
+    /// How it looks, if that tells whether it changed.
+    stamp: Option<Stamp>,
 }
 
 impl FoundFile {
@@ -168,6 +204,8 @@ struct Walk<'a> {
     root: &'a Path,
     diagnostics: Vec<Diagnostic>,
     errors: Vec<ReadError>,
+    /// Whether some file was changed a moment ago.
+    is_settling: bool,
 }
 
 impl Walk<'_> {
@@ -211,7 +249,10 @@ impl Walk<'_> {
             self.add_diagnostic(Code::BadEncoding, &shown, "the name of the file is not UTF-8", "give it another name");
             return None;
         };
-        Some(FoundFile { on_disk: entry.path().to_owned(), path: path.into(), name: name.into() })
+        let metadata = entry.metadata().ok();
+        self.is_settling |= metadata.as_ref().is_some_and(is_settling);
+        let stamp = metadata.as_ref().and_then(Stamp::of);
+        Some(FoundFile { on_disk: entry.path().to_owned(), path: path.into(), name: name.into(), stamp })
     }
 
     /// Whether an entry, if it is a link, leads to a place within the site.

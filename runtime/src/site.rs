@@ -64,7 +64,16 @@ impl<B: SiteBytes> Site<B> {
         Self { bundle, last_modified }
     }
 
-    fn answer(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
+    /// The page or file that a path names, spelled as it should be. Redirects are for [`answer`](Self::answer).
+    pub fn find(&self, path: &[u8]) -> Option<Route<'_>> {
+        match self.resolve(path) {
+            Resolved::Route(route) if route.kind() != RouteKind::Redirect => Some(route),
+            _ => None,
+        }
+    }
+
+    /// The answer to a request.
+    pub fn answer(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
         match request.method {
             Method::Unknown => return Answer::bare(501, ""),
             Method::Connect => return Answer::bare(405, ALLOW),

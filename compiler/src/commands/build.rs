@@ -1,6 +1,6 @@
 //! `kiln build` and `kiln check`: the road from a folder to a bundle, and what is told of it.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,14 +10,12 @@ use jiff::tz::TimeZone;
 use super::{Failure, Report, open_bundle};
 use crate::assets::{AssetNames, ImageWork, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
-use crate::config::{self, Config, Filter, Paths};
+use crate::config::{self, Config, Paths};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
-use crate::markdown;
-use crate::output::{BUNDLE_NAME, write_dist};
+use crate::output::{BUNDLE_NAME, Keeping, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
-use crate::tools::filter;
 
 /// What the command line says of a build or a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,7 +107,7 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
     // The writer refuses only what an earlier stage should have reported, so this is not the site's mistake alone.
     let packed = pool
-        .install(|| output.pack(previous.as_ref(), &loaded.cache))
+        .install(|| output.pack_checked(previous.as_ref(), &loaded.cache))
         .map_err(|error| Failure::Site(error.to_string()))?;
     let texts = [
         ("manifest.json", built.manifest.to_manifest_json()),
@@ -179,7 +177,7 @@ impl Loaded {
         diagnostics.extend(mistakes);
         diagnostics.extend(config.check_base_url());
         let cache = Cache::new(root.join(CACHE_FOLDER));
-        diagnostics.extend(run_filters(&mut sources, &config, root, &cache));
+        diagnostics.extend(pipeline::run_filters(&mut sources, &config, root, &cache));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
 
@@ -203,6 +201,7 @@ impl Loaded {
         let time = build_time()?;
         let options = BuildOptions {
             asset_names: if arguments.plain_names { AssetNames::Plain } else { AssetNames::Digested },
+            keeping: Keeping::ByKind,
             image_work: ImageWork::Make,
             compress: arguments.compress,
             selection: Selection {
@@ -248,21 +247,6 @@ impl Loaded {
     }
 }
 
-/// Has the filters' commands make what stands in the place of their blocks of code.
-fn run_filters(sources: &mut Sources, config: &Config, root: &Path, cache: &Cache) -> Vec<Diagnostic> {
-    let inputs = markdown::find_filter_inputs(&sources.content, config);
-    let own_files = |filter: &Filter| {
-        // A word that names no file of the site is an argument like any other.
-        let is_own = |word: &&String| !word.starts_with('/') && root.join(word).is_file();
-        let files = filter.command.iter().filter(is_own);
-        let files = files.map(|word| source::read_file(&root.join(word)).unwrap_or_default());
-        files.collect::<Vec<_>>().concat()
-    };
-    let (filtered, diagnostics) = filter::run(&config.filters, &inputs, root, own_files, cache);
-    sources.filtered = filtered;
-    diagnostics
-}
-
 /// Worker threads of a build. Their stacks are ordinary ones: nothing in the language recurses.
 fn thread_pool(job_count: usize) -> Result<rayon::ThreadPool, Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(job_count).build();
@@ -273,7 +257,7 @@ fn thread_pool(job_count: usize) -> Result<rayon::ThreadPool, Failure> {
 const SECONDS_MAX: u64 = 253_402_300_799;
 
 /// `SOURCE_DATE_EPOCH`, if it is set: the time that goes into what visitors are told.
-fn build_time() -> Result<Option<u64>, Failure> {
+pub(super) fn build_time() -> Result<Option<u64>, Failure> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else { return Ok(None) };
     let seconds = text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds <= SECONDS_MAX);
     let message = || format!("SOURCE_DATE_EPOCH is `{}`, and should be seconds since 1970", text.display());
@@ -282,7 +266,7 @@ fn build_time() -> Result<Option<u64>, Failure> {
 
 /// The day of the build, in UTC. Without `SOURCE_DATE_EPOCH` the clock says it, and it decides about pages of the future
 /// alone.
-fn today(time: Option<u64>) -> Result<jiff::civil::Date, Failure> {
+pub(super) fn today(time: Option<u64>) -> Result<jiff::civil::Date, Failure> {
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let seconds = i64::try_from(time.unwrap_or_else(clock)).unwrap_or(i64::MAX);
     let timestamp = Timestamp::from_second(seconds).map_err(|error| Failure::Usage(format!("the clock: {error}")))?;

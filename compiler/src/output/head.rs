@@ -82,7 +82,7 @@ impl HeadFields<'_> {
     fn shared_fields(&self) -> String {
         let mut shared = String::new();
         for (name, value) in self.default_fields() {
-            let is_fixed = self.caching == Caching::Never && matches!(name, CACHE_CONTROL | ROBOTS);
+            let is_fixed = self.caching == Caching::Never && name == CACHE_CONTROL;
             let value = field_value(self.rules, name).filter(|_| !is_fixed).unwrap_or(value);
             if !value.is_empty() {
                 shared += &field(name, value);
@@ -107,7 +107,6 @@ impl HeadFields<'_> {
     /// The fields that there are without the site's word, in their order; an empty one is left out.
     fn default_fields(&self) -> [(&'static str, &str); 8] {
         let Security { hsts, referrer_policy, frame_options, csp: _ } = self.security;
-        let is_private = self.caching == Caching::Never;
         let caching = match self.caching {
             Caching::Immutable => "public, max-age=31536000, immutable",
             Caching::Revalidate => "public, max-age=0, must-revalidate",
@@ -116,7 +115,7 @@ impl HeadFields<'_> {
         [
             (CACHE_CONTROL, caching),
             ("Vary", if self.varies { "Accept-Encoding" } else { "" }),
-            (ROBOTS, if self.noindex || is_private { "noindex" } else { "" }),
+            (ROBOTS, if self.noindex { "noindex" } else { "" }),
             ("X-Content-Type-Options", "nosniff"),
             ("Content-Security-Policy", self.policy.unwrap_or_default()),
             ("Referrer-Policy", referrer_policy),
@@ -226,7 +225,6 @@ mod tests {
         assert_ne!(plain.shared[..40], head.shared[..40], "the entity tag must cover it");
         let private = HeadFields { caching: Caching::Never, ..with }.write(Encoding::Identity, b"body");
         assert!(private.shared.contains("Cache-Control: private, no-store\r\n"));
-        assert!(private.shared.contains("X-Robots-Tag: noindex\r\n"));
     }
 
     #[test]

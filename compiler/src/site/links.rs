@@ -61,7 +61,8 @@ impl LinkTargets {
         targets
     }
 
-    fn add_paths<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
+    /// Adds paths that are served as they are written.
+    pub fn add_paths<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
         self.paths.extend(paths.map(|path| (path.to_owned(), percent_encode(path))));
     }
 

@@ -1,7 +1,7 @@
 //! Taxonomies: what pages say of themselves in a list (`tags`) or a word (`category`), turned around into terms with
 //! their pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Page, RoutePath};
 use crate::config::Config;
@@ -41,11 +41,13 @@ impl Taxonomy {
     ) -> (Self, Vec<Diagnostic>) {
         let route = RoutePath::parse(&settings.path).expect("the path was checked when `site.toml` was read");
         let mut found: BTreeMap<String, (String, Vec<usize>)> = BTreeMap::new();
+        // Many pages name few words.
+        let mut slugs: HashMap<String, String> = HashMap::new();
         let mut diagnostics = Vec::new();
         for (number, page) in pages.iter().enumerate() {
             let Some(field) = page.front_matter.get(&settings.field) else { continue };
             for (index, word) in words(&field.value) {
-                let slug = slug::slugify(&word);
+                let slug = slugs.entry(word.clone()).or_insert_with(|| slug::slugify(&word)).clone();
                 if slug.is_empty() {
                     let message = format!("`{word}` can't be a term: it has no letter and no digit");
                     diagnostics.push(Diagnostic::new(
@@ -56,7 +58,7 @@ impl Taxonomy {
                     continue;
                 }
                 let (first, numbers) = found.entry(slug.clone()).or_insert_with(|| (word.clone(), Vec::new()));
-                if first.to_lowercase() != word.to_lowercase() {
+                if *first != word && first.to_lowercase() != word.to_lowercase() {
                     let message = format!("`{word}` and `{first}` would both be published as `{slug}`");
                     let diagnostic =
                         Diagnostic::new(Code::DuplicateUrl, field.item_place(index, &page.source), message);

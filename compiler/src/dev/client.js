@@ -1,0 +1,141 @@
+(() => {
+  "use strict";
+  const data = document.currentScript.dataset;
+  const key = "kiln:" + location.pathname;
+  let overlay = null;
+
+  const kept = sessionStorage.getItem(key);
+  if (kept !== null) {
+    sessionStorage.removeItem(key);
+    const [x, y] = kept.split(" ").map(Number);
+    const back = () => scrollTo({ left: x, top: y, behavior: "instant" });
+    addEventListener("DOMContentLoaded", back);
+    addEventListener("load", back);
+  }
+
+  function reload() {
+    sessionStorage.setItem(key, scrollX + " " + scrollY);
+    location.reload();
+  }
+
+  function swapStyles() {
+    for (const old of document.querySelectorAll("link[rel~=stylesheet]")) {
+      const url = new URL(old.href, location);
+      if (url.origin !== location.origin) continue;
+      url.searchParams.set("kiln", Date.now());
+      const fresh = old.cloneNode();
+      fresh.removeAttribute("integrity");
+      fresh.href = url;
+      fresh.onload = fresh.onerror = () => old.remove();
+      old.after(fresh);
+    }
+  }
+
+  function element(name, text, style) {
+    const made = document.createElement(name);
+    if (text) made.textContent = text;
+    if (style) made.className = style;
+    return made;
+  }
+
+  const css = `
+    :host { all: initial; position: fixed; inset: 0; z-index: 2147483647; }
+    .back { position: absolute; inset: 0; overflow: auto; padding: 0 1rem; background: #000a; font: 15px/1.5 system-ui, sans-serif; }
+    .box { max-width: 60rem; margin: 4vh auto; outline: 0; border-radius: 10px; border-top: 6px solid #c62828; background: #fff; color: #1b1b1b;
+      padding: 1.25rem 1.5rem; box-shadow: 0 10px 40px #0008; }
+    h1 { font-size: 1.2rem; margin: 0; display: flex; justify-content: space-between; gap: 1rem; align-items: baseline; }
+    button { font: inherit; font-size: .9rem; border: 1px solid #8888; border-radius: 6px; background: none; color: inherit; padding: .15rem .7rem; cursor: pointer; }
+    section { margin-top: 1.25rem; }
+    h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
+    .place { font: 13px/1.5 ui-monospace, monospace; color: #555; margin: .15rem 0 .5rem; overflow-wrap: anywhere; }
+    .code { font: 13px/1.6 ui-monospace, monospace; background: #f4f4f2; border-radius: 6px; padding: .5rem 0; overflow-x: auto; margin: 0; }
+    .code div { white-space: pre; padding: 0 .75rem; tab-size: 4; }
+    .code .bad { background: #c6282814; }
+    .code i { font-style: normal; display: inline-block; min-width: 3.5ch; margin-right: 1.5ch; text-align: right; color: #777; user-select: none; }
+    .code b { font-weight: inherit; color: #b3121d; text-decoration: underline wavy; text-underline-offset: 3px; }
+    .help { margin: .5rem 0 0; } .help::before { content: "Help: "; font-weight: 600; }
+    .foot { margin: 1.25rem 0 0; font-size: .85rem; color: #666; }
+    .mark { position: absolute; right: 12px; bottom: 12px; font: 600 13px/1 system-ui, sans-serif; background: #7a4f00; color: #fff; border-radius: 99px; padding: .5rem .8rem; }
+    @media (prefers-color-scheme: dark) {
+      .box { background: #1e1e1f; color: #eaeaea; } .place, .foot { color: #aaa; }
+      .code { background: #121213; } .code i { color: #8a8a8a; } .code b { color: #ff8a80; } .code .bad { background: #ff8a801f; }
+    }`;
+
+  function host(child) {
+    const outer = document.createElement("kiln-overlay");
+    const root = outer.attachShadow({ mode: "open" });
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    root.adoptedStyleSheets = [sheet];
+    root.append(child);
+    document.documentElement.append(outer);
+    return outer;
+  }
+
+  function dismiss() {
+    if (overlay) overlay.remove();
+    overlay = null;
+  }
+
+  function showOne(mistake) {
+    const section = element("section");
+    section.append(element("h2", mistake.message));
+    section.append(element("p", mistake.line ? `${mistake.file}:${mistake.line}:${mistake.column}` : mistake.file, "place"));
+    if (mistake.source.length) {
+      const code = element("div", "", "code");
+      for (const line of mistake.source) {
+        const row = element("div", "", line.mark ? "bad" : "");
+        row.append(element("i", String(line.number)));
+        const [start, end] = line.mark || [line.text.length, line.text.length];
+        row.append(line.text.slice(0, start), element("b", line.text.slice(start, end)), line.text.slice(end) || " ");
+        code.append(row);
+      }
+      section.append(code);
+    }
+    if (mistake.help) section.append(element("p", mistake.help, "help"));
+    return section;
+  }
+
+  function show(event) {
+    dismiss();
+    const back = element("div", "", "back");
+    const box = element("div", "", "box");
+    box.setAttribute("role", "alertdialog");
+    box.setAttribute("aria-label", "Mistakes in the site");
+    box.tabIndex = -1;
+    const count = event.diagnostics.length;
+    const head = element("h1");
+    const close = element("button", "Close (Esc)");
+    close.onclick = dismiss;
+    head.append(element("span", count === 1 ? "One mistake keeps this page from being made" : `${count} mistakes keep this page from being made`), close);
+    box.append(head, ...event.diagnostics.map(showOne));
+    if (event.more) box.append(element("p", `${event.more} more are shown in the terminal.`, "foot"));
+    box.append(element("p", event.hasPage ? "Behind this is the last version without mistakes. Save a mended file, and this goes away." : "Save a mended file, and the page appears.", "foot"));
+    back.append(box);
+    back.onclick = (click) => { if (click.target === back) dismiss(); };
+    overlay = host(back);
+    box.focus({ preventScroll: true });
+  }
+
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && overlay) { event.stopPropagation(); dismiss(); } }, true);
+
+  function connect() {
+    const events = new EventSource("/live-reload?page=" + encodeURIComponent(location.pathname) + "&seen=" + data.kiln);
+    events.onmessage = (message) => {
+      const event = JSON.parse(message.data);
+      if (event.type === "full") { events.close(); reload(); }
+      if (event.type === "css") swapStyles();
+      if (event.type === "error") show(event);
+    };
+    events.onerror = () => { events.close(); setTimeout(connect, 500); };
+    addEventListener("pagehide", () => events.close(), { once: true });
+  }
+
+  if (data.mark) {
+    const text = data.mark === "draft" ? "Draft: not published" : "Dated in the future: not published yet";
+    const badge = host(element("div", text, "mark"));
+    badge.style.cssText = "all: initial; position: fixed; right: 0; bottom: 0; z-index: 2147483646; pointer-events: none";
+  }
+  addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+  connect();
+})();

@@ -1,0 +1,404 @@
+//! One state of the site: its plan, and the pages that somebody asked for, each made once and kept as it is sent.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bundle::{BundleView, Digest, RouteEntry, RouteKind, WriteError};
+use runtime::http::request::Request;
+use runtime::http::response::Answer;
+use runtime::site::Site as Map;
+
+use super::client::{self, About, without_script};
+use crate::cache::Cache;
+use crate::config;
+use crate::diagnostic::{self, Diagnostic, Severity, SourceText};
+use crate::html::find_urls;
+use crate::output::{Output, Published};
+use crate::pipeline::{Plan, page_path};
+use crate::site::{Page, is_page, percent_decode};
+use crate::source::{SourceFile, Sources};
+
+/// Hexadecimal digits of what a page is recognised by.
+const DIGEST_DIGITS: usize = 16;
+
+/// An answer as it is sent.
+#[derive(Debug)]
+pub struct Ready {
+    /// The status.
+    pub status: u16,
+    /// The whole head, but for what the server adds.
+    pub head: Vec<u8>,
+    /// The body.
+    pub body: Arc<[u8]>,
+}
+
+impl Ready {
+    /// The answer that was written for a route's only variant.
+    fn of(route: &RouteEntry) -> Self {
+        let variant = &route.variants[0];
+        let head = &variant.head;
+        let head = [&head.status_line, &head.length, &head.content, &head.shared].map(String::as_bytes).concat();
+        Self { status: route.status, head, body: Arc::clone(&variant.body) }
+    }
+}
+
+/// What becomes of asking for a page.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// The page, or its last version without mistakes.
+    pub(super) answer: Option<Arc<Ready>>,
+    /// What the version as it should be is recognised by.
+    pub(super) digest: String,
+    /// What keeps it from being made.
+    pub(super) errors: Arc<[Diagnostic]>,
+    /// The paths of the site's files that it names.
+    pub(super) files: Arc<BTreeSet<String>>,
+}
+
+/// The last version without mistakes of each page that was asked for, from all editions.
+type LastGood = Arc<Mutex<HashMap<String, Arc<Ready>>>>;
+
+/// One state of the site.
+pub struct Edition {
+    /// Counts from 1.
+    pub number: u64,
+    pub(super) plan: Plan,
+    /// Every route with its head and without its body: what leads where.
+    map: Arc<Map<Vec<u8>>>,
+    output: Output,
+    /// Numbers of routes by their paths.
+    by_path: HashMap<String, usize>,
+    /// Numbers of pages by the paths at which they are published.
+    pages: HashMap<String, usize>,
+    /// Files with their heads.
+    files: HashMap<String, Arc<Ready>>,
+    shown: Mutex<HashMap<String, Arc<Shown>>>,
+    last_good: LastGood,
+    /// Pages that can't be read at all any more: their paths and their sources.
+    lost: HashMap<String, Arc<str>>,
+    config_text: Option<SourceText>,
+    config_errors: Vec<Diagnostic>,
+}
+
+impl std::fmt::Debug for Edition {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Edition {}", self.number)
+    }
+}
+
+impl Edition {
+    pub(super) fn new(
+        plan: Plan,
+        config_text: Option<SourceText>,
+        config_errors: Vec<Diagnostic>,
+        before: Option<&Self>,
+    ) -> Self {
+        let no_texts = plan.site.all_pages().map(|_| String::new());
+        let mut output = plan.publish(no_texts);
+        // Whoever edits a site asks for it by another name than visitors do.
+        output.settings.canonical_host.clear();
+        let mut by_path = HashMap::with_capacity(output.published.len());
+        for (number, published) in output.published.iter().enumerate() {
+            by_path.entry(published.path.clone()).or_insert(number);
+        }
+        let mut pages = HashMap::new();
+        for (number, page) in plan.site.all_pages().enumerate() {
+            pages.entry(page_path(page)).or_insert(number);
+        }
+        let lost = before.map(|before| before.find_lost(&plan, &pages)).unwrap_or_default();
+        let files = ready_files(&output, before);
+        let map = before
+            .filter(|before| have_same_routes(&before.output, &output))
+            .map_or_else(|| Arc::new(draw_map(&output, &by_path)), |before| Arc::clone(&before.map));
+        Self {
+            number: before.map_or(1, |before| before.number + 1),
+            plan,
+            map,
+            output,
+            by_path,
+            pages,
+            files,
+            shown: Mutex::default(),
+            last_good: before.map(|before| Arc::clone(&before.last_good)).unwrap_or_default(),
+            lost,
+            config_text,
+            config_errors,
+        }
+    }
+
+    /// What there is, for a person.
+    pub fn summary(&self) -> String {
+        let counts = self.plan.counts();
+        format!("{} pages, {} files", counts.pages, counts.files)
+    }
+
+    /// The pages that there are, by the paths at which they are published.
+    pub fn page_paths(&self) -> impl Iterator<Item = &str> {
+        self.pages.keys().map(String::as_str)
+    }
+
+    /// A page as a build makes it, or what keeps it from being made.
+    ///
+    /// # Errors
+    /// The mistakes.
+    pub fn page_text(&self, path: &str) -> Result<String, Vec<Diagnostic>> {
+        let Some(page) = self.find_page(path) else { return Err(Vec::new()) };
+        let rendered = self.plan.render(page);
+        let errors = self.errors_of(page, &rendered.diagnostics);
+        if errors.is_empty() { Ok(without_script(&rendered.text)) } else { Err(errors) }
+    }
+
+    /// All files that aren't pages, by path.
+    pub fn file_bodies(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.output
+            .published
+            .iter()
+            .filter(|one| matches!(one.kind, RouteKind::File | RouteKind::Asset))
+            .map(|one| (one.path.as_str(), &*one.body))
+    }
+
+    /// A file by its path.
+    pub(super) fn find_file(&self, path: &str) -> Option<&Arc<Ready>> {
+        self.files.get(path)
+    }
+
+    /// A page that was asked for before.
+    pub(super) fn find_shown(&self, path: &str) -> Option<Arc<Shown>> {
+        self.shown().get(path).cloned()
+    }
+
+    /// A page by its path, made now if nobody asked for it before. `None`: there is none.
+    pub(super) fn show(&self, path: &str) -> Option<Arc<Shown>> {
+        if let Some(shown) = self.find_shown(path) {
+            return Some(shown);
+        }
+        let shown = Arc::new(match self.find_page(path) {
+            Some(page) => self.make(path, page),
+            None => self.show_lost(path)?,
+        });
+        self.shown().insert(path.to_owned(), Arc::clone(&shown));
+        Some(shown)
+    }
+
+    /// Whether there is or was a page at a path.
+    pub(super) fn has_page(&self, path: &str) -> bool {
+        self.find_page(path).is_some() || self.lost.contains_key(path)
+    }
+
+    /// The path of the page or file that answers at a percent-decoded path.
+    pub(super) fn find_path(&self, path: &[u8]) -> Option<String> {
+        let own = self.map.find(path).and_then(|route| String::from_utf8(route.path().to_vec()).ok());
+        own.or_else(|| str::from_utf8(path).ok().filter(|path| self.lost.contains_key(*path)).map(str::to_owned))
+    }
+
+    /// What the map alone answers: redirects, other spellings, methods that aren't allowed.
+    pub(super) fn map_answer(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
+        self.map.answer(request, added)
+    }
+
+    /// The path of the page that answers at a path as a browser shows it.
+    pub(super) fn page_path(&self, path: &str) -> Option<String> {
+        self.find_path(percent_decode(path)?.as_bytes()).filter(|own| self.has_page(own))
+    }
+
+    /// The files that are other than they were, or came or went.
+    pub(super) fn changed_files(&self, before: &Self) -> BTreeSet<String> {
+        let made: BTreeSet<&str> = self.plan.made.iter().map(|file| file.path.as_str()).collect();
+        let differs = |one: &Self, other: &Self| -> Vec<String> {
+            let other = &other.files;
+            let changed = one.files.iter().filter(|(path, file)| {
+                !other.get(*path).is_some_and(|same| Arc::ptr_eq(same, file)) && !made.contains(path.as_str())
+            });
+            changed.map(|(path, _)| path.clone()).collect()
+        };
+        differs(self, before).into_iter().chain(differs(before, self)).collect()
+    }
+
+    /// The text of a source by its path.
+    pub(super) fn find_text(&self, path: &str) -> Option<Arc<str>> {
+        if path == config::FILE_NAME {
+            return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
+        }
+        let Sources { content, templates, data, defaults, .. } = &self.plan.sources;
+        let mut texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
+        texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
+    }
+
+    /// What is wrong with `site.toml`.
+    pub(super) fn config_errors(&self) -> &[Diagnostic] {
+        &self.config_errors
+    }
+
+    fn shown(&self) -> MutexGuard<'_, HashMap<String, Arc<Shown>>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find_page(&self, path: &str) -> Option<&Page> {
+        self.pages.get(path).and_then(|number| self.plan.site.all_pages().nth(*number))
+    }
+
+    fn make(&self, path: &str, page: &Page) -> Shown {
+        let rendered = self.plan.render(page);
+        let errors = self.errors_of(page, &rendered.diagnostics);
+        let digest = Digest::of(without_integrity(&without_script(&rendered.text)).as_bytes()).hex(DIGEST_DIGITS);
+        let mark = if page.has_flag("draft") {
+            "draft"
+        } else if page.is_after(self.plan.options.selection.today) {
+            "future"
+        } else {
+            ""
+        };
+        let mut last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = if errors.is_empty() {
+            let text = client::inject(&rendered.text, About { digest: &digest, mark });
+            let published =
+                Published { body: text.into_bytes().into(), ..self.output.published[self.by_path[path]].clone() };
+            let ready = Arc::new(Ready::of(&self.output.route_entry(&published, &Cache::none())));
+            last_good.insert(path.to_owned(), Arc::clone(&ready));
+            Some(ready)
+        } else {
+            last_good.get(path).cloned()
+        };
+        Shown { answer, digest, errors: errors.into(), files: Arc::new(self.files_of(&rendered.text)) }
+    }
+
+    /// A page whose source can't be read as one any more: its last version is shown on.
+    fn show_lost(&self, path: &str) -> Option<Shown> {
+        let source = self.lost.get(path)?;
+        let errors = self.plan.diagnostics.iter().filter(|one| is_error(one) && one.place.path == *source);
+        let errors: Vec<_> = errors.cloned().collect();
+        let answer = self.last_good.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        Some(Shown { answer, digest: String::new(), errors: errors.into(), files: Arc::default() })
+    }
+
+    /// The mistakes that keep a page from being made: its own, those of the partials that it uses, those of `site.toml`.
+    fn errors_of(&self, page: &Page, rendered: &[Diagnostic]) -> Vec<Diagnostic> {
+        let mut errors: Vec<_> = rendered.iter().filter(|one| is_error(one)).cloned().collect();
+        errors.extend(self.config_errors.iter().cloned());
+        let mut of_site = self.plan.diagnostics.iter().filter(|one| is_error(one)).peekable();
+        if of_site.peek().is_some() {
+            let sources = self.sources_of(page);
+            let Sources { data, defaults, .. } = &self.plan.sources;
+            // Any page may list data or have defaults.
+            let is_shared = |path: &Arc<str>| data.iter().chain(defaults).any(|file| file.path == *path);
+            errors
+                .extend(of_site.filter(|one| sources.contains(&one.place.path) || is_shared(&one.place.path)).cloned());
+        }
+        diagnostic::sort(&mut errors);
+        errors
+    }
+
+    /// The paths of a page's own file and of all partials that it uses.
+    fn sources_of(&self, page: &Page) -> BTreeSet<Arc<str>> {
+        let mut sources = BTreeSet::from([Arc::clone(&page.source.path)]);
+        let layout = page.layout.as_ref().map_or("base.html", |(name, _)| name.as_str());
+        let mut waiting: Vec<&str> = page.template.references().map(|(name, _)| name).chain([layout]).collect();
+        while let Some(name) = waiting.pop() {
+            let Some(partial) = self.plan.templates.find(name) else { continue };
+            if sources.insert(Arc::clone(&partial.source.path)) {
+                waiting.extend(partial.references().map(|(name, _)| name));
+            }
+        }
+        sources
+    }
+
+    /// The files of the site that a page names, and those that these name by their last segment: fonts, imports.
+    fn files_of(&self, html: &str) -> BTreeSet<String> {
+        let path_of = |url: &str| percent_decode(url.split(['?', '#']).next().unwrap_or_default());
+        let mut found = BTreeSet::new();
+        let mut waiting: Vec<String> = find_urls(html).iter().filter_map(|found| path_of(&found.url)).collect();
+        while let Some(path) = waiting.pop() {
+            let Some(file) = self.files.get(&path) else { continue };
+            if !found.insert(path.clone()) || !matches!(extension_of(&path), "css" | "js") {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&file.body);
+            let is_named = |other: &&String| {
+                let name = other.rsplit('/').next().unwrap_or_default();
+                !name.is_empty() && text.contains(name)
+            };
+            waiting.extend(self.files.keys().filter(is_named).cloned());
+        }
+        found
+    }
+
+    /// Pages that the plan doesn't have because their sources can't be read, here or before.
+    fn find_lost(&self, plan: &Plan, pages: &HashMap<String, usize>) -> HashMap<String, Arc<str>> {
+        let broken: BTreeSet<&Arc<str>> =
+            plan.diagnostics.iter().filter(|one| is_error(one)).map(|one| &one.place.path).collect();
+        if broken.is_empty() {
+            return HashMap::new();
+        }
+        let known = self.plan.site.all_pages().map(|page| (page_path(page), Arc::clone(&page.source.path)));
+        let lost = self.lost.iter().map(|(path, source)| (path.clone(), Arc::clone(source)));
+        known.chain(lost).filter(|(path, source)| broken.contains(source) && !pages.contains_key(path)).collect()
+    }
+}
+
+fn is_error(diagnostic: &Diagnostic) -> bool {
+    diagnostic.code.severity() == Severity::Error
+}
+
+/// What follows a path's last dot.
+pub(super) fn extension_of(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+/// The text without the digests of what it names: a style sheet that changed is swapped, and the page stays.
+fn without_integrity(text: &str) -> String {
+    let mut rest = text;
+    let mut kept = String::with_capacity(text.len());
+    while let Some((before, after)) = rest.split_once(" integrity=\"sha") {
+        kept.push_str(before);
+        rest = after.split_once('"').map_or("", |(_, rest)| rest);
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// The files of a site, each with its head. One that has the bytes that it had is the same.
+fn ready_files(output: &Output, before: Option<&Edition>) -> HashMap<String, Arc<Ready>> {
+    let files = output.published.iter().filter(|one| matches!(one.kind, RouteKind::File | RouteKind::Asset));
+    let ready = files.map(|file| {
+        let same = before.and_then(|before| before.files.get(&file.path));
+        let ready = same.filter(|same| Arc::ptr_eq(&same.body, &file.body) || same.body == file.body);
+        let ready = ready.cloned().unwrap_or_else(|| Arc::new(Ready::of(&output.route_entry(file, &Cache::none()))));
+        (file.path.clone(), ready)
+    });
+    ready.collect()
+}
+
+fn have_same_routes(one: &Output, other: &Output) -> bool {
+    let is_same = |(a, b): (&Published, &Published)| {
+        (a.kind as u8, a.status) == (b.kind as u8, b.status) && a.path == b.path && a.location == b.location
+    };
+    one.settings == other.settings
+        && one.security == other.security
+        && one.published.len() == other.published.len()
+        && one.published.iter().zip(&other.published).all(is_same)
+}
+
+/// A bundle of all routes without their bodies: the server looks up in it where a path leads.
+fn draw_map(output: &Output, by_path: &HashMap<String, usize>) -> Map<Vec<u8>> {
+    let empty: Arc<[u8]> = Arc::default();
+    let published = output.published.iter().enumerate().filter(|(number, one)| by_path[&one.path] == *number);
+    let published = published.map(|(_, one)| match one.kind {
+        RouteKind::Redirect => one.clone(),
+        _ if one.status == 410 => one.clone(),
+        _ => Published { body: Arc::clone(&empty), ..one.clone() },
+    });
+    let mut bare = Output { published: published.collect(), ..output.clone() };
+    loop {
+        match bare.clone().pack::<Vec<u8>>(None, &Cache::none()) {
+            Ok(packed) => {
+                let view = BundleView::open(packed.to_vec());
+                return Map::new(view.expect("what was packed a moment ago can be opened"));
+            }
+            // A name that can be no URL: the check of the whole site reports it.
+            Err(WriteError::Route { path, .. } | WriteError::DuplicatePath(path)) => {
+                bare.published.retain(|one| one.path != path);
+            }
+            Err(error) => panic!("a bundle without bodies can be packed: {error}"),
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The threads that do the work of the development server, and what they share with those who answer requests. One
+//! thread follows the sources (`edit`), one makes pages that are waited for (`fetch`), one checks the whole site when
+//! nothing else is to be done (`check`).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use super::desk::Desk;
+use super::edition::{Edition, Shown};
+use super::live_reload::{Client, Clients, Told};
+use super::terminal::Terminal;
+use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT};
+use crate::render::RenderedPage;
+use crate::watch::{Method, Touched, Watcher};
+
+/// The whole site is checked once nothing changed for so long. Guessed: what is open comes first.
+const CHECK_DELAY: Duration = Duration::from_millis(300);
+/// Paths that are named in the line about a change.
+const NAMED_PATH_COUNT_MAX: usize = 3;
+
+/// How often what was there already, and how often not.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) hits: AtomicU64,
+    pub(super) misses: AtomicU64,
+    pub(super) revalidations: AtomicU64,
+    pub(super) revalidation_errors: AtomicU64,
+}
+
+/// What those who answer and those who work share.
+pub(super) struct Studio {
+    current: Mutex<Arc<Edition>>,
+    /// The current edition's number, to be looked at without the lock.
+    number: AtomicU64,
+    /// Woken when there is a new edition.
+    replaced: Condvar,
+    pub(super) clients: Clients,
+    pub(super) counters: Counters,
+    edits: Mutex<Sender<Edit>>,
+    fetches: Mutex<Sender<Fetch>>,
+    interval: Duration,
+    is_watched: bool,
+    last_look: Mutex<Instant>,
+    is_looking: AtomicBool,
+    terminal: Terminal,
+    /// The mistakes that were shown with the last change: the check of the whole site need not show them again.
+    told: Mutex<Vec<Diagnostic>>,
+    inbox: Mutex<Option<(Receiver<Edit>, Receiver<Fetch>)>>,
+}
+
+/// Something for the thread that follows the sources.
+pub(super) enum Edit {
+    /// Look at these.
+    Look(Touched),
+    /// Look at all, and say when it is done.
+    LookFirst(may::sync::mpsc::Sender<()>),
+    /// A browser waits.
+    Join(Client),
+}
+
+/// A page that somebody waits for.
+pub(super) struct Fetch {
+    edition: Arc<Edition>,
+    path: String,
+    reply: may::sync::mpsc::Sender<Option<Arc<Shown>>>,
+}
+
+impl Studio {
+    pub(super) fn new(
+        edition: Arc<Edition>,
+        interval: Duration,
+        watch: Option<Method>,
+        terminal: Terminal,
+    ) -> Arc<Self> {
+        let (edits, edit_inbox) = mpsc::channel();
+        let (fetches, fetch_inbox) = mpsc::channel();
+        Arc::new(Self {
+            number: AtomicU64::new(edition.number),
+            current: Mutex::new(edition),
+            replaced: Condvar::new(),
+            clients: Clients::default(),
+            counters: Counters::default(),
+            edits: Mutex::new(edits),
+            fetches: Mutex::new(fetches),
+            interval,
+            is_watched: watch.is_some(),
+            last_look: Mutex::new(Instant::now()),
+            is_looking: AtomicBool::new(false),
+            terminal,
+            told: Mutex::default(),
+            inbox: Mutex::new(Some((edit_inbox, fetch_inbox))),
+        })
+    }
+
+    /// The state of the site now.
+    pub(super) fn current(&self) -> Arc<Edition> {
+        Arc::clone(&self.current_lock())
+    }
+
+    /// Whether an edition is the current one.
+    pub(super) fn is_current(&self, edition: &Edition) -> bool {
+        self.number.load(Ordering::Acquire) == edition.number
+    }
+
+    /// A page, made while the caller waits if nobody asked for it before. To be called in a coroutine.
+    pub(super) fn fetch(&self, edition: &Arc<Edition>, path: String) -> Option<Arc<Shown>> {
+        if let Some(shown) = edition.find_shown(&path) {
+            self.counters.hits.fetch_add(1, Ordering::Relaxed);
+            return Some(shown);
+        }
+        self.counters.misses.fetch_add(1, Ordering::Relaxed);
+        let (reply, answer) = may::sync::mpsc::channel();
+        send(&self.fetches, Fetch { edition: Arc::clone(edition), path, reply });
+        answer.recv().ok().flatten()
+    }
+
+    /// Has the sources looked at, if that was long enough ago. Nobody waits for it, and there is never more than one.
+    pub(super) fn revalidate(&self) {
+        if self.is_watched || lock(&self.last_look).elapsed() < self.interval {
+            return;
+        }
+        if !self.is_looking.swap(true, Ordering::AcqRel) {
+            self.look(Touched::Anything);
+        }
+    }
+
+    /// Has the sources looked at, and waits for it. To be called in a coroutine.
+    pub(super) fn look_first(&self) {
+        let (reply, answer) = may::sync::mpsc::channel();
+        send(&self.edits, Edit::LookFirst(reply));
+        // If the thread is gone there is nothing newer to wait for.
+        answer.recv().ok();
+    }
+
+    /// Has some sources looked at.
+    pub(super) fn look(&self, touched: Touched) {
+        send(&self.edits, Edit::Look(touched));
+    }
+
+    /// A browser waits from now on.
+    pub(super) fn join(&self, client: Client) {
+        send(&self.edits, Edit::Join(client));
+    }
+
+    fn current_lock(&self) -> MutexGuard<'_, Arc<Edition>> {
+        lock(&self.current)
+    }
+
+    /// Shows mistakes, unless they were the last that were shown.
+    fn tell_once(&self, errors: &[Diagnostic], edition: &Edition) {
+        let mut told = lock(&self.told);
+        if *told != errors {
+            self.terminal.show(&draw(errors, edition, self.terminal.paint));
+            *told = errors.to_vec();
+        }
+    }
+
+    fn replace(&self, edition: &Arc<Edition>) {
+        *self.current_lock() = Arc::clone(edition);
+        self.number.store(edition.number, Ordering::Release);
+        self.replaced.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is replaced as a whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn send<T>(sender: &Mutex<Sender<T>>, message: T) {
+    // It fails when the process ends, and then nobody is left to care.
+    lock(sender).send(message).ok();
+}
+
+/// Starts the threads.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn start(studio: Arc<Studio>, desk: Desk, watcher: Option<Watcher>) -> std::io::Result<()> {
+    let (edits, fetches) = lock(&studio.inbox).take().unwrap_or_else(|| (mpsc::channel().1, mpsc::channel().1));
+    let spawn =
+        |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.to_owned()).spawn(work).map(drop);
+    let shared = Arc::clone(&studio);
+    spawn("edit", Box::new(move || edit(&shared, desk, &edits)))?;
+    let shared = Arc::clone(&studio);
+    spawn("fetch", Box::new(move || fetch(&shared, &fetches)))?;
+    if let Some(mut watcher) = watcher {
+        let shared = Arc::clone(&studio);
+        let watch = move || {
+            while let Some(touched) = watcher.wait() {
+                shared.look(touched);
+            }
+        };
+        spawn("watch", Box::new(watch))?;
+    }
+    spawn("check", Box::new(move || check(&studio)))
+}
+
+/// Follows the sources.
+fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
+    for edit in edits {
+        match edit {
+            Edit::Look(touched) => follow(studio, &mut desk, &touched),
+            Edit::LookFirst(reply) => {
+                follow(studio, &mut desk, &Touched::Anything);
+                // Whoever waited may have gone.
+                reply.send(()).ok();
+            }
+            Edit::Join(client) => studio.clients.join(client, &studio.current()),
+        }
+    }
+}
+
+fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched) {
+    let start = Instant::now();
+    studio.counters.revalidations.fetch_add(1, Ordering::Relaxed);
+    let found = desk.find_change(touched);
+    let count_error = || studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+    match found {
+        Ok(Some(change)) => {
+            let (edition, before) = (change.edition, studio.current());
+            let open = studio.clients.open_pages();
+            // What is open is made before anybody can ask for it.
+            let pages: Vec<_> = open.iter().filter_map(|page| edition.page_path(page)).collect();
+            let shown: Vec<_> = pages.par_iter().filter_map(|path| edition.show(path)).collect();
+            studio.replace(&edition);
+            let told = studio.clients.tell_all(&before, &edition);
+            let errors = unique(shown.iter().flat_map(|shown| shown.errors.iter()).chain(edition.config_errors()));
+            studio.terminal.say(&describe(&change.paths, shown.len(), told, start.elapsed()));
+            if errors.is_empty() {
+                lock(&studio.told).clear();
+            } else {
+                count_error();
+                studio.tell_once(&errors, &edition);
+            }
+        }
+        Ok(None) => {}
+        Err(errors) => {
+            count_error();
+            for error in errors {
+                studio.terminal.say(&format!("error: {error}"));
+            }
+        }
+    }
+    *lock(&studio.last_look) = Instant::now();
+    studio.is_looking.store(false, Ordering::Release);
+}
+
+fn unique<'a>(errors: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic> {
+    let mut errors: Vec<_> = errors.cloned().collect();
+    diagnostic::sort(&mut errors);
+    errors
+}
+
+fn draw(diagnostics: &[Diagnostic], edition: &Edition, paint: Paint) -> String {
+    diagnostic::draw_human(diagnostics, &|path| edition.find_text(path), SHOWN_COUNT_DEFAULT, paint)
+}
+
+/// One line: what changed, what was made of it, how long it took.
+fn describe(paths: &[String], made: usize, told: Told, time: Duration) -> String {
+    let shown = paths.iter().take(NAMED_PATH_COUNT_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match paths.len().saturating_sub(NAMED_PATH_COUNT_MAX) {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    let pages = if made == 1 { "1 open page".to_owned() } else { format!("{made} open pages") };
+    let Told { reloaded, warned } = told;
+    let told = match (reloaded, warned) {
+        (0, 0) => String::new(),
+        (reloaded, 0) => format!(", {reloaded} told to reload"),
+        (0, warned) => format!(", {warned} told of mistakes"),
+        (reloaded, warned) => format!(", {reloaded} told to reload, {warned} of mistakes"),
+    };
+    format!("{shown}{more}: {pages} made{told}, {} ms", time.as_millis())
+}
+
+/// Makes pages that are waited for.
+fn fetch(studio: &Studio, fetches: &Receiver<Fetch>) {
+    for Fetch { edition, path, reply } in fetches {
+        let shown = edition.show(&path);
+        if let Some(shown) = shown.as_ref().filter(|shown| !shown.errors.is_empty()) {
+            studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+            studio.tell_once(&shown.errors, &edition);
+        }
+        // Whoever waited may have gone.
+        reply.send(shown).ok();
+    }
+}
+
+/// Checks the whole site whenever it was left alone for a while, and says what is new.
+fn check(studio: &Studio) {
+    let threads = thread::available_parallelism().map_or(1, |count| count.get().saturating_sub(1).max(1));
+    let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build() else { return };
+    let mut checked = 0;
+    let mut reported = Vec::new();
+    loop {
+        let edition = wait_for_quiet(studio, checked);
+        checked = edition.number;
+        let start = Instant::now();
+        let Some(diagnostics) = pool.install(|| check_all(studio, &edition)) else { continue };
+        let is_told = !diagnostics.is_empty() && *lock(&studio.told) == diagnostics;
+        if diagnostics != reported && !is_told {
+            let terminal = &studio.terminal;
+            let pages = edition.plan.counts().pages;
+            let time = start.elapsed().as_millis();
+            if diagnostics.is_empty() {
+                terminal.say(&format!("no mistakes in {pages} pages, checked in {time} ms"));
+            } else {
+                terminal.show(&draw(&diagnostics, &edition, terminal.paint));
+            }
+        }
+        reported = diagnostics;
+    }
+}
+
+/// The first edition after number `checked` that stays the current one for a while.
+fn wait_for_quiet(studio: &Studio, checked: u64) -> Arc<Edition> {
+    let mut current = studio.current_lock();
+    while current.number <= checked {
+        current = studio.replaced.wait(current).unwrap_or_else(PoisonError::into_inner);
+    }
+    loop {
+        let number = current.number;
+        let waited = studio.replaced.wait_timeout(current, CHECK_DELAY).unwrap_or_else(PoisonError::into_inner);
+        current = waited.0;
+        if current.number == number && waited.1.timed_out() {
+            return Arc::clone(&current);
+        }
+    }
+}
+
+/// Everything that is wrong with a site; `None` if it changed meanwhile.
+fn check_all(studio: &Studio, edition: &Edition) -> Option<Vec<Diagnostic>> {
+    let plan = &edition.plan;
+    let pages: Vec<_> = plan.site.all_pages().collect();
+    let render = |page: &&_| studio.is_current(edition).then(|| plan.render(page));
+    let rendered: Option<Vec<RenderedPage>> = pages.par_iter().map(render).collect();
+    let mut diagnostics = plan.check(&rendered?);
+    diagnostics.extend(plan.diagnostics.iter().chain(edition.config_errors()).cloned());
+    diagnostic::sort(&mut diagnostics);
+    studio.is_current(edition).then_some(diagnostics)
+}
