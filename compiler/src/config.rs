@@ -3,6 +3,7 @@
 
 mod filter;
 mod glob;
+mod headers;
 mod images;
 mod redirect;
 mod tool;
@@ -15,6 +16,7 @@ use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 
 pub use filter::Filter;
 pub use glob::Glob;
+pub use headers::{Budget, HeaderRule};
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
 pub use redirect::Redirect;
 pub use tool::{TOOL_TIMEOUT_SECONDS, Tool};
@@ -59,6 +61,10 @@ pub struct Config {
     pub feed: Feed,
     /// `[[tools]]`, in the order of the file.
     pub tools: Vec<Tool>,
+    /// `[[headers]]`, in the order of the file.
+    pub headers: Vec<HeaderRule>,
+    /// `[budget]`
+    pub budget: Budget,
     /// `[[filters]]`
     pub filters: Vec<Filter>,
     /// `[search]` `path`: where the search index is published; empty: there is none.
@@ -123,7 +129,7 @@ impl Paths {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of `site.toml`")]
 pub struct Build {
-    /// Style sheets lose what no browser needs.
+    /// Pages and style sheets lose what nobody sees and no browser needs.
     pub minify: bool,
     /// What happens to scripts.
     pub scripts: Scripts,
@@ -159,9 +165,22 @@ pub struct Markdown {
     pub highlight: bool,
 }
 
+/// Which policy pages have (CSP).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Csp {
+    /// Each has its own, made from what is in it.
+    Auto,
+    /// None has one.
+    Off,
+    /// All have this one.
+    Own(String),
+}
+
 /// Fields that every page's head carries.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Security {
+    /// `Content-Security-Policy`
+    pub csp: Csp,
     /// `Strict-Transport-Security`, for two years.
     pub hsts: bool,
     /// `Referrer-Policy`; empty: none.
@@ -200,6 +219,7 @@ impl Default for Config {
             markdown: Markdown { heading_anchors: true, smart_punctuation: false, highlight: true },
             check_internal_links: true,
             security: Security {
+                csp: Csp::Auto,
                 hsts: false,
                 referrer_policy: "strict-origin-when-cross-origin".to_owned(),
                 frame_options: "DENY".to_owned(),
@@ -208,6 +228,8 @@ impl Default for Config {
             taxonomies: vec![Taxonomy::named("tags"), Taxonomy::named("categories")],
             feed: Feed { path: "/feed.xml".to_owned(), json: "/feed.json".to_owned(), limit: 20, taxonomies: true },
             tools: Vec::new(),
+            headers: Vec::new(),
+            budget: Budget::default(),
             filters: Vec::new(),
             search_path: String::new(),
         }
@@ -264,22 +286,7 @@ impl Config {
             paths.checked_text("styles", &mut self.paths.styles, check_folder);
             paths.checked_text("data", &mut self.paths.data, check_folder);
         });
-        top.table("build", |build| {
-            build.flag("trailing_slash", &mut self.build.trailing_slash);
-            build.flag("future", &mut self.build.future);
-            build.flag("drafts", &mut self.build.drafts);
-            build.list("compress", &mut self.build.compress, |name| match name {
-                "br" => Ok(Encoding::Brotli),
-                "gzip" => Ok(Encoding::Gzip),
-                "zstd" => Ok(Encoding::Zstd),
-                _ => Err("a coding is `br`, `gzip` or `zstd`"),
-            });
-            build.flag("minify", &mut self.build.minify);
-            build.flag("integrity", &mut self.build.integrity);
-            let mut scripts = "minify".to_owned();
-            build.checked_text("js", &mut scripts, check_scripts);
-            self.build.scripts = if scripts == "keep" { Scripts::Keep } else { Scripts::Minify };
-        });
+        top.table("build", |build| self.build.read(build));
         top.table("images", |images| self.images.read(images));
         top.table("markdown", |markdown| {
             markdown.flag("heading_anchors", &mut self.markdown.heading_anchors);
@@ -291,7 +298,13 @@ impl Config {
             security.flag("hsts", &mut self.security.hsts);
             security.checked_text("referrer_policy", &mut self.security.referrer_policy, check_field_value);
             security.checked_text("frame_options", &mut self.security.frame_options, check_field_value);
-            security.not_yet(&["csp"]);
+            let mut csp = String::from("auto");
+            security.checked_text("csp", &mut csp, check_field_value);
+            self.security.csp = match csp.as_str() {
+                "auto" => Csp::Auto,
+                "off" | "" => Csp::Off,
+                _ => Csp::Own(csp),
+            };
         });
         top.each_key("redirects", |entry| {
             Redirect::read(entry.name, entry.span, entry.value).map(|redirect| self.redirects.push(redirect))
@@ -311,7 +324,26 @@ impl Config {
         });
         top.each_table("tools", |reader| self.tools.extend(Tool::read(reader)));
         top.each_table("filters", |reader| self.filters.extend(Filter::read(reader)));
-        top.not_yet(&["headers", "budget"]);
+        headers::read(top, &mut self.headers, &mut self.budget);
+    }
+}
+
+impl Build {
+    fn read(&mut self, build: &mut Reader<'_>) {
+        build.flag("minify", &mut self.minify);
+        build.flag("trailing_slash", &mut self.trailing_slash);
+        build.flag("future", &mut self.future);
+        build.flag("drafts", &mut self.drafts);
+        build.list("compress", &mut self.compress, |name| match name {
+            "br" => Ok(Encoding::Brotli),
+            "gzip" => Ok(Encoding::Gzip),
+            "zstd" => Ok(Encoding::Zstd),
+            _ => Err("a coding is `br`, `gzip` or `zstd`"),
+        });
+        build.flag("integrity", &mut self.integrity);
+        let mut scripts = "minify".to_owned();
+        build.checked_text("js", &mut scripts, check_scripts);
+        self.scripts = if scripts == "keep" { Scripts::Keep } else { Scripts::Minify };
     }
 }
 
@@ -432,19 +464,6 @@ impl<'a> Reader<'a> {
             let entry = Entry { name: name.get_ref(), span: Span::new(span.start, span.end), value: value.get_ref() };
             if let Err((message, help)) = read(entry) {
                 self.report(value.span(), message, Some(help));
-            }
-        }
-    }
-
-    /// Keys that are part of the design and that this version doesn't act on yet: said, so that nobody wonders.
-    fn not_yet(&mut self, keys: &[&'static str]) {
-        for key in keys {
-            self.known.push(key);
-            if let Some((name, _)) = self.table.get_key_value(*key) {
-                let span = name.span();
-                let place = self.source.place(Span::new(span.start, span.end));
-                let message = format!("`{}{key}` has no effect in this version of Kiln", self.prefix);
-                self.diagnostics.push(Diagnostic::new(Code::NoEffectYet, place, message));
             }
         }
     }

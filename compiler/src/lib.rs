@@ -16,6 +16,7 @@ pub mod output;
 pub mod pipeline;
 pub mod render;
 pub mod search;
+pub mod security;
 pub mod site;
 pub mod source;
 pub mod template;

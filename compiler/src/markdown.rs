@@ -16,11 +16,12 @@ use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::front_matter;
 use crate::source::SourceFile;
-use crate::template::{Block, Body, Kind, Node, Template};
+use crate::template::{Block, Body, Kind, Node, Origin, Template};
 use crate::tools::filter::{FilterInput, Filtered};
 
 pub use highlight::{STYLE_SHEET, STYLE_SHEET_PATH};
 use html::write_html;
+pub(crate) use tokens::has_token;
 use tokens::{Piece, Shape, Text, margin_of};
 
 /// A link that Markdown wrote.
@@ -86,11 +87,11 @@ pub fn to_html<'a>(
         let (block, shape) = blocks[index];
         written[index] = convert(block, shape, &mut shared);
     }
-    let mut assembly = Assembly { nodes: Vec::new(), made: String::new(), blocks: BTreeMap::new() };
+    let mut assembly = Assembly::default();
     for ((block, _), pieces) in blocks.iter().zip(written) {
         assembly.push_block(*block, pieces);
     }
-    let Assembly { nodes, made, blocks: by_span } = assembly;
+    let Assembly { nodes, made, origins, blocks: by_span } = assembly;
     let made = Template {
         source: template.source.clone(),
         kind: template.kind,
@@ -99,6 +100,7 @@ pub fn to_html<'a>(
         blocks: by_span.into_values().collect(),
         nodes,
         made,
+        origins,
     };
     let Shared { links, has_styled_code, unfiltered, diagnostics, .. } = shared;
     (MarkdownPage { template: made, links, has_styled_code, unfiltered }, diagnostics)
@@ -157,9 +159,11 @@ fn comrak_options(settings: &config::Markdown) -> Options<'static> {
 }
 
 /// The nodes of the new template.
+#[derive(Default)]
 struct Assembly {
     nodes: Vec<Node>,
     made: String,
+    origins: Vec<Origin>,
     /// The new blocks by what they were read from.
     blocks: BTreeMap<(usize, usize), Block>,
 }
@@ -174,9 +178,11 @@ impl Assembly {
         let first = self.nodes.len();
         for piece in pieces {
             match piece {
-                Piece::Html(text) => {
+                Piece::Html(text, origins) => {
                     let start = self.made.len();
                     self.made.push_str(&text);
+                    let moved = |span: Span| Span::new(start + span.start, start + span.end);
+                    self.origins.extend(origins.iter().map(|one| Origin { made: moved(one.made), ..*one }));
                     self.nodes.push(Node::Made(Span::new(start, self.made.len())));
                 }
                 Piece::Node(mut node) => {

@@ -4,7 +4,11 @@
 mod compress;
 mod dist;
 mod head;
+mod look;
+mod weight;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use bundle::{
@@ -15,9 +19,11 @@ use rayon::prelude::*;
 pub use compress::compress;
 pub use dist::{BUNDLE_NAME, WriteDistError, write_dist, write_text};
 pub use head::{Caching, HeadFields, media_type};
+pub use weight::Overweight;
 
 use crate::cache::Cache;
-use crate::config::Security;
+use crate::config::{Csp, HeaderRule, Security};
+use crate::security::{SheetSources, frame_ancestors, page_policy};
 
 /// One URL with its finished body.
 #[derive(Clone, Debug)]
@@ -102,6 +108,10 @@ pub struct Output {
     pub compress: Vec<Encoding>,
     /// Fields of every head.
     pub security: Security,
+    /// Fields of some paths.
+    pub headers: Vec<HeaderRule>,
+    /// What style sheets load from other hosts.
+    pub sheets: SheetSources,
     /// `Last-Modified` of everything, in seconds since 1970, if the build was given a time.
     pub last_modified: Option<u64>,
     /// What the server must know.
@@ -110,7 +120,57 @@ pub struct Output {
     pub build_info: Vec<(String, String)>,
 }
 
+/// Why nothing could be packed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PackError {
+    /// The format can't hold it.
+    Format(WriteError),
+    /// What was made doesn't fit together: a mistake in this program.
+    Faults(Vec<String>),
+}
+
+impl fmt::Display for PackError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(error) => error.fmt(out),
+            Self::Faults(faults) => {
+                out.write_str("this is a fault of kiln and not of the site; nothing was written, please report it:")?;
+                faults.iter().take(FAULTS_SHOWN_MAX).try_for_each(|fault| write!(out, "\n  {fault}"))?;
+                if faults.len() > FAULTS_SHOWN_MAX {
+                    write!(out, "\n  and {} more", faults.len() - FAULTS_SHOWN_MAX)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for PackError {}
+
+/// One is enough to find the cause; a few show what they have in common.
+const FAULTS_SHOWN_MAX: usize = 10;
+
 impl Output {
+    /// Packs everything after a last look at it: nothing is written that doesn't fit together.
+    ///
+    /// # Errors
+    /// As `pack`; or what doesn't fit together.
+    pub fn pack_checked<B: AsRef<[u8]>>(
+        self,
+        previous: Option<&BundleView<B>>,
+        cache: &Cache,
+    ) -> Result<PackedBundle, PackError> {
+        let routes = self.routes(cache);
+        let is_policy = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Security-Policy");
+        let has_own_policy = self.headers.iter().any(|rule| rule.set.iter().any(is_policy));
+        let faults = look::find_faults(&routes, self.security.csp == Csp::Auto && !has_own_policy);
+        if !faults.is_empty() {
+            return Err(PackError::Faults(faults));
+        }
+        self.lay_out(routes, previous).map_err(PackError::Format)
+    }
+
     /// Compresses every body and writes every head, in parallel, and lays out the bundle. Digested assets of `previous`
     /// that this build doesn't have are carried along, so that a page loaded from the old bundle finds them.
     ///
@@ -121,7 +181,19 @@ impl Output {
         previous: Option<&BundleView<B>>,
         cache: &Cache,
     ) -> Result<PackedBundle, WriteError> {
-        let routes: Vec<_> = self.published.par_iter().map(|published| self.route_entry(published, cache)).collect();
+        let routes = self.routes(cache);
+        self.lay_out(routes, previous)
+    }
+
+    fn routes(&self, cache: &Cache) -> Vec<RouteEntry> {
+        self.published.par_iter().map(|published| self.route_entry(published, cache)).collect()
+    }
+
+    fn lay_out<B: AsRef<[u8]>>(
+        self,
+        routes: Vec<RouteEntry>,
+        previous: Option<&BundleView<B>>,
+    ) -> Result<PackedBundle, WriteError> {
         let mut writer = BundleWriter::new(self.settings, self.build_info);
         if let Some(previous) = previous {
             let own: std::collections::HashSet<_> = routes.iter().map(|route| route.path.as_bytes()).collect();
@@ -145,6 +217,9 @@ impl Output {
             Some((*encoding, Arc::from(body)))
         }));
         let varies = bodies.len() > 1;
+        let policy = self.policy(published);
+        let plain_path = plain_path(published);
+        let rules: Vec<_> = self.headers.iter().filter(|rule| rule.matches(&plain_path)).collect();
         let fields = HeadFields {
             status: published.status,
             media_type: &published.media_type,
@@ -157,6 +232,8 @@ impl Output {
             noindex: published.noindex,
             last_modified: self.last_modified,
             security: &self.security,
+            policy: policy.as_deref(),
+            rules: &rules,
         };
         let variants = bodies.into_iter().map(|(encoding, body)| VariantEntry {
             encoding,
@@ -172,6 +249,45 @@ impl Output {
         }
     }
 }
+
+impl Output {
+    /// The policy of a page, with who may show it in a frame.
+    fn policy(&self, published: &Published) -> Option<String> {
+        if !published.media_type.starts_with("text/html") {
+            return None;
+        }
+        match &self.security.csp {
+            Csp::Off => None,
+            Csp::Own(policy) => Some(policy.clone()),
+            Csp::Auto => {
+                let policy = page_policy(str::from_utf8(&published.body).unwrap_or_default(), &self.sheets);
+                Some(policy + frame_ancestors(&self.security.frame_options))
+            }
+        }
+    }
+}
+
+/// A published path without the digest that an asset's has, as the site writes it.
+fn plain_path(published: &Published) -> Cow<'_, str> {
+    match split_digest(&published.path).filter(|_| published.kind == RouteKind::Asset) {
+        Some((before, _, after)) => Cow::Owned([before, after].concat()),
+        None => Cow::Borrowed(&published.path),
+    }
+}
+
+/// `/static/app.0123456789abcdef.css` as what stands before the digest, the digest, and what follows.
+pub(super) fn split_digest(path: &str) -> Option<(&str, &str, &str)> {
+    let (folder, name) = path.split_at(path.rfind('/')? + 1);
+    let is_digest =
+        |part: &str| part.len() == ASSET_DIGITS && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let parts = name.rmatch_indices('.').map(|(at, _)| (at, name[at + 1..].split('.').next().unwrap_or_default()));
+    let (at, digest) = parts.into_iter().find(|(_, part)| is_digest(part))?;
+    let start = folder.len() + at;
+    Some((&path[..start], digest, &path[start + 1 + digest.len()..]))
+}
+
+/// Hexadecimal digits of the digest in an asset's name.
+const ASSET_DIGITS: usize = 16;
 
 /// A route of an older bundle, its bytes as they were.
 fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry {
@@ -195,5 +311,23 @@ fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry {
         status: route.status(),
         location: String::new(),
         variants: variants.collect(),
+    }
+}
+
+#[cfg(test)]
+impl Output {
+    /// These, with settings as they are without a word of the site.
+    fn of(published: Vec<Published>) -> Self {
+        Self {
+            published,
+            keeping: Keeping::ByKind,
+            compress: Vec::new(),
+            security: crate::config::Config::default().security,
+            headers: Vec::new(),
+            sheets: SheetSources::new(),
+            last_modified: None,
+            settings: Settings { trailing_slash: false, canonical_host: String::new() },
+            build_info: Vec::new(),
+        }
     }
 }

@@ -16,15 +16,16 @@ use crate::assets::{
     make_assets,
 };
 use crate::cache::FileMemo;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Csp};
 use crate::data::Data;
-use crate::diagnostic::{self, Diagnostic, Severity};
+use crate::diagnostic::{self, Code, Diagnostic, Place, Severity, Span};
 use crate::feeds::{self, MadeFile};
-use crate::html::find_ids;
+use crate::html::{find_ids, minify};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
-use crate::output::{Keeping, Output, Published, media_type};
-use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links};
+use crate::output::{Keeping, Output, Overweight, Published, media_type};
+use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
 use crate::search;
+use crate::security::{SheetSources, find_sheet_sources};
 use crate::site::{
     self, Defaults, LeftOut, LinkTargets, Page, ReadPage, Reading, RoutePath, Selection, Site, Taxonomy,
 };
@@ -80,6 +81,9 @@ pub struct Counts {
     /// Files under `static/`, and files among the pages.
     pub files: usize,
 }
+
+/// So many of the files that a page loads are named if they are too much. Guessed.
+const HEAVIEST_COUNT: usize = 4;
 
 /// What was made of single files, kept in memory for the next plan of the same site with the same settings and options.
 #[derive(Debug, Default)]
@@ -173,7 +177,11 @@ impl Plan {
     pub fn render(&self, page: &Page) -> RenderedPage {
         let Self { site, templates, manifest, options, .. } = self;
         let materials = Materials { site, templates, manifest, live_reload: options.live_reload };
-        self.links().resolve(page, render_page(page, &materials))
+        let mut rendered = self.links().resolve(page, render_page(page, &materials));
+        if self.config.build.minify {
+            rendered.text = minify(&rendered.text);
+        }
+        rendered
     }
 
     /// What is wrong with the site as a whole. `rendered` are all pages, in order.
@@ -185,6 +193,8 @@ impl Plan {
         diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
         diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), targets));
         let pages: Vec<_> = site.all_pages().collect();
+        let has_policy = config.security.csp == Csp::Auto;
+        diagnostics.extend(report_mistakes(&pages, rendered, |code| code != Code::BlockedSource || has_policy));
         diagnostics.extend(self.links().check_fragments(&pages, rendered));
         diagnostics.extend(site::check_redirects(config, targets));
         if sources.past.lock.is_some() {
@@ -245,6 +255,8 @@ impl Plan {
             keeping: options.keeping,
             compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
             security: config.security.clone(),
+            headers: config.headers.clone(),
+            sheets: self.sheet_sources(),
             last_modified: options.time,
             settings: Settings {
                 trailing_slash: config.build.trailing_slash,
@@ -252,6 +264,39 @@ impl Plan {
             },
             build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
         }
+    }
+
+    /// What the site's style sheets load from other hosts, by the paths under which pages name them.
+    fn sheet_sources(&self) -> SheetSources {
+        let sheets = self.manifest.published().filter(|asset| media_type_of(asset.path).starts_with("text/css"));
+        let sources = sheets.map(|sheet| {
+            let css = String::from_utf8_lossy(sheet.bytes);
+            (sheet.path.to_owned(), find_sheet_sources(&css))
+        });
+        sources.filter(|(_, sources)| !sources.is_empty()).collect()
+    }
+
+    /// Pages that weigh more than they may, with what weighs most.
+    fn report_overweight(&self, overweight: impl Iterator<Item = Overweight>) -> Vec<Diagnostic> {
+        let mut places: HashMap<&str, Place> = HashMap::new();
+        let report = |one: Overweight| {
+            if places.is_empty() {
+                let pages = self.site.all_pages();
+                places = pages.map(|page| (page.route.as_str(), page.source.place(Span::default()))).collect();
+            }
+            let path = one.path.trim_end_matches('/');
+            let place = places.get(if path.is_empty() { "/" } else { path })?.clone();
+            let Overweight { path, key, bytes_max, bytes, parts } = one;
+            let message = format!("`{path}` weighs {bytes} bytes on the wire, and `budget.{key}` allows {bytes_max}");
+            let shown: Vec<String> = parts
+                .iter()
+                .take(HEAVIEST_COUNT)
+                .map(|(part, bytes)| format!("{} {bytes}", if *part == path { "the page itself" } else { part }))
+                .collect();
+            let help = format!("the heaviest: {}", shown.join(", "));
+            Some(Diagnostic::new(Code::OverBudget, place, message).with_help(help))
+        };
+        overweight.filter_map(report).collect()
     }
 
     /// How many there are of what.
@@ -273,10 +318,12 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
     let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
     let mut diagnostics = plan.check(&rendered);
     diagnostics.append(&mut plan.diagnostics);
-    diagnostic::sort(&mut diagnostics);
     let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.code.severity() == Severity::Error);
     let live = plan.live_urls(&rendered);
     let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
+    let overweight = output.iter().flat_map(|output| output.find_overweight(config.budget, workshop.cache));
+    diagnostics.extend(plan.report_overweight(overweight));
+    diagnostic::sort(&mut diagnostics);
     let counts = plan.counts();
     Built { output, manifest: plan.manifest, diagnostics, counts, live }
 }
@@ -327,6 +374,11 @@ fn asset_paths(manifest: &AssetManifest) -> impl Iterator<Item = (&str, &str)> {
     manifest.published().map(|asset| (asset.path, asset.source_path))
 }
 
+fn media_type_of(path: &str) -> String {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    media_type(&extension.to_ascii_lowercase())
+}
+
 /// Everything at its URL: pages, redirects, files among the pages, static files under both their names.
 fn publish(
     sources: &Sources,
@@ -358,10 +410,9 @@ fn publish(
         published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(bytes)));
     }
     for asset in manifest.published() {
-        let extension = asset.path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
         let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
         let (path, bytes) = (asset.path.to_owned(), Arc::clone(asset.bytes));
-        published.push(Published::new(path, kind, media_type(&extension), bytes));
+        published.push(Published::new(path, kind, media_type_of(asset.path), bytes));
     }
     published
 }

@@ -7,22 +7,26 @@ mod head;
 mod image;
 mod links;
 mod markup;
+mod mistakes;
 mod picture;
 mod scope;
 mod toc;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 use crate::assets::AssetManifest;
 use crate::diagnostic::{Code, Diagnostic, Place, Span};
 use crate::front_matter::Value as FieldValue;
+use crate::html::{HtmlUrl, find_urls, read_page};
 use crate::site::{Item, Page, Site};
 use crate::template::{
     Asset, Block, Body, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
 };
 
 pub use links::{BrokenLink, Fragment, Links, report_broken_links};
+pub use mistakes::report_mistakes;
 
 use escape::push_escaped;
 use markup::{Markup, ValueId};
@@ -49,6 +53,10 @@ pub struct RenderedPage {
     pub text: String,
     /// What is wrong with the page, and with the partials as far as it uses them.
     pub diagnostics: Vec<Diagnostic>,
+    /// What is wrong with its markup.
+    pub mistakes: Vec<Diagnostic>,
+    /// Every URL in an attribute, until links are resolved.
+    pub urls: Vec<HtmlUrl>,
     /// Links to parts of pages.
     pub fragments: Vec<Fragment>,
     /// Links that lead nowhere, once they are resolved.
@@ -101,9 +109,18 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
     }
     let toc = if renderer.uses_toc { toc::render_toc(&renderer.markup.text(body, "")) } else { String::new() };
     let has_room = renderer.markup.has_room_for(whole, &toc);
-    match renderer.find_excess().or((!has_room).then_some(Excess::Bytes)) {
-        Some(excess) => renderer.diagnostics.push(excess.to_diagnostic(page.template.place(Span::default()))),
-        None => result.text = add_preload(renderer.markup.text(whole, &toc), &renderer.preloads),
+    if let Some(excess) = renderer.find_excess().or((!has_room).then_some(Excess::Bytes)) {
+        renderer.diagnostics.push(excess.to_diagnostic(page.template.place(Span::default())));
+    } else {
+        result.text = renderer.markup.text(whole, &toc);
+        let reading = read_page(&result.text);
+        let find_places = |ranges: &[Range<usize>]| renderer.markup.places(whole, &toc, ranges);
+        result.mistakes = mistakes::locate(reading.mistakes, page, find_places);
+        result.urls = reading.urls;
+        if !renderer.preloads.is_empty() {
+            result.text = add_preload(result.text, &renderer.preloads);
+            result.urls = find_urls(&result.text);
+        }
     }
     result.diagnostics.append(&mut renderer.diagnostics);
     result
@@ -283,8 +300,8 @@ impl<'a> Renderer<'a> {
 
     fn render_node(&mut self, template: &'a Template, node: &'a Node, scope: &Rc<Scope<'a>>) {
         match node {
-            Node::Text(span) => self.markup.push_text(template.text(*span)),
-            Node::Made(span) => self.markup.push_text(template.made(*span)),
+            Node::Text(span) => self.markup.push_source(template, *span),
+            Node::Made(span) => self.markup.push_markdown(template, *span),
             Node::Placeholder(placeholder) => self.render_placeholder(template, placeholder, scope),
             Node::Asset(asset) => {
                 if let Some(url) = self.resolve_asset(template, asset, scope) {

@@ -13,6 +13,7 @@ pub use builtin::{BLOG_ITEM_PARTIAL, IMAGE_ATTRIBUTES, is_reserved};
 pub(crate) use builtin::{check_query_attribute, list_names};
 pub(crate) use code::margin;
 pub use set::{ParsedPartial, TemplateSet};
+pub(crate) use syntax::Origin;
 pub use syntax::{
     Asks, Asset, Attribute, Block, Body, Each, If, Image, ImageOrigin, Kind, Name, Node, Part, Placeholder, SlotFill,
     Tag, Target, Template, Value, find_attribute,

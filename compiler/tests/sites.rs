@@ -36,18 +36,29 @@ fn outcome(site: &Path) -> String {
     let mut text = String::from_utf8(output.stderr).unwrap();
     writeln!(text, "exit status {}", output.status.code().unwrap()).unwrap();
     if let Ok(bytes) = fs::read(out.join("site.bundle")) {
-        describe(&BundleView::open(bytes).unwrap(), &mut text);
+        let heads = if site.join("show-heads").exists() { Heads::Shown } else { Heads::Hidden };
+        describe(&BundleView::open(bytes).unwrap(), heads, &mut text);
     }
     text
 }
 
-fn describe(view: &BundleView<Vec<u8>>, text: &mut String) {
+/// Whether the fields of each head are written out: those of a site that has a file `show-heads`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heads {
+    Shown,
+    Hidden,
+}
+
+fn describe(view: &BundleView<Vec<u8>>, heads: Heads, text: &mut String) {
     for route in view.routes() {
         let (path, head) = (String::from_utf8_lossy(route.path()), route.identity().head());
         let fields = String::from_utf8_lossy(head.fields());
         let media_type = fields.lines().find_map(|line| line.strip_prefix("Content-Type: ")).unwrap_or("-").to_owned();
         let status_and_kind = format!("{} {:?}", route.status(), route.kind());
         writeln!(text, "\n==== {path} {status_and_kind} {media_type}").unwrap();
+        for field in fields.lines().filter(|field| heads == Heads::Shown && !field.starts_with("ETag")) {
+            writeln!(text, "{field}").unwrap();
+        }
         if !route.location().is_empty() {
             writeln!(text, "→ {}", String::from_utf8_lossy(route.location())).unwrap();
         } else if let Ok(body) = str::from_utf8(route.identity().body()) {

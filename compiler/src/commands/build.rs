@@ -118,7 +118,7 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
     // The writer refuses only what an earlier stage should have reported, so this is not the site's mistake alone.
     let packed = pool
-        .install(|| output.pack(previous.as_ref(), &loaded.cache))
+        .install(|| output.pack_checked(previous.as_ref(), &loaded.cache))
         .map_err(|error| Failure::Site(error.to_string()))?;
     loaded.cache.finish();
     let texts = [

@@ -1,5 +1,6 @@
 //! `kiln export`: a bundle as a plain folder for object storage and static hosts.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -7,6 +8,9 @@ use std::path::Path;
 use bundle::{Encoding, Route, RouteKind};
 
 use super::{Failure, Report, open_bundle};
+use crate::cache::Cache;
+use crate::output::compress;
+use crate::security::add_policy;
 use crate::site::percent_encode;
 
 /// Fields of a head that a host sets itself, by what it stores.
@@ -30,6 +34,7 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
     let mut files = Vec::new();
     for route in exported.iter().filter(|route| matches!(route.status(), 200 | 404)) {
         let path = file_path(route)?;
+        let with_policy = page_with_policy(route);
         for variant in route.variants() {
             let suffix = match variant.encoding() {
                 Encoding::Identity => "",
@@ -37,12 +42,18 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
                 Encoding::Brotli => ".br",
                 Encoding::Zstd => ".zst",
             };
-            files.push((format!("{path}{suffix}"), variant.body()));
+            let body = match &with_policy {
+                None => Some(Cow::Borrowed(variant.body())),
+                Some(page) if variant.encoding() == Encoding::Identity => Some(Cow::Borrowed(&page[..])),
+                Some(page) => compress(variant.encoding(), route.kind(), page, &Cache::none()).map(Cow::Owned),
+            };
+            let body = body.map(Cow::into_owned);
+            files.extend(body.map(|body| (format!("{path}{suffix}"), body)));
         }
     }
     let (headers, redirects) = (write_headers(&exported), write_redirects(&exported, &patterns));
-    files.push(("_headers".to_owned(), headers.as_bytes()));
-    files.push(("_redirects".to_owned(), redirects.as_bytes()));
+    files.push(("_headers".to_owned(), headers.into_bytes()));
+    files.push(("_redirects".to_owned(), redirects.into_bytes()));
     check_clashes(files.iter().map(|(path, _)| path.as_str()))?;
     for (path, body) in &files {
         let path = folder.join(path);
@@ -56,6 +67,17 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
     });
     let result = format!("{} files in {}\n", files.len(), folder.display());
     Ok(Report { messages: messages.collect(), ..Report::result(result) })
+}
+
+const POLICY: &str = "Content-Security-Policy";
+
+/// A page with its policy in a `<meta>`, since a plain host may take no notice of `_headers`; nothing if it has none.
+fn page_with_policy(route: &Route<'_>) -> Option<Vec<u8>> {
+    let head = route.identity().head();
+    let fields = String::from_utf8_lossy(head.fields());
+    let policy = fields.lines().find_map(|line| line.strip_prefix(POLICY)?.strip_prefix(": "))?;
+    let html = str::from_utf8(route.identity().body()).ok()?;
+    Some(add_policy(html, policy).into_bytes())
 }
 
 /// What a plain host would show to everybody, or can't say.
@@ -97,7 +119,8 @@ fn write_headers(routes: &[Route<'_>]) -> String {
         text += &percent_encode(&String::from_utf8_lossy(route.path()));
         text.push('\n');
         for field in String::from_utf8_lossy(route.identity().head().fields()).lines() {
-            if !HOSTS_OWN_FIELDS.iter().any(|own| field.split(':').next() == Some(own)) {
+            let is_in_page = route.kind() == RouteKind::Page && field.starts_with(POLICY);
+            if !is_in_page && !HOSTS_OWN_FIELDS.iter().any(|own| field.split(':').next() == Some(own)) {
                 text += &["  ", field, "\n"].concat();
             }
         }

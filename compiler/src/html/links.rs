@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use html5gum::{StartTag, Token};
-
-use super::read_tokens;
+use super::tokens::{self, Event, Tag};
 use crate::assets::{css_url, find_css_references};
 
 /// One URL in finished HTML.
@@ -52,74 +50,63 @@ fn holds_url(element: &[u8], attribute: &[u8]) -> bool {
 
 /// All URLs that a page names in attributes and in its own CSS, in order, each candidate of a `srcset` by itself.
 pub fn find_urls(html: &str) -> Vec<HtmlUrl> {
-    let mut urls = Vec::new();
-    let mut style_start = None;
-    for token in read_tokens(html) {
-        match token {
-            Token::StartTag(tag) => {
-                style_start = (tag.name.as_slice() == b"style").then_some(tag.span.end);
-                add_urls(html, &tag, &mut urls);
+    let mut finder = UrlFinder::default();
+    tokens::read(html, |event, place| finder.handle(html, &event, &place));
+    finder.urls
+}
+
+/// Collects the URLs of a page, event by event.
+#[derive(Default)]
+pub(super) struct UrlFinder {
+    /// Those so far, in order.
+    pub(super) urls: Vec<HtmlUrl>,
+    /// Where the text of the `<style>` that is open begins.
+    style_start: Option<usize>,
+}
+
+impl UrlFinder {
+    pub(super) fn handle(&mut self, html: &str, event: &Event<'_>, place: &Range<usize>) {
+        match event {
+            Event::Start(tag) => {
+                self.style_start = (tag.name() == b"style").then_some(place.end);
+                add_urls(html, tag, &mut self.urls);
             }
-            Token::EndTag(tag) if tag.name.as_slice() == b"style" => {
-                if let Some(start) = style_start.take() {
-                    urls.extend(urls_of_element(html, start..tag.span.start));
+            Event::End(name) if *name == b"style" => {
+                if let Some(start) = self.style_start.take() {
+                    self.urls.extend(urls_of_element(html, start..place.start));
                 }
             }
             _ => {}
         }
     }
-    urls.sort_by_key(|url| url.range.start);
-    urls
 }
 
 /// Everything in a page that a fragment can name: ids, and the names of old anchors.
 pub fn find_ids(html: &str) -> HashSet<String> {
     let mut ids = HashSet::new();
-    for token in read_tokens(html) {
-        if let Token::StartTag(tag) = token {
-            let is_anchor = tag.name.as_slice() == b"a";
-            let names = tag.attributes.iter().filter(|(name, _)| match name.as_slice() {
-                b"id" => true,
-                b"name" => is_anchor,
-                _ => false,
-            });
-            ids.extend(names.map(|(_, value)| String::from_utf8_lossy(&value.value).into_owned()));
+    tokens::read(html, |event, _| {
+        if let Event::Start(tag) = event {
+            let names = tag
+                .attributes()
+                .filter(|one| one.name == b"id" || (one.name, tag.name()) == (b"name".as_slice(), b"a".as_slice()));
+            ids.extend(names.map(|one| String::from_utf8_lossy(one.value).into_owned()));
         }
-    }
+    });
     ids
 }
 
-fn add_urls(html: &str, tag: &StartTag<usize>, urls: &mut Vec<HtmlUrl>) {
-    for (name, value) in &tag.attributes {
-        let name = name.as_slice();
-        let is_srcset = matches!(name, b"srcset" | b"imagesrcset");
-        let is_style = name == b"style";
-        if !is_srcset && !is_style && !holds_url(tag.name.as_slice(), name) {
-            continue;
-        }
-        let Some(range) = value_range(html, value.span.start, tag.span.end) else { continue };
-        if is_style {
-            urls.extend(urls_of_attribute(html, range));
-        } else if is_srcset {
-            urls.extend(candidates(html, range));
-        } else {
-            let url = String::from_utf8_lossy(&value.value).into_owned();
-            urls.push(HtmlUrl { url, range, context: UrlContext::Attribute });
+/// Adds the URLs of one tag.
+fn add_urls(html: &str, tag: &Tag, urls: &mut Vec<HtmlUrl>) {
+    for attribute in tag.attributes() {
+        if attribute.name == b"style" {
+            urls.extend(urls_of_attribute(html, attribute.place));
+        } else if matches!(attribute.name, b"srcset" | b"imagesrcset") {
+            urls.extend(candidates(html, attribute.place));
+        } else if holds_url(tag.name(), attribute.name) && !attribute.value.is_empty() {
+            let url = String::from_utf8_lossy(attribute.value).into_owned();
+            urls.push(HtmlUrl { url, range: attribute.place, context: UrlContext::Attribute });
         }
     }
-}
-
-/// The value of the attribute whose name begins at `start`: what stands after `=`, without quotes.
-fn value_range(html: &str, start: usize, tag_end: usize) -> Option<Range<usize>> {
-    let text = html.get(start..tag_end)?;
-    let name_end = text.find(|c: char| c == '=' || c == '>' || c == '/' || c.is_ascii_whitespace())?;
-    let after_name = text[name_end..].trim_ascii_start().strip_prefix('=')?.trim_ascii_start();
-    let value_start = start + text.len() - after_name.len();
-    let (value_start, len) = match after_name.as_bytes().first()? {
-        quote @ (b'"' | b'\'') => (value_start + 1, after_name[1..].find(char::from(*quote))?),
-        _ => (value_start, after_name.find(|c: char| c == '>' || c.is_ascii_whitespace())?),
-    };
-    Some(value_start..value_start + len)
 }
 
 /// The URLs in the CSS of a `<style>`. CSS that is nested without end names none.
@@ -204,7 +191,7 @@ mod tests {
             same(&["/x", "/y", "/z", "/w"])
         );
         assert_eq!(urls("<a href=\"a&amp;b\">"), [("a&amp;b".to_owned(), "a&b".to_owned())]);
-        assert_eq!(urls("<a href><a href=><a title=\"href=x\"><p cite=x><a href=\"\">"), same(&["", ""]));
+        assert_eq!(urls("<a href><a href=><a title=\"href=x\"><p cite=x><a href=\"\">"), []);
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Where finished HTML loads style sheets and scripts, for the attribute `integrity` (Subresource Integrity section 3).
 
-use html5gum::{StartTag, Token};
-
-use super::read_tokens;
+use super::tokens::{self, Event, Tag};
 
 /// A tag that loads a style sheet or a script and says nothing of its integrity.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,38 +13,33 @@ pub struct Subresource {
 
 /// All tags that load style sheets and scripts without `integrity`, in order.
 pub fn find_subresources(html: &str) -> Vec<Subresource> {
-    let tags = read_tokens(html).filter_map(|token| match token {
-        Token::StartTag(tag) => Some(tag),
-        _ => None,
+    let mut found = Vec::new();
+    tokens::read(html, |event, place| {
+        if let Event::Start(tag) = event
+            && let Some(url) = loaded_url(tag)
+        {
+            found.push(Subresource { url, attribute_start: place.start + "<".len() + tag.name().len() });
+        }
     });
-    let found = tags.filter_map(|tag| {
-        let url = loaded_url(&tag)?;
-        let name_start = html.get(tag.span.start..)?.strip_prefix('<').map(|_| tag.span.start + 1)?;
-        Some(Subresource { url, attribute_start: name_start + tag.name.len() })
-    });
-    found.collect()
+    found
 }
 
-fn loaded_url(tag: &StartTag<usize>) -> Option<String> {
-    let value = |name: &[u8]| {
-        let value = tag.attributes.get(name)?;
-        Some(String::from_utf8_lossy(&value.value).into_owned())
-    };
-    if value(b"integrity").is_some() {
+fn loaded_url(tag: &Tag) -> Option<String> {
+    if tag.find(b"integrity").is_some() {
         return None;
     }
-    match tag.name.as_slice() {
-        b"script" => value(b"src"),
+    match tag.name() {
+        b"script" => tag.value(b"src").map(str::to_owned),
         b"link" => {
-            let rel = value(b"rel")?.to_ascii_lowercase();
-            let as_what = value(b"as").unwrap_or_default().to_ascii_lowercase();
+            let rel = tag.value(b"rel")?.to_ascii_lowercase();
+            let as_what = tag.value(b"as").unwrap_or_default().to_ascii_lowercase();
             let loads = rel.split_ascii_whitespace().any(|word| match word {
                 "stylesheet" | "modulepreload" => true,
                 // Browsers compare what is preloaded with what uses it: both need the same attribute.
                 "preload" => matches!(&*as_what, "style" | "script"),
                 _ => false,
             });
-            value(b"href").filter(|_| loads)
+            tag.value(b"href").filter(|_| loads).map(str::to_owned)
         }
         _ => None,
     }

@@ -10,10 +10,12 @@ use comrak::{Arena, Node as MarkdownNode, parse_document};
 
 use super::code_block::{self, Info};
 use super::highlight::suggest_language;
-use super::tokens::{self, Part, Piece, Shape, Text, push_token_number, split, tokens_only};
+use super::tokens::{
+    self, Making, Part, Piece, Shape, Text, push_origin, push_token_number, split, token_len, tokens_only,
+};
 use super::{Link, Shared};
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::template::{Attribute, Image, ImageOrigin, Node, Part as ValuePart, Value};
+use crate::template::{Attribute, Image, ImageOrigin, Node, Origin, Part as ValuePart, Value};
 use crate::tools::filter::FilterInput;
 
 /// What the formatter needs and finds.
@@ -72,6 +74,7 @@ fn cut(html: &str, text: &Text<'_>, images: Vec<Node>) -> Vec<Piece> {
     for part in split(html) {
         match part {
             Part::Text(text) => push_html(&mut pieces, text),
+            Part::Origin(span, making) => begin_origin(&mut pieces, span, making),
             Part::Nothing => {}
             Part::Token(number) => match text.tokens.get(number) {
                 Some(Some(node)) => pieces.push(Piece::Node((*node).clone())),
@@ -87,9 +90,27 @@ fn cut(html: &str, text: &Text<'_>, images: Vec<Node>) -> Vec<Piece> {
 }
 
 fn push_html(pieces: &mut Vec<Piece>, text: &str) {
-    match pieces.last_mut() {
-        Some(Piece::Html(before)) => before.push_str(text),
-        _ => pieces.push(Piece::Html(text.to_owned())),
+    if !matches!(pieces.last(), Some(Piece::Html(..))) {
+        pieces.push(Piece::Html(String::new(), Vec::new()));
+    }
+    if let Some(Piece::Html(before, origins)) = pieces.last_mut() {
+        before.push_str(text);
+        if let Some(origin) = origins.last_mut().filter(|origin| origin.made.end == usize::MAX) {
+            let len = match text.find('>') {
+                Some(end) if !origin.is_same => end + 1,
+                _ => origin.source.end - origin.source.start,
+            };
+            origin.made.end = before.len().min(origin.made.start + len);
+        }
+    }
+}
+
+/// What comes next was made from a span of the source.
+fn begin_origin(pieces: &mut Vec<Piece>, source: Span, making: Making) {
+    push_html(pieces, "");
+    if let Some(Piece::Html(before, origins)) = pieces.last_mut() {
+        let made = Span::new(before.len(), usize::MAX);
+        origins.push(Origin { made, source, is_same: making == Making::Copy });
     }
 }
 
@@ -103,6 +124,16 @@ fn format_node(
             if context.user.text.shape == Shape::Document {
                 context.cr()?;
             }
+            Ok(ChildRendering::HTML)
+        }
+        NodeValue::HtmlBlock(html) if entering => {
+            context.cr()?;
+            format_raw(context, &html.literal, node.data().sourcepos)?;
+            context.cr()?;
+            Ok(ChildRendering::HTML)
+        }
+        NodeValue::HtmlInline(literal) if entering => {
+            format_raw(context, literal, node.data().sourcepos)?;
             Ok(ChildRendering::HTML)
         }
         NodeValue::Heading(heading) => format_heading(context, node, *heading, entering),
@@ -142,6 +173,37 @@ fn is_bare(paragraph: MarkdownNode<'_>, text: &Text<'_>) -> bool {
     has_tag
 }
 
+/// HTML as it was written, each line with its place.
+fn format_raw(
+    context: &mut Context<'_, '_, Writer<'_, '_, '_>>,
+    html: &str,
+    position: Sourcepos,
+) -> Result<(), fmt::Error> {
+    for (index, line) in html.split_inclusive('\n').enumerate() {
+        let number = position.start.line + index;
+        let first = if index == 0 { position.start.column } else { 1 };
+        let mut column = context.user.text.column_of(number, first, line.trim_end_matches('\n'));
+        for part in split(line) {
+            match part {
+                Part::Text(text) => {
+                    if let Some(column) = column {
+                        let start = context.user.text.origin(number, column);
+                        push_origin(context, Span::new(start, start + text.len()), Making::Copy)?;
+                    }
+                    context.write_str(text)?;
+                    column = column.map(|column| column + text.len());
+                }
+                Part::Token(token) => {
+                    push_token_number(context, token)?;
+                    column = column.map(|column| column + token_len(token));
+                }
+                Part::Origin(..) | Part::Nothing => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 fn format_heading(
     context: &mut Context<'_, '_, Writer<'_, '_, '_>>,
     node: MarkdownNode<'_>,
@@ -154,6 +216,8 @@ fn format_heading(
         return Ok(ChildRendering::HTML);
     }
     context.cr()?;
+    let span = context.user.span(node.data().sourcepos);
+    push_origin(context, span, Making::Tag)?;
     if context.user.shared.settings.heading_anchors {
         let text = plain_text(node);
         let name = if text.contains(char::is_alphanumeric) { text.trim() } else { "section" };
@@ -183,7 +247,7 @@ fn format_link(
         match part {
             Part::Text(text) => context.escape_href(text)?,
             Part::Token(number) => push_token_number(context, number)?,
-            Part::Nothing => {}
+            Part::Origin(..) | Part::Nothing => {}
         }
     }
     if !link.title.is_empty() {
@@ -299,7 +363,7 @@ impl<'s> Writer<'_, 's, '_> {
                         value.parts.extend(asset.path.parts.iter().cloned());
                     }
                 }
-                Part::Nothing => {}
+                Part::Origin(..) | Part::Nothing => {}
             }
         }
         value
@@ -323,7 +387,7 @@ fn plain_text(node: MarkdownNode<'_>) -> String {
 fn text_parts(text: &str) -> String {
     let texts = split(text).map(|part| match part {
         Part::Text(text) => text,
-        Part::Token(_) | Part::Nothing => "",
+        Part::Token(_) | Part::Origin(..) | Part::Nothing => "",
     });
     texts.collect()
 }

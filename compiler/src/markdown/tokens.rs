@@ -1,8 +1,9 @@
 //! The text that the Markdown parser sees: a template's text with a token in place of each tag and placeholder. A token
-//! is a character that is no character (U+FDD0), a number and a `;`. One that the text has itself becomes a token too.
+//! is a character that is no character (U+FDD0), a number and a `;`. One that the text has itself becomes a token too. On the
+//! way back, tokens with a `@` or a `#` say where what follows comes from.
 
 use crate::diagnostic::Span;
-use crate::template::{Block, Node, Template, margin};
+use crate::template::{Block, Node, Origin, Template, margin};
 
 const MARK: char = '\u{FDD0}';
 
@@ -21,7 +22,8 @@ pub(super) enum Shape {
 /// A piece of what a text became.
 #[derive(Debug)]
 pub(super) enum Piece {
-    Html(String),
+    /// Text, and where pieces of it come from.
+    Html(String, Vec<Origin>),
     Node(Node),
 }
 
@@ -109,6 +111,16 @@ impl<'a> Text<'a> {
         origin + offset - start
     }
 
+    /// The column of a line, counted from 1 in bytes, where a text stands: in the given one, or at the line's end.
+    pub(super) fn column_of(&self, line: usize, column: usize, text: &str) -> Option<usize> {
+        let start = *self.line_starts.get(line.checked_sub(1)?)?;
+        let line = self.markdown.get(start..)?.split('\n').next()?;
+        if line.get(column - 1..).is_some_and(|rest| rest.starts_with(text)) {
+            return Some(column);
+        }
+        line.ends_with(text).then(|| line.len() - text.len() + 1)
+    }
+
     /// What a token in code stands for: itself, as it was written.
     pub(super) fn restore(&self, text: &str) -> String {
         let mut restored = String::with_capacity(text.len());
@@ -123,7 +135,7 @@ impl<'a> Text<'a> {
                     Some(None) => restored.push_str(&token(number)),
                     None => {}
                 },
-                Part::Nothing => {}
+                Part::Origin(..) | Part::Nothing => {}
             }
         }
         restored
@@ -139,14 +151,38 @@ fn start_of(template: &Template, node: &Node) -> usize {
     }
 }
 
+/// The bytes of a token.
+pub(super) fn token_len(number: usize) -> usize {
+    token(number).len()
+}
+
 fn token(number: usize) -> String {
     format!("{MARK}{number};")
+}
+
+/// How text came from a source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Making {
+    /// It is the same text, up to the next token and not longer than the source.
+    Copy,
+    /// A tag that stands for all of the source.
+    Tag,
+}
+
+/// Whether a text has a token in it: finished text has none. The mark alone may be the site's own.
+pub(crate) fn has_token(text: &str) -> bool {
+    text.split(MARK).skip(1).any(|after| {
+        let rest = after.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '@' | '#'));
+        rest.starts_with(';')
+    })
 }
 
 /// A piece of text with tokens.
 pub(super) enum Part<'a> {
     Text(&'a str),
     Token(usize),
+    /// What follows was made from this, as `Making` says.
+    Origin(Span, Making),
     Nothing,
 }
 
@@ -164,6 +200,11 @@ pub(super) fn split(text: &str) -> impl Iterator<Item = Part<'_>> {
             return Some(Part::Text(before));
         }
         let inner = &rest[MARK.len_utf8()..];
+        let making = if inner.starts_with('@') { Making::Copy } else { Making::Tag };
+        if let Some((span, after)) = inner.strip_prefix(['@', '#']).and_then(read_origin) {
+            rest = after;
+            return Some(Part::Origin(span, making));
+        }
         let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
         rest = inner[digits..].strip_prefix(';').unwrap_or(&inner[digits..]);
         Some(inner[..digits].parse().map_or(Part::Nothing, Part::Token))
@@ -175,6 +216,13 @@ pub(super) fn has_no_token(text: &str) -> bool {
     !text.contains(MARK)
 }
 
+/// `12-34;` and what follows it.
+fn read_origin(text: &str) -> Option<(Span, &str)> {
+    let (start, rest) = text.split_once('-')?;
+    let (end, rest) = rest.split_once(';')?;
+    Some((Span::new(start.parse().ok()?, end.parse().ok()?), rest))
+}
+
 /// Whether a text is made of tokens, and of white space between them; which.
 pub(super) fn tokens_only(text: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
@@ -183,7 +231,7 @@ pub(super) fn tokens_only(text: &str) -> Option<Vec<usize>> {
             Part::Text(text) if text.trim_ascii().is_empty() => {}
             Part::Text(_) => return None,
             Part::Token(number) => numbers.push(number),
-            Part::Nothing => {}
+            Part::Origin(..) | Part::Nothing => {}
         }
     }
     Some(numbers)
@@ -207,4 +255,10 @@ fn skip_columns(line: &str, count: usize) -> usize {
 
 pub(super) fn push_token_number(html: &mut impl std::fmt::Write, number: usize) -> std::fmt::Result {
     html.write_str(&token(number))
+}
+
+/// Says what the text that is written next comes from.
+pub(super) fn push_origin(html: &mut impl std::fmt::Write, span: Span, making: Making) -> std::fmt::Result {
+    let mark = if making == Making::Copy { '@' } else { '#' };
+    write!(html, "{MARK}{mark}{}-{};", span.start, span.end)
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use bundle::{Digest, Encoding, HeadParts};
 
-use crate::config::Security;
+use crate::config::{HeaderRule, Security};
+use crate::security::field_value;
 
 /// How long an answer may be kept (RFC 9111 section 5.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +37,15 @@ pub struct HeadFields<'a> {
     pub last_modified: Option<u64>,
     /// The site's own fields.
     pub security: &'a Security,
+    /// `Content-Security-Policy`, if it has one.
+    pub policy: Option<&'a str>,
+    /// The rules of `[[headers]]` that are for this path.
+    pub rules: &'a [&'a HeaderRule],
 }
+
+const CONTENT_TYPE: &str = "Content-Type";
+const CACHE_CONTROL: &str = "Cache-Control";
+const ROBOTS: &str = "X-Robots-Tag";
 
 /// Hexadecimal digits of an entity tag: 128 bits.
 const ETAG_DIGITS: usize = 32;
@@ -44,7 +53,8 @@ const ETAG_DIGITS: usize = 32;
 impl HeadFields<'_> {
     /// Writes the head for one coding of a body.
     pub fn write(&self, encoding: Encoding, body: &[u8]) -> HeadParts {
-        let mut content = field("Content-Type", self.media_type);
+        let media_type = field_value(self.rules, CONTENT_TYPE).filter(|value| !value.is_empty());
+        let mut content = field(CONTENT_TYPE, media_type.unwrap_or(self.media_type));
         if encoding != Encoding::Identity {
             content += &field("Content-Encoding", encoding.token());
         }
@@ -68,33 +78,50 @@ impl HeadFields<'_> {
         }
     }
 
-    /// The fields that a 304 repeats, but for the entity tag.
+    /// The fields that a 304 repeats, but for the entity tag. What the site sets takes the place of what stands here.
     fn shared_fields(&self) -> String {
-        let mut shared = field(
-            "Cache-Control",
-            match self.caching {
-                Caching::Immutable => "public, max-age=31536000, immutable",
-                Caching::Revalidate => "public, max-age=0, must-revalidate",
-                Caching::Never => "private, no-store",
-            },
-        );
-        if self.varies {
-            shared += "Vary: Accept-Encoding\r\n";
-        }
-        if self.noindex {
-            shared += "X-Robots-Tag: noindex\r\n";
-        }
-        shared += "X-Content-Type-Options: nosniff\r\n";
-        let Security { hsts, referrer_policy, frame_options } = self.security;
-        for (name, value) in [("Referrer-Policy", referrer_policy), ("X-Frame-Options", frame_options)] {
+        let mut shared = String::new();
+        for (name, value) in self.default_fields() {
+            let is_fixed = self.caching == Caching::Never && name == CACHE_CONTROL;
+            let value = field_value(self.rules, name).filter(|_| !is_fixed).unwrap_or(value);
             if !value.is_empty() {
                 shared += &field(name, value);
             }
         }
-        if *hsts {
-            shared += "Strict-Transport-Security: max-age=63072000; includeSubDomains\r\n";
+        let is_default = |name: &str| {
+            name.eq_ignore_ascii_case(CONTENT_TYPE)
+                || self.default_fields().iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+        };
+        let mut written: Vec<&str> = Vec::new();
+        for (name, _) in self.rules.iter().flat_map(|rule| &rule.set).filter(|(name, _)| !is_default(name)) {
+            let is_written = written.iter().any(|one| one.eq_ignore_ascii_case(name));
+            let value = field_value(self.rules, name).filter(|value| !value.is_empty() && !is_written);
+            if let Some(value) = value {
+                shared += &field(name, value);
+                written.push(name);
+            }
         }
         shared
+    }
+
+    /// The fields that there are without the site's word, in their order; an empty one is left out.
+    fn default_fields(&self) -> [(&'static str, &str); 8] {
+        let Security { hsts, referrer_policy, frame_options, csp: _ } = self.security;
+        let caching = match self.caching {
+            Caching::Immutable => "public, max-age=31536000, immutable",
+            Caching::Revalidate => "public, max-age=0, must-revalidate",
+            Caching::Never => "private, no-store",
+        };
+        [
+            (CACHE_CONTROL, caching),
+            ("Vary", if self.varies { "Accept-Encoding" } else { "" }),
+            (ROBOTS, if self.noindex { "noindex" } else { "" }),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Content-Security-Policy", self.policy.unwrap_or_default()),
+            ("Referrer-Policy", referrer_policy),
+            ("X-Frame-Options", frame_options),
+            ("Strict-Transport-Security", if *hsts { "max-age=63072000; includeSubDomains" } else { "" }),
+        ]
     }
 }
 
@@ -152,9 +179,15 @@ pub(super) fn is_compressible(media_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Csp;
 
     fn security() -> Security {
-        Security { hsts: false, referrer_policy: "no-referrer".to_owned(), frame_options: String::new() }
+        Security {
+            csp: Csp::Auto,
+            hsts: false,
+            referrer_policy: "no-referrer".to_owned(),
+            frame_options: String::new(),
+        }
     }
 
     fn fields(security: &Security) -> HeadFields<'_> {
@@ -166,7 +199,32 @@ mod tests {
             noindex: false,
             last_modified: None,
             security,
+            policy: None,
+            rules: &[],
         }
+    }
+
+    #[test]
+    fn what_the_site_sets_takes_the_place_of_what_would_stand_there() {
+        let security = security();
+        let rule = |set: &[(&str, &str)]| HeaderRule {
+            path: "/*".to_owned(),
+            set: set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        };
+        let first = rule(&[("cache-control", "no-cache"), ("X-A", "1"), ("x-a", "2"), ("Content-Type", "text/plain")]);
+        let second = rule(&[("Referrer-Policy", ""), ("X-B", "3"), ("X-A", "4")]);
+        let rules = [&first, &second];
+        let with = HeadFields { rules: &rules, ..fields(&security) };
+        let head = with.write(Encoding::Identity, b"body");
+        assert!(head.content.starts_with("Content-Type: text/plain\r\n"));
+        let (_, rest) = head.shared.split_once("\r\n").unwrap();
+        let expected = "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\nX-Content-Type-Options: nosniff\r\n\
+            X-A: 4\r\nX-B: 3\r\n";
+        assert_eq!(rest, expected);
+        let plain = fields(&security).write(Encoding::Identity, b"body");
+        assert_ne!(plain.shared[..40], head.shared[..40], "the entity tag must cover it");
+        let private = HeadFields { caching: Caching::Never, ..with }.write(Encoding::Identity, b"body");
+        assert!(private.shared.contains("Cache-Control: private, no-store\r\n"));
     }
 
     #[test]

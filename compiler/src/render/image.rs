@@ -29,7 +29,7 @@ impl<'a> Renderer<'a> {
             attributes.push(("decoding", "async"));
         }
         let picture = Picture { url, asset, attributes };
-        self.markup.push_made(|html| picture.write(html));
+        self.markup.push_made_of(template, image.span, |html| picture.write(html));
         if self.preloads.len() < PRELOAD_COUNT_MAX {
             self.preloads.extend(picture.preload());
         }

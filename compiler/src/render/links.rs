@@ -32,7 +32,7 @@ impl Links<'_> {
         let mut resolved = String::new();
         let mut copied_to = 0;
         let mut places = None;
-        for found in find_urls(&text) {
+        for found in std::mem::take(&mut rendered.urls) {
             if found.context == UrlContext::Attribute {
                 rendered.fragments.extend(Fragment::of(&found.url));
             }

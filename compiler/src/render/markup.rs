@@ -1,11 +1,20 @@
 //! Rendered text in pieces. A slot's value is rendered once and then only referred to, however often and however deep
 //! it is handed on, so that nothing is copied until all is put together.
 
+use std::ops::Range;
+
+use crate::diagnostic::{Place, Span};
+use crate::template::Template;
+
 /// A rendered piece.
 #[derive(Clone, Copy, Debug)]
 enum Piece<'a> {
-    /// Text of a template.
+    /// Text that stands in no file as it is.
     Text(&'a str),
+    /// Text of a file.
+    Source(&'a Template, Span),
+    /// Text that Markdown made.
+    Markdown(&'a Template, Span),
     /// Bytes of the text that rendering made.
     Made(usize, usize),
     /// A finished value.
@@ -34,6 +43,8 @@ struct Value<'a> {
 pub(super) struct Markup<'a> {
     /// Text that stands in no template: escaped values, URLs, images.
     made: String,
+    /// Where in `made` something begins that one place of a file stands for.
+    origins: Vec<(usize, &'a Template, Span)>,
     finished: Vec<Value<'a>>,
     /// Values in one another; the last is being appended to.
     open: Vec<Value<'a>>,
@@ -45,7 +56,7 @@ impl<'a> Markup<'a> {
     /// Begins with one open value, which is the page.
     pub(super) fn new(bytes_max: usize) -> Self {
         let open = vec![Value::default()];
-        Self { made: String::new(), finished: Vec::new(), open, bytes_max, is_too_large: false }
+        Self { made: String::new(), origins: Vec::new(), finished: Vec::new(), open, bytes_max, is_too_large: false }
     }
 
     /// Whether a value has grown beyond what a page may have. Nothing is appended then.
@@ -64,6 +75,24 @@ impl<'a> Markup<'a> {
 
     pub(super) fn push_text(&mut self, text: &'a str) {
         self.push(Piece::Text(text), text.len(), !text.trim_ascii().is_empty());
+    }
+
+    /// Appends text of a file.
+    pub(super) fn push_source(&mut self, template: &'a Template, span: Span) {
+        let text = template.text(span);
+        self.push(Piece::Source(template, span), text.len(), !text.trim_ascii().is_empty());
+    }
+
+    /// Appends text that Markdown made.
+    pub(super) fn push_markdown(&mut self, template: &'a Template, span: Span) {
+        let text = template.made(span);
+        self.push(Piece::Markdown(template, span), text.len(), !text.trim_ascii().is_empty());
+    }
+
+    /// Appends what `write` makes of a place in a file.
+    pub(super) fn push_made_of(&mut self, template: &'a Template, span: Span, write: impl FnOnce(&mut String)) {
+        self.origins.push((self.made.len(), template, span));
+        self.push_made(write);
     }
 
     /// Appends what `write` makes.
@@ -98,7 +127,7 @@ impl<'a> Markup<'a> {
         open.toc_count += match piece {
             Piece::Toc => 1,
             Piece::Value(id) => self.finished[id.0].toc_count,
-            Piece::Text(_) | Piece::Made(..) => 0,
+            Piece::Text(_) | Piece::Source(..) | Piece::Markdown(..) | Piece::Made(..) => 0,
         };
         open.is_something |= is_something;
         open.pieces.push(piece);
@@ -118,17 +147,69 @@ impl<'a> Markup<'a> {
     /// A value as text.
     pub(super) fn text(&self, id: ValueId, toc: &str) -> String {
         let mut text = String::with_capacity(self.finished[id.0].bytes);
-        let mut open = vec![self.finished[id.0].pieces.iter()];
-        while let Some(pieces) = open.last_mut() {
-            match pieces.next() {
-                None => drop(open.pop()),
-                Some(Piece::Text(piece)) => text.push_str(piece),
-                Some(Piece::Made(start, end)) => text.push_str(&self.made[*start..*end]),
-                Some(Piece::Value(inner)) => open.push(self.finished[inner.0].pieces.iter()),
-                Some(Piece::Toc) => text.push_str(toc),
-            }
+        for piece in self.pieces(id) {
+            text.push_str(self.piece_text(piece, toc));
         }
         text
+    }
+
+    /// Where ranges of a value's text were written: `None` where no place of a file stands for it. `ranges` is in order of
+    /// the beginnings. It goes through the whole value, so all are asked for at once.
+    pub(super) fn places(&self, id: ValueId, toc: &str, ranges: &[Range<usize>]) -> Vec<Option<Place>> {
+        let mut places = Vec::with_capacity(ranges.len());
+        let mut start = 0;
+        for piece in self.pieces(id) {
+            let end = start + self.piece_text(piece, toc).len();
+            while let Some(range) = ranges.get(places.len()).filter(|range| range.start < end) {
+                let within = range.start.saturating_sub(start)..range.end.min(end).saturating_sub(start);
+                places.push(self.place(piece, within));
+            }
+            start = end;
+        }
+        places.resize(ranges.len(), None);
+        places
+    }
+
+    /// The place of a range within a piece.
+    fn place(&self, piece: Piece<'a>, range: Range<usize>) -> Option<Place> {
+        let (template, span) = match piece {
+            Piece::Source(template, span) => (template, Span::new(span.start + range.start, span.start + range.end)),
+            Piece::Markdown(template, span) => {
+                (template, template.origin(Span::new(span.start + range.start, span.start + range.end))?)
+            }
+            Piece::Made(start, _) => {
+                let index = self.origins.binary_search_by_key(&start, |(start, ..)| *start).ok()?;
+                let (_, template, span) = self.origins[index];
+                (template, span)
+            }
+            Piece::Text(_) | Piece::Value(_) | Piece::Toc => return None,
+        };
+        Some(template.place(span))
+    }
+
+    fn piece_text<'s>(&'s self, piece: Piece<'a>, toc: &'s str) -> &'s str {
+        match piece {
+            Piece::Text(text) => text,
+            Piece::Source(template, span) => template.text(span),
+            Piece::Markdown(template, span) => template.made(span),
+            Piece::Made(start, end) => &self.made[start..end],
+            Piece::Toc => toc,
+            Piece::Value(_) => "",
+        }
+    }
+
+    /// The pieces of a value and of the values in it.
+    fn pieces(&self, id: ValueId) -> impl Iterator<Item = Piece<'a>> {
+        let mut open = vec![self.finished[id.0].pieces.iter()];
+        std::iter::from_fn(move || {
+            loop {
+                match open.last_mut()?.next() {
+                    None => drop(open.pop()),
+                    Some(Piece::Value(inner)) => open.push(self.finished[inner.0].pieces.iter()),
+                    Some(piece) => return Some(*piece),
+                }
+            }
+        })
     }
 }
 

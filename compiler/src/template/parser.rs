@@ -450,6 +450,7 @@ impl Parser<'_> {
             asks: self.asked.asks,
             nodes: self.nodes,
             made: String::new(),
+            origins: Vec::new(),
             blocks: self.blocks,
         };
         (template, diagnostics)

@@ -31,8 +31,21 @@ pub struct Template {
     pub(crate) nodes: Vec<Node>,
     /// Text that stands in no file: what Markdown became.
     pub(crate) made: String,
+    /// Where pieces of that text come from, in order.
+    pub(crate) origins: Vec<Origin>,
     /// All blocks but the root, in the order of their ends.
     pub(crate) blocks: Vec<Block>,
+}
+
+/// Where a piece of text that Markdown made comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Origin {
+    /// The text that was made.
+    pub(crate) made: Span,
+    /// What it was made from.
+    pub(crate) source: Span,
+    /// It is the same text; if not, all of it comes from all of that.
+    pub(crate) is_same: bool,
 }
 
 /// Neighbouring nodes: the content of a page, a slot, a body or a branch.
@@ -300,6 +313,20 @@ impl Template {
     /// Text that Markdown made.
     pub fn made(&self, span: Span) -> &str {
         &self.made[span.start..span.end]
+    }
+
+    /// What a range of the text that Markdown made was made from.
+    pub(crate) fn origin(&self, made: Span) -> Option<Span> {
+        let index = self.origins.partition_point(|origin| origin.made.start <= made.start).checked_sub(1)?;
+        let Origin { made: piece, source, is_same } = self.origins[index];
+        if made.start >= piece.end {
+            return None;
+        }
+        if !is_same {
+            return Some(source);
+        }
+        let at = |offset: usize| source.start + offset.min(piece.end) - piece.start;
+        Some(Span::new(at(made.start), at(made.end)))
     }
 
     /// A place in the file.

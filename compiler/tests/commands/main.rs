@@ -469,3 +469,25 @@ fn a_failed_tool_is_exit_status_3_and_what_it_left_running_is_not_waited_for() {
     );
     assert!(outcome.stderr.contains("error[unknown-partial]"), "{}", outcome.stderr);
 }
+
+#[test]
+fn an_exported_page_carries_its_policy() {
+    // A plain host may take no notice of `_headers`, and then nothing would hold.
+    let site = small_site("export-policy");
+    let page = "<!doctype html><head><meta charset=utf-8><title>x</title><script>x()</script>".to_owned()
+        + &"<p>some words that compress well".repeat(20);
+    write(site.join("content/index.html"), page);
+    assert_eq!(build(&site).status, 0);
+    let (bundle, plain) = (site.join("dist/site.bundle"), site.join("plain"));
+    assert_eq!(kiln(&["export", bundle.to_str().unwrap(), plain.to_str().unwrap()]).status, 0);
+    let html = fs::read_to_string(plain.join("index.html")).unwrap();
+    let start = "<!doctype html><head><meta charset=utf-8><meta http-equiv=\"Content-Security-Policy\" content=\"default-src \
+        'self'; script-src 'self' 'sha256-";
+    assert!(html.starts_with(start), "{html}");
+    assert!(!html.contains("frame-ancestors"));
+    assert!(!fs::read_to_string(plain.join("_headers")).unwrap().contains("Content-Security-Policy"));
+    let mut unpacked = Vec::new();
+    let packed = fs::read(plain.join("index.html.br")).unwrap();
+    brotli::BrotliDecompress(&mut &packed[..], &mut unpacked).unwrap();
+    assert_eq!(unpacked, html.as_bytes());
+}
