@@ -76,16 +76,20 @@ fn options(root: &Path) -> DevOptions {
     }
 }
 
+/// A body as text, so that a difference can be read.
+fn as_text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
+}
+
 /// Every page and file of an edition; `None` for a page with mistakes.
-fn contents(edition: &Edition) -> BTreeMap<String, Option<Vec<u8>>> {
-    let pages =
-        edition.page_paths().map(|path| (path.to_owned(), edition.page_text(path).ok().map(String::into_bytes)));
-    let files = edition.file_bodies().map(|(path, body)| (path.to_owned(), Some(body.to_vec())));
+fn contents(edition: &Edition) -> BTreeMap<String, Option<String>> {
+    let pages = edition.page_paths().map(|path| (path.to_owned(), edition.page_text(path).ok()));
+    let files = edition.file_bodies().map(|(path, body)| (path.to_owned(), Some(as_text(body))));
     files.chain(pages).collect()
 }
 
 /// What `kiln build --plain-names --no-compress --drafts --future` makes; `None` if the site has mistakes.
-fn clean_build(root: &Path) -> Option<BTreeMap<String, Option<Vec<u8>>>> {
+fn clean_build(root: &Path) -> Option<BTreeMap<String, Option<String>>> {
     let text = fs::read_to_string(root.join("site.toml")).unwrap_or_default();
     let (config, mistakes) = Config::parse(&SourceText { path: config::FILE_NAME.into(), text: text.into() });
     let (sources, _) = Sources::read(root, &config.paths).unwrap();
@@ -102,7 +106,7 @@ fn clean_build(root: &Path) -> Option<BTreeMap<String, Option<Vec<u8>>>> {
     let output =
         pipeline::build(&sources, &config, &options, &Workshop::new(&cache)).output.filter(|_| mistakes.is_empty())?;
     let made = output.published.iter().filter(|one| one.location.is_empty() && one.status != 410);
-    Some(made.map(|one| (one.path.clone(), Some(one.body.to_vec()))).collect())
+    Some(made.map(|one| (one.path.clone(), Some(as_text(&one.body)))).collect())
 }
 
 /// What somebody does to a site.

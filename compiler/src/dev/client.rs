@@ -26,10 +26,22 @@ pub(super) fn inject(text: &str, about: About<'_>) -> String {
         Some(parts) => parts,
         None => text.split_at(text.rfind("</body").unwrap_or(text.len())),
     };
-    [before, &script, &without_script(after)].concat()
+    [before, &script, &after.replace(MARKER, "")].concat()
 }
 
-/// The page's text as a build makes it.
-pub(super) fn without_script(text: &str) -> String {
-    text.replace(MARKER, "")
+/// The page's text as a build makes it: `is_minified` says whether white space on both sides of the mark is one piece.
+pub(super) fn without_script(text: &str, is_minified: bool) -> String {
+    let mut parts = text.split(MARKER);
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let blanks = [whole.chars().next_back(), part.chars().next()].map(|one| one.filter(char::is_ascii_whitespace));
+        let mut rest = part;
+        if let ([Some(before), Some(after)], true) = (blanks, is_minified) {
+            whole.pop();
+            whole.push(if before == '\n' { before } else { after });
+            rest = &part[after.len_utf8()..];
+        }
+        whole.push_str(rest);
+    }
+    whole
 }

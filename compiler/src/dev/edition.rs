@@ -146,7 +146,7 @@ impl Edition {
         let Some(page) = self.find_page(path) else { return Err(Vec::new()) };
         let rendered = self.plan.render(page);
         let errors = self.errors_of(page, &rendered.diagnostics);
-        if errors.is_empty() { Ok(without_script(&rendered.text)) } else { Err(errors) }
+        if errors.is_empty() { Ok(self.without_script(&rendered.text)) } else { Err(errors) }
     }
 
     /// All files that aren't pages, by path.
@@ -226,6 +226,10 @@ impl Edition {
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 
+    fn without_script(&self, text: &str) -> String {
+        without_script(text, self.plan.config.build.minify)
+    }
+
     /// What is wrong with `site.toml`.
     pub(super) fn config_errors(&self) -> &[Diagnostic] {
         &self.config_errors
@@ -242,7 +246,7 @@ impl Edition {
     fn make(&self, path: &str, page: &Page) -> Shown {
         let rendered = self.plan.render(page);
         let errors = self.errors_of(page, &rendered.diagnostics);
-        let digest = Digest::of(without_integrity(&without_script(&rendered.text)).as_bytes()).hex(DIGEST_DIGITS);
+        let digest = Digest::of(without_integrity(&self.without_script(&rendered.text)).as_bytes()).hex(DIGEST_DIGITS);
         let mark = if page.has_flag("draft") {
             "draft"
         } else if page.is_after(self.plan.options.selection.today) {

@@ -96,7 +96,7 @@ impl Look<'_> {
             // What lies elsewhere can't be looked at.
             let Some(body) = self.bodies.get(path) else { return };
             if !integrity.split_ascii_whitespace().any(|one| is_integrity_of(one, body)) {
-                self.report(&format!("`integrity` of `{path}` is not that of its bytes"));
+                self.report(&format!("`integrity` of `{path}` is not that of its bytes (a page that writes it itself had better leave it to kiln)"));
             }
         }
     }
@@ -182,7 +182,12 @@ mod tests {
         let right = format!("<script src=\"{path}\" integrity=\"sha384-{value}\"></script>");
         assert_eq!(routes(&right, |_| {}), Vec::<String>::new());
         let faults = routes(&right.replace("sha384-", "sha384-A"), |_| {});
-        assert_eq!(faults, [format!("`/`: `integrity` of `{path}` is not that of its bytes")]);
+        assert_eq!(
+            faults,
+            [format!(
+                "`/`: `integrity` of `{path}` is not that of its bytes (a page that writes it itself had better leave it to kiln)"
+            )]
+        );
     }
 
     #[test]
