@@ -1,22 +1,31 @@
 //! The command line of `kiln`: what may be written there, and which command it calls.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands::build::{BuildArguments, DiagnosticFormat, SummaryFormat, build, check};
 use crate::commands::cache::{PruneArguments, parse_bytes, prune_cache};
 use crate::commands::dev::{DevArguments, dev};
 use crate::commands::doctor::doctor;
 use crate::commands::export::export;
-use crate::commands::inspect::{Question, inspect};
+use crate::commands::inspect::{Question, inspect, inspect_difference};
 use crate::commands::new::new;
-use crate::commands::{Failure, Report, urls};
+use crate::commands::post::post;
+use crate::commands::{Failure, Report, documents, urls};
 use crate::watch::Method;
+
+/// The version, the commit if the build was told it (`KILN_COMMIT`), and the version of the bundle's format.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let commit = option_env!("KILN_COMMIT").filter(|commit| !commit.is_empty());
+    let commit = commit.map(|commit| format!("{commit}, ")).unwrap_or_default();
+    format!("{} ({commit}bundle format {})", env!("CARGO_PKG_VERSION"), bundle::FORMAT_VERSION)
+});
 
 /// Compiles a website into one immutable file that kilnd serves from memory.
 #[derive(Parser, Debug)]
-#[command(name = "kiln", version, max_term_width = 100)]
+#[command(name = "kiln", version = VERSION.as_str(), max_term_width = 100)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -47,12 +56,38 @@ enum Command {
     /// Show what is in a bundle
     Inspect {
         /// The bundle
-        bundle: PathBuf,
+        #[arg(required_unless_present = "diff", conflicts_with = "diff")]
+        bundle: Option<PathBuf>,
         /// A URL path: show its response heads
         path: Option<String>,
         /// Only verify that the bundle is whole
-        #[arg(long, conflicts_with = "path")]
+        #[arg(long, conflicts_with_all = ["path", "diff"])]
         verify: bool,
+        /// Show what differs between two bundles
+        #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+        diff: Vec<PathBuf>,
+        /// Show the difference as one JSON object
+        #[arg(long, requires = "diff")]
+        json: bool,
+    },
+    /// Begin a post, named after its title and dated today
+    Post {
+        /// The title
+        title: String,
+        /// The site's folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        site: PathBuf,
+    },
+    /// Print a script that completes this command line in a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder
+    Man {
+        /// The folder
+        dir: Option<PathBuf>,
     },
     /// Keep the list of all URLs that were ever published, urls.lock
     Urls {
@@ -278,13 +313,19 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
         }
         Command::Dev(flags) => dev(flags.into_arguments(colours)).map(|()| Report::default()),
         Command::Doctor { site } => doctor(&site),
-        Command::Inspect { bundle, path, verify } => {
+        Command::Inspect { diff, json, .. } if !diff.is_empty() => {
+            inspect_difference(&diff[0], &diff[1], json).map(Report::result)
+        }
+        Command::Post { title, site } => post(&title, &site),
+        Command::Completions { shell } => Ok(documents::completions(shell, Arguments::command())),
+        Command::Man { dir } => documents::man(Arguments::command(), dir.as_deref()),
+        Command::Inspect { bundle, path, verify, .. } => {
             let question = match path {
                 Some(path) => Question::Path(path),
                 None if verify => Question::Verify,
                 None => Question::Routes,
             };
-            inspect(&bundle, &question).map(Report::result)
+            inspect(&bundle.unwrap_or_default(), &question).map(Report::result)
         }
         Command::Urls { command: UrlsCommand::Accept { site } } => {
             urls::accept(&BuildArguments { site, colours, ..BuildArguments::default() })

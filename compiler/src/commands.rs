@@ -5,10 +5,12 @@ pub mod build;
 pub mod cache;
 pub mod dev;
 pub mod doctor;
+pub mod documents;
 pub mod export;
 pub mod inspect;
 mod memory;
 pub mod new;
+pub mod post;
 mod progress;
 pub mod urls;
 

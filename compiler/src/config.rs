@@ -12,7 +12,7 @@ use bundle::Encoding;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, list_names, nearest};
 
 pub use filter::Filter;
 pub use glob::Glob;
@@ -476,7 +476,7 @@ impl<'a> Reader<'a> {
             let message = format!("there is no key `{}{}`", self.prefix, name.get_ref());
             let help = match nearest(name.get_ref(), self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the keys here are {}", in_backticks(&self.known)),
+                None => format!("the keys here are {}", list_names(&self.known)),
             };
             self.diagnostics.push(Diagnostic::new(Code::BadConfig, place, message).with_help(help));
         }
@@ -528,10 +528,6 @@ fn with_article(kind: &str) -> String {
         "integer" | "array" => format!("an {kind}"),
         _ => format!("a {kind}"),
     }
-}
-
-fn in_backticks(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn check_base_url(text: &str) -> Result<(), &'static str> {

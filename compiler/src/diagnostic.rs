@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub use draw::{Paint, SHOWN_COUNT_DEFAULT, draw_human, sort};
 pub use machine::{draw_github, draw_json, draw_sarif};
-pub use nearest::{is_slip, nearest};
+pub use nearest::{is_slip, list_names, nearest};
 pub use position::{Position, Positions};
 pub use texts::FindText;
 

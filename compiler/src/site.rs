@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 pub use collection::{Item, Query, QueryMistake, QueryPart, Selected};
 pub use defaults::Defaults;
-pub use links::{LinkTargets, Target};
+pub use links::{LinkTargets, Target, is_elsewhere};
 pub use list_pages::Part;
 pub(crate) use list_pages::size_of;
 pub use page::{OFFERED_FIELDS, Page, PageFile, Reading};

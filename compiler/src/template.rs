@@ -9,8 +9,8 @@ mod placeholder;
 mod set;
 mod syntax;
 
+pub(crate) use builtin::check_query_attribute;
 pub use builtin::{BLOG_ITEM_PARTIAL, IMAGE_ATTRIBUTES, is_reserved};
-pub(crate) use builtin::{check_query_attribute, list_names};
 pub(crate) use code::margin;
 pub use set::{ParsedPartial, TemplateSet};
 pub(crate) use syntax::Origin;

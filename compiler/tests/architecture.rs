@@ -114,6 +114,7 @@ fn there_is_one_door_to_the_disk() {
         "cache/prune.rs",
         "output/dist.rs",
         "commands/new.rs",
+        "commands/post.rs",
         "commands/export.rs",
     ];
     only_in("compiler/src", &words, &doors);

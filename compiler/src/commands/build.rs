@@ -152,6 +152,39 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     Ok(report)
 }
 
+/// A site's settings, their text, and what is wrong with them.
+pub(super) struct Settings {
+    text: Option<SourceText>,
+    /// `site.toml`, or its defaults.
+    pub(super) config: Config,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Settings {
+    /// Reads `site.toml` in a folder that has to be a site.
+    pub(super) fn read(root: &Path) -> Result<Self, Failure> {
+        if !root.is_dir() {
+            return Err(Failure::Usage(format!("there is no folder `{}`", root.display())));
+        }
+        let file = source::read_file_if_there(&root.join(config::FILE_NAME))?.map(|bytes| SourceFile {
+            path: config::FILE_NAME.into(),
+            name: config::FILE_NAME.into(),
+            bytes: bytes.into(),
+        });
+        let mut diagnostics = Vec::new();
+        let text = file.and_then(|file| file.to_text().map_err(|mistake| diagnostics.push(mistake)).ok());
+        let (config, mistakes) = text.as_ref().map_or_else(Default::default, Config::parse);
+        diagnostics.extend(mistakes);
+        // An empty site must not take the place of a good one because a folder was renamed.
+        if !root.join(&config.paths.content).is_dir() {
+            let (shown, content) = (root.display(), &config.paths.content);
+            let message = format!("no site in `{shown}`: there is no folder `{content}`; `kiln new DIR` makes a site");
+            return Err(Failure::Usage(message));
+        }
+        Ok(Self { text, config, diagnostics })
+    }
+}
+
 /// A site's sources and settings, and what is wrong with them already.
 pub(super) struct Loaded {
     config_text: Option<SourceText>,
@@ -165,24 +198,7 @@ pub(super) struct Loaded {
 impl Loaded {
     pub(super) fn read(arguments: &BuildArguments) -> Result<Self, Failure> {
         let root = &arguments.site;
-        if !root.is_dir() {
-            return Err(Failure::Usage(format!("there is no folder `{}`", root.display())));
-        }
-        let file = source::read_file_if_there(&root.join(config::FILE_NAME))?.map(|bytes| SourceFile {
-            path: config::FILE_NAME.into(),
-            name: config::FILE_NAME.into(),
-            bytes: bytes.into(),
-        });
-        let mut diagnostics = Vec::new();
-        let config_text = file.and_then(|file| file.to_text().map_err(|mistake| diagnostics.push(mistake)).ok());
-        let (mut config, mistakes) = config_text.as_ref().map_or_else(Default::default, Config::parse);
-        diagnostics.extend(mistakes);
-        // An empty site must not take the place of a good one because a folder was renamed.
-        if !root.join(&config.paths.content).is_dir() {
-            let (shown, content) = (root.display(), &config.paths.content);
-            let message = format!("no site in `{shown}`: there is no folder `{content}`; `kiln new DIR` makes a site");
-            return Err(Failure::Usage(message));
-        }
+        let Settings { text: config_text, mut config, mut diagnostics } = Settings::read(root)?;
         if let Some(base_url) = &arguments.base_url {
             config.set_base_url(base_url).map_err(|help| Failure::Usage(format!("--base-url `{base_url}`: {help}")))?;
         }

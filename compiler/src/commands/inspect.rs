@@ -1,5 +1,7 @@
 //! `kiln inspect`: what is in a bundle, as text. Opening it has verified every byte.
 
+mod diff;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -32,6 +34,15 @@ pub fn inspect(bundle: &Path, question: &Question) -> Result<String, Failure> {
         }
         Question::Path(path) => describe_path(&view, path),
     }
+}
+
+/// Tells what differs between two bundles, for people or as one JSON object.
+///
+/// # Errors
+/// One of them can't be read or is damaged.
+pub fn inspect_difference(old: &Path, new: &Path, is_json: bool) -> Result<String, Failure> {
+    let difference = diff::Difference::between(&open_bundle(old)?, &open_bundle(new)?);
+    Ok(if is_json { difference.to_json() } else { difference.to_text() })
 }
 
 fn describe_routes(view: &BundleView<Vec<u8>>) -> String {

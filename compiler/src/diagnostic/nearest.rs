@@ -1,4 +1,4 @@
-//! The name that was probably meant.
+//! The name that was probably meant, and the names that there are.
 
 /// Names longer than this get no suggestion: the work grows with the square of the length. Guessed.
 const NAME_CHARS_MAX: usize = 80;
@@ -82,6 +82,19 @@ pub fn is_slip(name: &str, known: &str) -> bool {
             name[same_start] == known[same_start + 1] && name[same_start + 1] == known[same_start]
         }
         _ => false,
+    }
+}
+
+/// A message with more names than this isn't read. Guessed.
+const NAMES_SHOWN_COUNT: usize = 20;
+
+/// Names in backticks, with commas between; the first of very many.
+pub fn list_names<S: AsRef<str>>(names: &[S]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN_COUNT).map(|name| format!("`{}`", name.as_ref()));
+    let list = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES_SHOWN_COUNT) {
+        0 => list,
+        more => format!("{list} and {more} more"),
     }
 }
 

@@ -64,6 +64,7 @@ pub fn write_dist(folder: &Path, texts: &[(&str, String)], bundle: &PackedBundle
 pub fn write_text(path: &Path, text: &str) -> Result<(), WriteDistError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    fs::create_dir_all(folder).map_err(|error| WriteDistError { path: folder.to_owned(), error })?;
     let mut waiting = Waiting(Vec::new());
     waiting.write(folder, &name, |file| file.write_all(text.as_bytes()))?;
     waiting.rename_all()

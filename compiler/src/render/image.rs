@@ -7,7 +7,7 @@ use super::picture::{PRELOAD_COUNT_MAX, Picture};
 use super::scope::Scope;
 use crate::assets::Asset;
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::site::percent_decode;
+use crate::site::{is_elsewhere, percent_decode};
 use crate::template::{Attribute, Image, ImageOrigin, Template, find_attribute};
 
 impl<'a> Renderer<'a> {
@@ -106,14 +106,4 @@ impl<'a> Renderer<'a> {
 fn may_lack_size(path: &str) -> bool {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     extension.eq_ignore_ascii_case("svg")
-}
-
-/// Whether a URL names its scheme or its host.
-fn is_elsewhere(url: &str) -> bool {
-    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
-    url.starts_with("//")
-        || scheme.is_some_and(|scheme| {
-            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-        })
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::markup::ValueId;
-use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::diagnostic::{Code, Diagnostic, Span, list_names};
 use crate::front_matter::Value;
 use crate::site::{Item, OFFERED_FIELDS, Page};
-use crate::template::{Name, Node, Target, Template, list_names};
+use crate::template::{Name, Node, Target, Template};
 
 /// Where a partial was called.
 #[derive(Clone, Copy)]

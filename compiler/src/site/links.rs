@@ -74,7 +74,7 @@ impl LinkTargets {
     /// Where a link leads that stands in the file with this path below the folder of pages.
     pub fn resolve(&self, content_path: &str, link: &str) -> Target {
         let link = link.trim_matches([' ', '\t', '\n', '\r']);
-        if link.is_empty() || link.starts_with(['#', '?']) || link.starts_with("//") || has_scheme(link) {
+        if link.is_empty() || link.starts_with(['#', '?']) || is_elsewhere(link) {
             return Target::Unchanged;
         }
         let (path, suffix) = link.split_at(link.find(['?', '#']).unwrap_or(link.len()));
@@ -134,11 +134,13 @@ impl LinkTargets {
     }
 }
 
-/// `mailto:`, `https:` and the like (RFC 3986 section 3.1).
-fn has_scheme(link: &str) -> bool {
-    let Some((scheme, _)) = link.split_once(':') else { return false };
+/// Whether a URL names its scheme (RFC 3986 section 3.1: `mailto:`, `https:` and the like) or its host.
+pub fn is_elsewhere(url: &str) -> bool {
+    let Some((scheme, _)) = url.split_once(':') else { return url.starts_with("//") };
     let is_scheme_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(is_scheme_byte)
+    let has_scheme =
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(is_scheme_byte);
+    has_scheme || url.starts_with("//")
 }
 
 /// A relative path seen from a file's folder, or `None` if it leaves the folder of pages.

@@ -2,7 +2,7 @@
 
 use super::lexer::{RawTag, is_attribute_name};
 use super::syntax::{Attribute, Each, If, Image, ImageOrigin, Kind, Name, Node, Part, Target, Value, find_attribute};
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span, list_names, nearest};
 
 const LIVE_RELOAD: &str = "generated_livereload_script.html";
 const HEAD: &str = "generated_head.html";
@@ -313,16 +313,3 @@ impl Each {
         }
     }
 }
-
-/// Names in backticks, with commas between; the first of very many.
-pub(crate) fn list_names<S: AsRef<str>>(names: &[S]) -> String {
-    let shown = names.iter().take(NAMES_SHOWN_COUNT).map(|name| format!("`{}`", name.as_ref()));
-    let list = shown.collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMES_SHOWN_COUNT) {
-        0 => list,
-        more => format!("{list} and {more} more"),
-    }
-}
-
-/// A message with more names than this isn't read. Guessed.
-const NAMES_SHOWN_COUNT: usize = 20;

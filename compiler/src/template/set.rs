@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::builtin::{BLOG_ITEM_PARTIAL, is_reserved, list_names};
+use super::builtin::{BLOG_ITEM_PARTIAL, is_reserved};
 use super::syntax::{Attribute, Body, Each, Kind, Name, Node, Tag, Target, Template};
 use crate::cache::FileMemo;
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span, list_names, nearest};
 use crate::source::SourceFile;
 
 /// The partials of a site by name. Those that would never end are known.
