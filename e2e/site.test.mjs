@@ -23,6 +23,13 @@ const PAGES = [
   { name: "bundle-format", path: "/docs/bundle-format", heading: "The bundle format" },
   { name: "images", path: "/docs/images", heading: "Images" },
   { name: "runtime", path: "/docs/runtime", heading: "The server" },
+  { name: "content", path: "/docs/content", heading: "Content, lists and data" },
+  { name: "assets", path: "/docs/assets", heading: "Style sheets, scripts and tools" },
+  { name: "development", path: "/docs/development", heading: "Writing with kiln dev" },
+  { name: "commands", path: "/docs/commands", heading: "The commands" },
+  { name: "security", path: "/docs/security", heading: "Headers and checks" },
+  { name: "deploy", path: "/docs/deploy", heading: "Deploy" },
+  { name: "migrate", path: "/docs/migrate", heading: "Moving from another generator" },
   { name: "blog", path: "/blog", heading: "Blog" },
   { name: "post", path: "/blog/one-file", heading: "A website is one file" },
 ];
