@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Failure;
 
 /// The files of a new site: path and content.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 15] = [
     ("site.toml", include_str!("new/site.toml")),
     ("content/index.html", include_str!("new/content/index.html")),
     ("content/404.html", include_str!("new/content/404.html")),
@@ -15,6 +15,12 @@ const FILES: [(&str, &str); 9] = [
     ("templates/blog_index_item.html", include_str!("new/templates/blog_index_item.html")),
     ("templates/post.html", include_str!("new/templates/post.html")),
     ("static/css/site.css", include_str!("new/static/css/site.css")),
+    ("content/bowl.svg", include_str!("new/content/bowl.svg")),
+    ("static/favicon.svg", include_str!("new/static/favicon.svg")),
+    ("README.md", include_str!("new/README.md")),
+    ("Dockerfile", include_str!("new/Dockerfile")),
+    (".dockerignore", include_str!("new/dockerignore")),
+    (".github/workflows/site.yml", include_str!("new/github/site.yml")),
     (".gitignore", "/dist\n.kiln/\n"),
 ];
 
@@ -33,5 +39,5 @@ pub fn new(folder: &Path) -> Result<String, Failure> {
         fs::create_dir_all(path.parent().unwrap_or(folder)).and_then(|()| fs::write(&path, content)).map_err(failed)?;
     }
     let shown = folder.display();
-    Ok(format!("a new site in {shown}\n\n    kiln build --site {shown}\n    kilnd {shown}/dist/site.bundle\n"))
+    Ok(format!("a new site in {shown}\n\n    cd {shown}\n    kiln dev --watch\n"))
 }
