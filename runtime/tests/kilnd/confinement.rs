@@ -38,7 +38,8 @@ fn a_service_managers_socket_is_taken_and_it_is_told_when_the_server_is_ready() 
     // A shell puts the socket at descriptor 3, and its own number into the environment, as a service manager does.
     let script = format!("exec 3<&{} && LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$1\"", listener.as_raw_fd());
     nix::fcntl::fcntl(&listener, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
-    let mut command = Command::new("sh");
+    // Not every `sh` reads descriptors above 9, and the listener may have one.
+    let mut command = Command::new("bash");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_kilnd")]).arg(&path).env("NOTIFY_SOCKET", &notify_path);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let kilnd = Kilnd::spawn(&mut command);
