@@ -103,7 +103,7 @@ usage: kilnd BUNDLE [OPTIONS]
   --trust-proxy RANGE       believe X-Forwarded-For, -Proto and -Host of these addresses, such as 10.0.0.0/8;
                             more than once
   --proxy-protocol          expect the PROXY protocol, version 1 or 2, at the start of each connection
-  --no-sandbox              keep access to files, new sockets and programs after the start
+  --no-sandbox              keep every system call, all files, new sockets and programs after the start
   --help, --version
 
 The bundle is looked at every second and replaced without a failed request when a new one is put in its place;
