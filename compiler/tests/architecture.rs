@@ -122,8 +122,16 @@ fn there_is_one_door_to_the_disk() {
 }
 
 /// Where the runtime binds, is handed, accepts and serves sockets, and where it opens one as a client.
-const NETWORK_DOORS: [&str; 6] =
-    ["listener.rs", "probe.rs", "server.rs", "server/door.rs", "server/stream.rs", "systemd.rs"];
+const NETWORK_DOORS: [&str; 8] = [
+    "listener.rs",
+    "probe.rs",
+    "server.rs",
+    "server/door.rs",
+    "server/held.rs",
+    "server/lounge.rs",
+    "server/stream.rs",
+    "systemd.rs",
+];
 
 #[test]
 fn there_is_one_door_to_the_network_and_one_to_raw_memory() {
