@@ -370,7 +370,11 @@ impl<T: Transport> Exchange<'_, T> {
         let mut body =
             if request.expects_continue { None } else { Some(BodySkip::new(request.framing, limits.body_bytes_max)?) };
         self.visit.request_count += 1;
-        let is_last = self.visit.request_count == limits.requests_max || self.is_stopping();
+        let is_used_up = self.visit.request_count == limits.requests_max;
+        if is_used_up {
+            self.context.metrics.count(Event::RequestsUsedUp);
+        }
+        let is_last = is_used_up || self.is_stopping();
         let manner = Manner {
             version: request.version,
             is_head: request.method == Method::Head,
