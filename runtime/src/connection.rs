@@ -26,7 +26,7 @@ use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, Limits, REQU
 use crate::metrics::{Counted, Event, Metrics};
 use crate::panics;
 use crate::site::Handler;
-use delivery::{linger, send_file, send_stream, write_all};
+use delivery::{bring_in, linger, send_file, send_stream, write_all};
 use input::Input;
 
 /// What every connection of a server shares.
@@ -116,6 +116,19 @@ pub trait Transport {
     /// What the system says.
     fn send_file(&mut self, _file: &File, _offset: usize, _len: usize) -> io::Result<Option<usize>> {
         Ok(None)
+    }
+
+    /// Whether what lies in a file may have to be waited for, so that it is worth asking where it lies.
+    fn is_disk_busy(&self) -> bool {
+        false
+    }
+
+    /// Has a part of a file brought into memory, if it isn't there, so that sending it doesn't wait for a disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn bring_in(&mut self, _file: &File, _offset: usize, _len: usize) -> io::Result<()> {
+        Ok(())
     }
 
     /// Says that there will be waits of which this transport knows nothing: for a handler, or for a body that is yet to
@@ -385,6 +398,9 @@ impl<T: Transport> Exchange<'_, T> {
         }
         let mut trace = begin(self.context, self.visit, self.desk, Some(&request));
         let answer = catch_unwind(AssertUnwindSafe(|| handler.answer(&request, view, &mut self.desk.added)));
+        if let (Ok(answer), true) = (&answer, self.transport.is_disk_busy()) {
+            bring_in(self.transport, answer, handler, view)?;
+        }
         let has_body = request.framing != Framing::Empty;
         let head_len = head.end - self.input.start;
         self.input.take(head_len);

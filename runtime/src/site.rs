@@ -31,6 +31,11 @@ pub trait Handler: Send + Sync + 'static {
     /// The answer to a request. Whole field lines can be added to `added`.
     fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v>;
 
+    /// Where bytes of an answer lie in a file, if they do: they can then be waited for without holding up others.
+    fn place_of<'v>(&self, _view: &'v Self::View, _bytes: &[u8]) -> Option<(&'v File, usize)> {
+        None
+    }
+
     /// Whether answering may wait for something, in the coroutine. Connections that never do so share one.
     fn may_wait(&self) -> bool {
         true
@@ -75,6 +80,13 @@ impl<B: SiteBytes> Site<B> {
             Resolved::Route(route) if route.kind() != RouteKind::Redirect => Some(route),
             _ => None,
         }
+    }
+
+    /// Where bytes of an answer lie in the bundle's file.
+    fn place_of(&self, bytes: &[u8]) -> Option<(&File, usize)> {
+        let (file, all) = (self.bundle.bytes().file()?, self.bundle.bytes().as_ref());
+        let offset = bytes.as_ptr().addr().checked_sub(all.as_ptr().addr())?;
+        (offset.checked_add(bytes.len())? <= all.len()).then_some((file, offset))
     }
 
     /// The answer to a request.
@@ -275,6 +287,10 @@ impl<B> Clone for Served<B> {
 }
 
 impl<B: SiteBytes> Served<B> {
+    fn place_of(&self, bytes: &[u8]) -> Option<(&File, usize)> {
+        std::iter::once(&self.current).chain(&self.earlier).find_map(|site| site.place_of(bytes))
+    }
+
     fn answer(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
         if self.is_torn {
             return Answer::bare(503, "Retry-After: 1\r\n");
@@ -415,6 +431,10 @@ impl<B: SiteBytes> Handler for SiteHandler<B> {
         }
     }
 
+    fn place_of<'v>(&self, view: &'v Self::View, bytes: &[u8]) -> Option<(&'v File, usize)> {
+        view.served.iter().find_map(|served| served.place_of(bytes))
+    }
+
     fn may_wait(&self) -> bool {
         false
     }
@@ -447,6 +467,10 @@ impl<H: Handler> Handler for Arc<H> {
 
     fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v> {
         H::answer(self, request, view, added)
+    }
+
+    fn place_of<'v>(&self, view: &'v Self::View, bytes: &[u8]) -> Option<(&'v File, usize)> {
+        H::place_of(self, view, bytes)
     }
 
     fn may_wait(&self) -> bool {
