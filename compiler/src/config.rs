@@ -121,7 +121,7 @@ pub struct Paths {
 impl Paths {
     /// Every folder that a site is made from.
     pub fn all(&self) -> Vec<&str> {
-        vec![&self.content, &self.templates, &self.static_files, &self.data]
+        vec![&self.content, &self.templates, &self.static_files, &self.styles, &self.data]
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Failure;
 use super::build::{build_time, today};
+use super::memory::read_memory_bytes_max;
 use crate::config::Config;
 use crate::dev::{DeskError, DevError, DevOptions, Terminal, serve};
 use crate::diagnostic::Paint;
@@ -55,6 +56,7 @@ pub fn dev(arguments: DevArguments) -> Result<(), Failure> {
         base_url: arguments.base_url,
         today: today(time)?,
         time,
+        memory_bytes_max: read_memory_bytes_max(),
     };
     let paint = if arguments.colours { Paint::Color } else { Paint::Plain };
     let opens_browser = arguments.opens_browser;

@@ -1,21 +1,21 @@
 //! The sources being edited: what was read, what of it changed, and the plan that follows from it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use super::DevOptions;
 use super::client::MARKER;
 use super::edition::Edition;
+use super::images::MadeImages;
 use crate::assets::{AssetNames, ImageWork, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Glob, Tool};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::output::Keeping;
 use crate::pipeline::{BuildOptions, Memory, Plan, run_filters};
 use crate::site::Selection;
-use crate::source::{self, KnownFiles, ReadError, Renewal, SETTLING_TIME, SourceFile, Sources};
-use crate::watch::{Method, Touched, Watcher};
+use crate::source::{self, Inputs, KnownFiles, ReadError, Renewal, SETTLING_TIME, SourceFile, Sources};
+use crate::watch::{Lookout, Method, Scope, Touched, Watcher};
 
 /// Why a site can't be opened.
 #[derive(Debug)]
@@ -53,6 +53,12 @@ pub struct Desk {
     /// What running the filters found.
     filter_diagnostics: Vec<Diagnostic>,
     current: Option<Arc<Edition>>,
+    /// What tools read besides the sources.
+    inputs: Inputs,
+    /// What of that changed and nobody asked about yet.
+    changed_inputs: Vec<String>,
+    /// Has other folders watched when the settings name others.
+    lookout: Option<Lookout>,
 }
 
 impl Desk {
@@ -71,6 +77,9 @@ impl Desk {
             walk_diagnostics: Vec::new(),
             filter_diagnostics: Vec::new(),
             current: None,
+            inputs: Inputs::default(),
+            changed_inputs: Vec::new(),
+            lookout: None,
         }
     }
 
@@ -88,14 +97,66 @@ impl Desk {
         }
         self.read_all().map_err(DeskError::Read)?;
         self.run_filters();
+        // All tools run at the start.
+        self.renew_inputs();
+        self.changed_inputs.clear();
         Ok(self.plan())
     }
 
-    /// Watches what the site is made from.
-    pub(super) fn watch(&self, root: &Path, method: Method) -> Result<Watcher, String> {
-        let folders = self.config.paths.all();
-        Watcher::start(root, &[config::FILE_NAME], &folders, method)
-            .map_err(|error| format!("can't watch `{}`: {error}; `--poll` looks without being told", root.display()))
+    /// Watches what the site is made from, and what its tools read.
+    pub(super) fn watch(&mut self, method: Method) -> Result<Watcher, String> {
+        let root = &self.options.site;
+        let (watcher, lookout) = Watcher::start(root, self.scope(), method)
+            .map_err(|error| format!("can't watch `{}`: {error}; `--poll` looks without being told", root.display()))?;
+        self.lookout = Some(lookout);
+        Ok(watcher)
+    }
+
+    fn scope(&self) -> Scope {
+        let patterns = self.patterns();
+        let own = self.config.paths.all().into_iter().map(str::to_owned);
+        let mut files = vec![Glob::parse(config::FILE_NAME)];
+        files.extend(patterns.iter().copied().cloned());
+        Scope { files, folders: own.chain(Inputs::folders(&patterns, &self.config.paths)).collect() }
+    }
+
+    /// What tools read.
+    fn patterns(&self) -> Vec<&Glob> {
+        self.config.tools.iter().flat_map(|tool| &tool.inputs).collect()
+    }
+
+    /// The site's tools.
+    pub(super) fn tools(&self) -> &[Tool] {
+        &self.config.tools
+    }
+
+    /// The files that changed since somebody asked, which tools may read and nothing else does.
+    pub(super) fn take_changed_inputs(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.changed_inputs)
+    }
+
+    fn renew_inputs(&mut self) {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        self.changed_inputs.extend(inputs.renew(&self.options.site, &self.config.paths, &self.patterns()));
+        self.inputs = inputs;
+    }
+
+    /// What may have changed of a page or file: of what it is made from, what looks otherwise than it did.
+    pub(super) fn find_touched(&self, path: &str) -> Touched {
+        let Some(current) = &self.current else { return Touched::Anything };
+        let files = current.files_behind(path).into_iter().chain(current.source_of(path));
+        let changed = files.filter(|file| !self.known.is_as_it_was(&self.options.site, file));
+        let config = std::iter::once(config::FILE_NAME.to_owned());
+        Touched::Files(changed.map(|file| file.to_string()).chain(config).collect())
+    }
+
+    /// Takes the variants that were made of images, unless the images or their settings have changed since.
+    pub(super) fn add_images(&mut self, made: MadeImages) -> Option<Arc<Edition>> {
+        if made.settings != self.config.images {
+            return None;
+        }
+        let added: Vec<bool> = made.images.into_iter().map(|(file, read)| self.memory.add_image(&file, read)).collect();
+        added.contains(&true).then(|| self.plan())
     }
 
     /// Looks at what was touched. `None`: nothing is other than it was.
@@ -116,6 +177,14 @@ impl Desk {
         };
         if looks_at_config {
             config_changed = self.read_config().map_err(|error| vec![error])?;
+        }
+        if let Some(lookout) = self.lookout.as_ref().filter(|_| config_changed) {
+            // A folder that can't be watched is looked at with the others all the same.
+            lookout.set_scope(self.scope()).ok();
+        }
+        let is_source = |path: &str| self.config.paths.all().iter().any(|folder| path.starts_with(folder));
+        if !matches!(touched, Touched::Files(files) if !config_changed && files.iter().all(|path| is_source(path))) {
+            self.renew_inputs();
         }
         let renewal = match touched {
             Touched::Files(files) if !config_changed => {
@@ -154,7 +223,7 @@ impl Desk {
         }
         let (mut config, found) = text.as_ref().map_or_else(Default::default, Config::parse);
         mistakes.extend(found);
-        mistakes.retain(|mistake| mistake.code.severity() == Severity::Error);
+        mistakes.retain(|mistake| mistake.severity == Severity::Error);
         self.config_text = text;
         self.config_errors = mistakes;
         if let Some(base_url) = &self.options.base_url {

@@ -308,6 +308,26 @@ impl Edition {
         sources
     }
 
+    /// The paths of the source files that a page is made from, and of those that it names.
+    pub(super) fn files_behind(&self, path: &str) -> BTreeSet<Arc<str>> {
+        let mut files = self.find_page(path).map(|page| self.sources_of(page)).unwrap_or_default();
+        files.extend(self.lost.get(path).cloned());
+        let named = self.find_shown(path).map(|shown| Arc::clone(&shown.files)).unwrap_or_default();
+        files.extend(named.iter().filter_map(|path| self.source_of(path)));
+        files
+    }
+
+    /// The path of the source of a file that isn't a page.
+    pub(super) fn source_of(&self, path: &str) -> Option<Arc<str>> {
+        let asset = self.plan.manifest.find(path).map(|asset| Arc::clone(&asset.source_path));
+        asset.or_else(|| {
+            let content = &self.plan.sources.content;
+            let own = format!("{}{path}", self.plan.config.paths.content);
+            let index = content.binary_search_by(|file| (*file.path).cmp(&own)).ok()?;
+            Some(Arc::clone(&content[index].path))
+        })
+    }
+
     /// The files of the site that a page names, and those that these name by their last segment: fonts, imports.
     fn files_of(&self, html: &str) -> BTreeSet<String> {
         let path_of = |url: &str| percent_decode(url.split(['?', '#']).next().unwrap_or_default());
@@ -342,7 +362,7 @@ impl Edition {
 }
 
 fn is_error(diagnostic: &Diagnostic) -> bool {
-    diagnostic.code.severity() == Severity::Error
+    diagnostic.severity == Severity::Error
 }
 
 /// What follows a path's last dot.

@@ -12,7 +12,7 @@ use super::client::{self, About};
 use super::doors::Doors;
 use super::edition::{Edition, Ready, Shown};
 use super::live_reload::Client;
-use super::studio::Studio;
+use super::studio::{Edit, Studio};
 use crate::site::percent_decode;
 
 /// Lines of every answer that is made here.
@@ -56,7 +56,6 @@ impl Handler for DevHandler {
 
 impl DevHandler {
     fn answer_path(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'static> {
-        self.studio.revalidate();
         let edition = self.studio.current();
         if let Some(answer) = self.find(request, &edition, added) {
             return answer;
@@ -73,6 +72,7 @@ impl DevHandler {
             let answer = edition.map_answer(request, added);
             return (answer.status != 404).then(|| owned(&answer));
         };
+        self.studio.revalidate(&path);
         if let Some(file) = edition.find_file(&path) {
             return Some(copied(file));
         }
@@ -109,7 +109,7 @@ impl DevHandler {
             Some(path.split(['?', '#']).next().unwrap_or(path).to_owned())
         });
         let (client, events) = Client::new(page, parameter("seen"));
-        self.studio.join(client);
+        self.studio.ask(Edit::Join(client));
         Answer::streamed(&format!("Content-Type: text/event-stream\r\n{NO_STORE}"), events)
     }
 
