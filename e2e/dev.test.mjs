@@ -187,6 +187,36 @@ test("an image is shown at once, and its variants once they are made", async () 
   await page.goto(`http://127.0.0.1:${port}/`);
 });
 
+test("a recording is played from any place in it", async () => {
+  const samples = Buffer.alloc(8_000_000, 128);
+  const head = Buffer.alloc(44);
+  head.write("RIFF", 0);
+  head.writeUInt32LE(36 + samples.length, 4);
+  head.write("WAVEfmt ", 8);
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(8000, 24);
+  head.writeUInt32LE(8000, 28);
+  head.writeUInt16LE(1, 32);
+  head.writeUInt16LE(8, 34);
+  head.write("data", 36);
+  head.writeUInt32LE(samples.length, 40);
+  await write("static/sound.wav", Buffer.concat([head, samples]));
+  await write("content/sound.html", '<!doctype html><title>Sound</title><audio src="{{+ /static/sound.wav}}" preload="metadata"></audio>\n');
+  await page.goto(`http://127.0.0.1:${port}/sound`);
+  await until(() => document.querySelector("audio").readyState > 0);
+  const place = await page.evaluate(async () => {
+    const audio = document.querySelector("audio");
+    const moved = new Promise((done) => { audio.onseeked = done; });
+    audio.currentTime = 900;
+    await moved;
+    return audio.currentTime;
+  });
+  assert.equal(place, 900);
+  await page.goto(`http://127.0.0.1:${port}/`);
+});
+
 test("a draft bears a mark", async () => {
   await write("content/draft.md", "---\ntitle: Draft\ndraft: true\n---\n# Draft\n");
   await page.goto(`http://127.0.0.1:${port}/draft`);

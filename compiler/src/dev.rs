@@ -8,6 +8,7 @@ mod doors;
 mod edition;
 mod handler;
 mod images;
+mod last_good;
 mod live_reload;
 mod looks;
 mod notes;
@@ -104,6 +105,14 @@ pub fn serve(options: DevOptions, terminal: Terminal, on_ready: impl FnOnce(&str
     let limits = Limits { connections_per_address_max: usize::MAX, ..Limits::default() };
     let context = Context::new(limits, runtime::clock::Clock::started_now());
     let server = Server::new(DevHandler { studio, doors }, context).map_err(system)?;
-    on_ready(&format!("http://{address}/"));
+    on_ready(&own_url(&address));
     server.run(vec![listener]).map_err(system)
+}
+
+/// Where a browser on this machine finds the server.
+fn own_url(address: &Address) -> String {
+    match address {
+        Address::Tcp(tcp) if tcp.ip().is_unspecified() => format!("http://localhost:{}/", tcp.port()),
+        _ => format!("http://{address}/"),
+    }
 }

@@ -30,6 +30,19 @@ pub enum Touched {
     Anything,
 }
 
+impl Touched {
+    /// This and more.
+    pub fn and(self, more: Self) -> Self {
+        match (self, more) {
+            (Self::Files(mut files), Self::Files(more)) => {
+                files.extend(more);
+                if files.len() > FILE_COUNT_MAX { Self::Anything } else { Self::Files(files) }
+            }
+            _ => Self::Anything,
+        }
+    }
+}
+
 /// How changes become known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {

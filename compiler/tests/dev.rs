@@ -206,6 +206,22 @@ proptest! {
     }
 }
 
+#[test]
+fn what_changed_together_with_a_file_that_can_not_be_read_is_not_passed_over() {
+    let root = new_site("unreadable");
+    let mut desk = Desk::new(options(&root));
+    desk.open().unwrap();
+    write(&root, "content/a.md", "Changed.\n");
+    fs::remove_file(root.join("content/b.md")).unwrap();
+    // A link that leads nowhere can't be read, whoever asks.
+    std::os::unix::fs::symlink("nowhere", root.join("content/b.md")).unwrap();
+    let files = ["content/a.md", "content/b.md"].map(str::to_owned);
+    assert!(desk.renew(&Touched::Files(files.into())).is_err());
+    fs::remove_file(root.join("content/b.md")).unwrap();
+    let edition = desk.renew(&Touched::Files(["content/b.md".to_owned()].into())).unwrap().unwrap();
+    assert!(edition.page_text("/a").unwrap().contains("Changed."));
+}
+
 /// A server that is ended with the test.
 struct Server {
     process: Child,
@@ -497,4 +513,59 @@ fn a_site_that_is_the_current_folder_is_watched() {
     let mut events = server.events("/a");
     write(&root, "content/a.md", "Changed.\n");
     assert_eq!(events.next()["type"], "full");
+}
+
+#[test]
+fn a_part_of_a_file_is_sent_to_whoever_asks_for_it() {
+    // Without parts a browser plays a film from its beginning only.
+    let root = new_site("parts");
+    let server = Server::start(&root, &[]);
+    let get = |range: &str| server.get_with("/static/a.css", &format!("Host: localhost\r\nRange: {range}\r\n"));
+    let whole = server.get("/static/a.css");
+    let body = whole.split_once("\r\n\r\n").unwrap().1;
+    let part = get("bytes=2-5");
+    let range = format!("Content-Range: bytes 2-5/{}\r\n", body.len());
+    assert!(part.starts_with("HTTP/1.1 206 ") && part.contains(&range) && part.contains("no-store"), "{part}");
+    assert!(part.contains("Content-Length: 4\r\n") && part.ends_with(&format!("\r\n\r\n{}", &body[2..6])), "{part}");
+    assert!(get("bytes=100000-").starts_with("HTTP/1.1 416 "));
+    assert!(get("lines=1-2").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn what_changes_while_it_is_read_is_read_once_more() {
+    let root = new_site("moving");
+    for number in 0..500 {
+        write(&root, &format!("content/many/{number}.md"), "x\n");
+    }
+    let server = Server::start(&root, &["--watch"]);
+    let mut events = server.events("/many/7");
+    fs::remove_dir_all(root.join("content/many")).unwrap();
+    assert_eq!(events.next()["type"], "full");
+    assert!(server.get("/many/7").starts_with("HTTP/1.1 404"));
+    for number in 0..500 {
+        write(&root, &format!("content/many/{number}.md"), "again\n");
+    }
+    until("they are all there", || server.get("/many/499").contains("again"));
+    write(&root, "content/many/7.md", "once more\n");
+    until("the folder is watched again", || server.get("/many/7").contains("once more"));
+}
+
+#[test]
+fn a_browser_is_opened_if_that_is_asked_for() {
+    let root = new_site("open");
+    write(&root, "bin/xdg-open", "#!/bin/sh\necho \"$1\" > opened; mv opened opened.txt\n");
+    let program = root.join("bin/xdg-open");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", root.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut server = Command::new(env!("CARGO_BIN_EXE_kiln"))
+        .args(["dev", "--open", "--listen", "0.0.0.0:0"])
+        .current_dir(&root)
+        .env("PATH", path)
+        .spawn()
+        .unwrap();
+    until("it is opened", || root.join("opened.txt").exists());
+    let opened = fs::read_to_string(root.join("opened.txt")).unwrap();
+    assert!(opened.starts_with("http://localhost:"), "{opened}");
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

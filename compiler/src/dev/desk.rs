@@ -53,6 +53,10 @@ pub struct Desk {
     /// What running the filters found.
     filter_diagnostics: Vec<Diagnostic>,
     current: Option<Arc<Edition>>,
+    /// Whether the last look failed: the next one is at everything, since something may have been passed over.
+    is_unsure: bool,
+    /// Whether settings were read that no edition has yet.
+    has_new_config: bool,
     /// What tools read besides the sources.
     inputs: Inputs,
     /// What of that changed and nobody asked about yet.
@@ -77,6 +81,8 @@ impl Desk {
             walk_diagnostics: Vec::new(),
             filter_diagnostics: Vec::new(),
             current: None,
+            is_unsure: false,
+            has_new_config: false,
             inputs: Inputs::default(),
             changed_inputs: Vec::new(),
             lookout: None,
@@ -170,32 +176,38 @@ impl Desk {
     /// The same, with the paths of what changed.
     pub(super) fn find_change(&mut self, touched: &Touched) -> Result<Option<Change>, Vec<ReadError>> {
         let before = self.sources.clone();
-        let mut config_changed = false;
+        let mut config_changed = std::mem::take(&mut self.has_new_config);
         let looks_at_config = match touched {
             Touched::Files(files) => files.contains(config::FILE_NAME),
             Touched::Anything => true,
         };
         if looks_at_config {
-            config_changed = self.read_config().map_err(|error| vec![error])?;
+            config_changed |= self.read_config().map_err(|error| vec![error])?;
         }
         if let Some(lookout) = self.lookout.as_ref().filter(|_| config_changed) {
             // A folder that can't be watched is looked at with the others all the same.
             lookout.set_scope(self.scope()).ok();
         }
-        let is_source = |path: &str| self.config.paths.all().iter().any(|folder| path.starts_with(folder));
-        if !matches!(touched, Touched::Files(files) if !config_changed && files.iter().all(|path| is_source(path))) {
+        let is_known = |path: &String| path == config::FILE_NAME || self.config.paths.hold(path);
+        if !matches!(touched, Touched::Files(files) if !config_changed && files.iter().all(is_known)) {
             self.renew_inputs();
         }
         let renewal = match touched {
-            Touched::Files(files) if !config_changed => {
+            Touched::Files(files) if !config_changed && !self.is_unsure => {
                 let Self { sources, options, config, known, .. } = self;
                 let files = files.iter().map(String::as_str);
-                sources.renew(&options.site, &config.paths, files, known).map_err(|error| vec![error])?
+                // What can't be read now may have gone a moment ago.
+                sources.renew(&options.site, &config.paths, files, known).unwrap_or(Renewal::WantsAll)
             }
             _ => Renewal::WantsAll,
         };
-        if renewal == Renewal::WantsAll {
-            self.read_all()?;
+        self.is_unsure = false;
+        if renewal == Renewal::WantsAll
+            && let Err(errors) = self.read_all()
+        {
+            self.sources = before;
+            (self.is_unsure, self.has_new_config) = (true, config_changed);
+            return Err(errors);
         }
         self.run_filters();
         let mut paths = find_changed(&before, &self.sources);
@@ -218,7 +230,8 @@ impl Desk {
             Some(Err(mistake)) => (None, vec![mistake]),
             None => (None, Vec::new()),
         };
-        if text == self.config_text && mistakes == self.config_errors && self.current.is_some() {
+        let is_same = text == self.config_text && (text.is_some() || mistakes == self.config_errors);
+        if is_same && self.current.is_some() {
             return Ok(false);
         }
         let (mut config, found) = text.as_ref().map_or_else(Default::default, Config::parse);
@@ -239,15 +252,17 @@ impl Desk {
 
     fn read_all(&mut self) -> Result<(), Vec<ReadError>> {
         let (root, paths) = (&self.options.site, &self.config.paths);
-        let mut found = Sources::read_changed(root, paths, &mut self.known)?;
-        // Editors write in two steps; what is between them is nothing to show.
+        // Editors write in two steps, and folders go file by file; what is between is nothing to show.
+        let mut found = Sources::read_changed(root, paths, &mut self.known);
         for _ in 0..SETTLING_COUNT_MAX {
-            if !self.known.is_settling {
+            let is_going = |error: &ReadError| error.error.kind() == std::io::ErrorKind::NotFound;
+            if !found.as_ref().map_or_else(|errors| errors.iter().all(is_going), |_| self.known.is_settling) {
                 break;
             }
             thread::sleep(SETTLING_TIME);
-            found = Sources::read_changed(root, paths, &mut self.known)?;
+            found = Sources::read_changed(root, paths, &mut self.known);
         }
+        let found = found?;
         let (sources, diagnostics) = found;
         let filtered = std::mem::take(&mut self.sources.filtered);
         self.sources = Sources { filtered, ..sources };

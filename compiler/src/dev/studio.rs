@@ -20,12 +20,15 @@ use super::looks::Looks;
 use super::notes::Notes;
 use super::terminal::Terminal;
 use super::tools::{ToolRun, Tools};
+use crate::config::Tool;
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT};
 use crate::render::RenderedPage;
 use crate::watch::{Touched, Watcher};
 
 /// The whole site is checked once nothing changed for so long. Guessed: what is open comes first.
 const CHECK_DELAY: Duration = Duration::from_millis(300);
+/// Files that can't be read are named so far: it is one fault, as a rule. Guessed.
+const READ_ERROR_COUNT_MAX: usize = 5;
 /// Paths that are named in the line about a change.
 const NAMED_PATH_COUNT_MAX: usize = 3;
 
@@ -216,6 +219,8 @@ pub(super) fn start(
     let shared = Arc::clone(&studio);
     spawn("fetch", Box::new(move || fetch(&shared, &fetches)))?;
     if let Some(mut watcher) = watcher {
+        // What changed before anybody watched.
+        studio.ask(Edit::Look(Touched::Anything));
         let shared = Arc::clone(&studio);
         let watch = move || {
             while let Some(touched) = watcher.wait() {
@@ -233,9 +238,21 @@ pub(super) fn start(
 
 /// Follows the sources.
 fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
-    for edit in edits {
+    let mut next = None;
+    while let Some(edit) = next.take().or_else(|| edits.recv().ok()) {
         match edit {
-            Edit::Look(touched) => follow(studio, &mut desk, &touched, None),
+            Edit::Look(mut touched) => {
+                // What changed during the last look is looked at together.
+                while let Ok(more) = edits.try_recv() {
+                    let Edit::Look(more) = more else {
+                        next = Some(more);
+                        break;
+                    };
+                    touched = touched.and(more);
+                    studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
+                }
+                follow(studio, &mut desk, &touched, None);
+            }
             Edit::LookBehind(path) => look_behind(studio, &mut desk, &path),
             Edit::LookFirst(reply) => {
                 follow(studio, &mut desk, &Touched::Anything, None);
@@ -267,7 +284,7 @@ fn look_behind(studio: &Studio, desk: &mut Desk, path: &str) {
 }
 
 /// Looks at what was touched. `tool`: the one that ended just now, and may have touched it.
-fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched, tool: Option<&str>) {
+fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched, tool: Option<&Tool>) {
     let start = Instant::now();
     studio.counters.revalidations.fetch_add(1, Ordering::Relaxed);
     let found = desk.find_change(touched);
@@ -280,8 +297,11 @@ fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched, tool: Option<&str
         Ok(None) => {}
         Err(errors) => {
             studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
-            for error in errors {
+            for error in errors.iter().take(READ_ERROR_COUNT_MAX) {
                 studio.terminal.say(&format!("error: {error}"));
+            }
+            if let Some(more) = errors.len().checked_sub(READ_ERROR_COUNT_MAX).filter(|more| *more > 0) {
+                studio.terminal.say(&format!("error: {more} more files can't be read"));
             }
         }
     }
@@ -324,7 +344,7 @@ fn take_tool_run(studio: &Studio, desk: &mut Desk, run: &ToolRun) {
             terminal.show(&draw(std::slice::from_ref(failure), &studio.current(), terminal.paint));
         }
     }
-    follow(studio, desk, &Touched::Anything, Some(&tool.name));
+    follow(studio, desk, &Touched::Anything, Some(tool));
     let mut notes = lock(&studio.notes);
     notes.of_tools = studio.tools.failures();
     studio.clients.note_all(&studio.current(), &notes);

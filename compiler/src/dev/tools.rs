@@ -75,13 +75,13 @@ impl Tools {
 
     /// Has the tools run that read one of these files. `ended`: the tool whose run may be what changed them. Returns the
     /// names of tools that have to wait from now on.
-    pub(super) fn note_changed(&self, paths: &[String], ended: Option<&str>) -> Vec<String> {
+    pub(super) fn note_changed(&self, paths: &[String], ended: Option<&Tool>) -> Vec<String> {
         let mut state = self.lock();
         let State { entries, running } = &mut *state;
         let mut waiting = Vec::new();
         for (number, entry) in entries.iter_mut().enumerate() {
             let stop = running.as_ref().filter(|(running, _)| *running == number).map(|(_, stop)| stop);
-            let has_ended = ended == Some(&entry.tool.name) && stop.is_none();
+            let has_ended = stop.is_none() && ended.is_some_and(|ended| is_same(ended, &entry.tool));
             if !paths.iter().any(|path| entry.tool.reads(path)) {
                 if has_ended && !entry.is_due {
                     entry.rounds = 0;
@@ -167,4 +167,66 @@ impl Entry {
 fn is_same(one: &Tool, other: &Tool) -> bool {
     let plain = |tool: &Tool| Tool { span: Span::default(), ..tool.clone() };
     plain(one) == plain(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Glob;
+
+    fn end_run(tools: &Tools) {
+        let mut state = tools.lock();
+        state.running = None;
+        state.entries[0].ended = Some(Instant::now());
+    }
+
+    #[test]
+    fn a_tool_that_reads_what_it_writes_is_stopped_a_few_times_and_then_waits_between_its_runs() {
+        let tool = Tool {
+            name: "writer".to_owned(),
+            command: vec!["true".to_owned()],
+            inputs: vec![Glob::parse("*.txt")],
+            timeout_seconds: 1,
+            span: Span::default(),
+        };
+        let tools = Tools::new(".".into());
+        tools.set(std::slice::from_ref(&tool));
+        let change = ["static/a.txt".to_owned()];
+        for _ in 0..ROUND_COUNT_MAX {
+            let (_, _, stop) = tools.take();
+            assert!(tools.note_changed(&change, None).is_empty());
+            assert!(stop.is_sent());
+            end_run(&tools);
+        }
+        let (_, _, stop) = tools.take();
+        assert_eq!(tools.note_changed(&change, None), ["writer"], "it is told once");
+        assert!(tools.note_changed(&change, None).is_empty());
+        assert!(!stop.is_sent(), "it is left to end");
+        end_run(&tools);
+        assert!(tools.lock().entries[0].pause_left() > Duration::ZERO);
+        // Its next run changes nothing: from then on it runs at once.
+        tools.lock().entries[0].is_due = false;
+        tools.note_changed(&["static/a.css".to_owned()], Some(&tool));
+        assert_eq!(tools.lock().entries[0].pause_left(), Duration::ZERO);
+        tools.note_changed(&change, None);
+        tools.take();
+    }
+
+    #[test]
+    fn only_tools_that_are_other_than_they_were_run_when_the_settings_change() {
+        let tool = |name: &str, start| Tool {
+            name: name.to_owned(),
+            command: vec![name.to_owned()],
+            inputs: Vec::new(),
+            timeout_seconds: 1,
+            span: Span::new(start, start + 1),
+        };
+        let tools = Tools::new(".".into());
+        tools.set(&[tool("a", 1), tool("b", 5)]);
+        assert_eq!((tools.take().0, tools.take().0), (0, 1));
+        tools.set(&[tool("a", 8), tool("c", 9)]);
+        assert!(tools.lock().running.as_ref().is_some_and(|(number, stop)| *number == 1 && stop.is_sent()));
+        let (number, due, _) = tools.take();
+        assert_eq!((number, due.name.as_str()), (1, "c"));
+    }
 }

@@ -30,7 +30,7 @@ impl Inputs {
             let walk = WalkDir::new(root.join(&folder)).max_depth(if is_whole { usize::MAX } else { 1 });
             let entries = walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_foreign(entry));
             for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_file()) {
-                let Some(path) = text_path(entry.path(), root).filter(|path| !is_source(path, paths)) else { continue };
+                let Some(path) = text_path(entry.path(), root).filter(|path| !paths.hold(path)) else { continue };
                 let Some(metadata) = entry.metadata().ok().filter(|_| found.len() < FILE_COUNT_MAX) else { continue };
                 if patterns.iter().any(|pattern| pattern.matches(&path)) {
                     found.insert(path, (metadata.modified().ok(), metadata.len()));
@@ -53,15 +53,10 @@ impl Inputs {
 /// what is below.
 fn folders(patterns: &[&Glob], paths: &Paths) -> Vec<String> {
     let mut folders: Vec<String> = patterns.iter().filter_map(|pattern| pattern.folder()).collect();
-    folders.retain(|folder| !is_source(&format!("{folder}/"), paths));
+    folders.retain(|folder| !paths.hold(&format!("{folder}/")));
     folders.sort();
     folders.dedup();
     folders
-}
-
-/// Whether a path is in one of the folders that a site is made from.
-fn is_source(path: &str, paths: &Paths) -> bool {
-    paths.all().iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
 }
 
 /// Folders of packages and of version control, which are large and not the site's.
