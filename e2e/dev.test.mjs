@@ -23,7 +23,7 @@ const LAYOUT = `<!doctype html>
 `;
 const SVG = (size) => `<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}"><rect width="${size}" height="${size}"/></svg>`;
 const FILES = {
-  "site.toml": 'title = "Dev"\n',
+  "site.toml": 'title = "Dev"\n[images]\nwidths = [100]\n',
   "content/index.md": `---\ntitle: Home\n---\n# Home\n\nfirst\n\n![square](square.svg)\n\n${LINES}`,
   "content/other.md": "---\ntitle: Other\n---\n# Other\n",
   "content/square.svg": SVG(10),
@@ -149,6 +149,71 @@ test("a page that appears takes the place of the notice that it is missing", asy
   await page.goto(`http://127.0.0.1:${port}/late`);
   await write("content/late.md", "---\ntitle: Late\n---\n# Better late\n");
   await until(() => document.querySelector("h1")?.textContent === "Better late");
+  await page.goto(`http://127.0.0.1:${port}/`);
+});
+
+test("a link that leads nowhere is told over the page that has it, and stays closed once it was closed", async () => {
+  const dialog = page.locator("kiln-overlay [role=alertdialog]");
+  const mark = page.locator("kiln-overlay .note");
+  await write("content/links.md", "---\ntitle: Links\n---\n# Links\n\n[gone](nowhere.md)\n");
+  await page.goto(`http://127.0.0.1:${port}/links`);
+  await dialog.waitFor({ timeout: 20_000 });
+  assert.match(await dialog.textContent(), /1 mistake.*content\/links\.md:6:/);
+  await page.screenshot({ path: path.join(screenshots, "dev-notes.png") });
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  await page.screenshot({ path: path.join(screenshots, "dev-mark.png") });
+  await page.reload();
+  await mark.waitFor({ timeout: 20_000 });
+  assert.equal(await dialog.count(), 0);
+  await mark.click();
+  await dialog.waitFor();
+  await write("content/links.md", "---\ntitle: Links\n---\n# No links\n");
+  await until(() => document.querySelector("h1")?.textContent === "No links");
+  await dialog.waitFor({ state: "detached" });
+  await mark.waitFor({ state: "detached" });
+  await page.goto(`http://127.0.0.1:${port}/`);
+});
+
+test("an image is shown at once, and its variants once they are made", async () => {
+  await write("content/photo.png", await page.screenshot({ clip: { x: 0, y: 0, width: 400, height: 300 } }));
+  await write("content/photo.md", '---\ntitle: Photo\n---\n# Photo\n\n![a photo](photo.png)\n');
+  const text = await (await fetch(`http://127.0.0.1:${port}/photo`)).text();
+  assert.match(text, /src="\/photo\.png"/);
+  assert.doesNotMatch(text, /\.webp/);
+  await page.goto(`http://127.0.0.1:${port}/photo`);
+  await until(() => document.querySelector("picture source[type='image/webp']") && document.querySelector("img").naturalWidth > 0);
+  assert.match(await page.evaluate(() => document.querySelector("img").currentSrc), /\.webp/);
+  await page.goto(`http://127.0.0.1:${port}/`);
+});
+
+test("a recording is played from any place in it", async () => {
+  const samples = Buffer.alloc(8_000_000, 128);
+  const head = Buffer.alloc(44);
+  head.write("RIFF", 0);
+  head.writeUInt32LE(36 + samples.length, 4);
+  head.write("WAVEfmt ", 8);
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(8000, 24);
+  head.writeUInt32LE(8000, 28);
+  head.writeUInt16LE(1, 32);
+  head.writeUInt16LE(8, 34);
+  head.write("data", 36);
+  head.writeUInt32LE(samples.length, 40);
+  await write("static/sound.wav", Buffer.concat([head, samples]));
+  await write("content/sound.html", '<!doctype html><title>Sound</title><audio src="{{+ /static/sound.wav}}" preload="metadata"></audio>\n');
+  await page.goto(`http://127.0.0.1:${port}/sound`);
+  await until(() => document.querySelector("audio").readyState > 0);
+  const place = await page.evaluate(async () => {
+    const audio = document.querySelector("audio");
+    const moved = new Promise((done) => { audio.onseeked = done; });
+    audio.currentTime = 900;
+    await moved;
+    return audio.currentTime;
+  });
+  assert.equal(place, 900);
   await page.goto(`http://127.0.0.1:${port}/`);
 });
 

@@ -16,7 +16,7 @@ mod workshop;
 pub(crate) use css::{css_url, find_css_references};
 pub use image::{ImageFormat, ImageSize};
 pub use integrity::find_integrity;
-pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
+pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset, make_image};
 pub use style::sheet_name;
 pub use texts::is_text_asset;
 pub use variants::{ImageCounts, ImageVariant};

@@ -121,7 +121,12 @@ pub struct Paths {
 impl Paths {
     /// Every folder that a site is made from.
     pub fn all(&self) -> Vec<&str> {
-        vec![&self.content, &self.templates, &self.static_files, &self.data]
+        vec![&self.content, &self.templates, &self.static_files, &self.styles, &self.data]
+    }
+
+    /// Whether a path, from the site's root, leads into one of these folders.
+    pub fn hold(&self, path: &str) -> bool {
+        self.all().iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
     }
 }
 

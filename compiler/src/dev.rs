@@ -7,10 +7,15 @@ mod desk;
 mod doors;
 mod edition;
 mod handler;
+mod images;
+mod last_good;
 mod live_reload;
+mod looks;
+mod notes;
 mod overlay;
 mod studio;
 mod terminal;
+mod tools;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +58,8 @@ pub struct DevOptions {
     pub today: Date,
     /// The time of the build, if it is to be told.
     pub time: Option<u64>,
+    /// The bytes of memory that this process may have, as far as that is known.
+    pub memory_bytes_max: u64,
 }
 
 /// Why the development server can't run.
@@ -85,21 +92,27 @@ pub fn serve(options: DevOptions, terminal: Terminal, on_ready: impl FnOnce(&str
         .map_err(|error| DevError::System(format!("can't listen at `{}`: {error}", options.listen)))?;
     let address = listener.address().clone();
     let doors = Doors::new(&address, &options.allowed_hosts);
-    let (watch, interval) = (options.watch, options.interval);
-    let site = options.site.clone();
-    let mut desk = Desk::new(options);
+    let mut desk = Desk::new(options.clone());
     let edition = desk.open()?;
     terminal.say(&format!("serving http://{address}/ ({})", edition.summary()));
     if !doors.is_loopback() {
         terminal.say("warning: it listens beyond this machine, where others may read drafts");
     }
     let system = |error: std::io::Error| DevError::System(format!("can't serve: {error}"));
-    let studio = Studio::new(edition, interval, watch, terminal);
-    let watcher = watch.map(|method| desk.watch(&site, method)).transpose().map_err(DevError::System)?;
-    studio::start(Arc::clone(&studio), desk, watcher).map_err(system)?;
+    let studio = Studio::new(edition, &options, terminal);
+    let watcher = options.watch.map(|method| desk.watch(method)).transpose().map_err(DevError::System)?;
+    studio::start(Arc::clone(&studio), desk, watcher, options).map_err(system)?;
     let limits = Limits { connections_per_address_max: usize::MAX, ..Limits::default() };
     let context = Context::new(limits, runtime::clock::Clock::started_now());
     let server = Server::new(DevHandler { studio, doors }, context).map_err(system)?;
-    on_ready(&format!("http://{address}/"));
+    on_ready(&own_url(&address));
     server.run(vec![listener]).map_err(system)
+}
+
+/// Where a browser on this machine finds the server.
+fn own_url(address: &Address) -> String {
+    match address {
+        Address::Tcp(tcp) if tcp.ip().is_unspecified() => format!("http://localhost:{}/", tcp.port()),
+        _ => format!("http://{address}/"),
+    }
 }

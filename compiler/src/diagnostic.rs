@@ -80,6 +80,8 @@ impl Severity {
 pub struct Diagnostic {
     /// Its kind.
     pub code: Code,
+    /// How bad it is here; as a rule, as bad as its kind.
+    pub severity: Severity,
     /// Where it is.
     pub place: Place,
     /// What is wrong: lower case, no full stop, the culprit in backticks.
@@ -93,13 +95,18 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A diagnostic without help or notes.
     pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
-        Self { code, place, message: message.into(), help: None, notes: Vec::new() }
+        Self { code, severity: code.severity(), place, message: message.into(), help: None, notes: Vec::new() }
     }
 
     /// The same with a help line.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// The same where it does no harm for now: the development server goes on without what a build can't do without.
+    pub fn as_warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
     }
 
     /// The same with another place that explains it.

@@ -94,6 +94,15 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Remembers an image that has its variants by now, if it is there and still waits for them.
+    pub fn add_image(&self, file: &SourceFile, made: ReadAsset) -> bool {
+        let is_waiting = self.assets.find(&file.path, &file.bytes).is_some_and(|known| known.is_waiting);
+        if is_waiting {
+            self.assets.keep(&file.path, &file.bytes, made);
+        }
+        is_waiting
+    }
+
     /// Forgets files that the last plan didn't have.
     pub fn sweep(&self) {
         self.pages.sweep();
@@ -318,7 +327,7 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
     let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
     let mut diagnostics = plan.check(&rendered);
     diagnostics.append(&mut plan.diagnostics);
-    let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.code.severity() == Severity::Error);
+    let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let live = plan.live_urls(&rendered);
     let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
     let overweight = output.iter().flat_map(|output| output.find_overweight(config.budget, workshop.cache));

@@ -1,6 +1,7 @@
 //! The only reader of the disk: a site's folder in, all of its source files out, sorted and immutable. It knows which
 //! folders there are, and nothing of what their files mean.
 
+mod inputs;
 mod known;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
+pub use inputs::Inputs;
 pub use known::{KnownFiles, Renewal, SETTLING_TIME};
 
 use crate::config::Paths;
@@ -163,9 +165,9 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
 
 impl Sources {
     /// All files, each list in the order of the paths.
-    pub fn lists(&self) -> [&[SourceFile]; 5] {
-        let Self { content, templates, static_files, data, defaults, .. } = self;
-        [content, templates, static_files, data, defaults]
+    pub fn lists(&self) -> [&[SourceFile]; 6] {
+        let Self { content, templates, static_files, styles, data, defaults, .. } = self;
+        [content, templates, static_files, styles, data, defaults]
     }
 
     /// Reads all folders of a site. A folder that isn't there is empty. Files are read in parallel.

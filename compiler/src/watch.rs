@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::config::Glob;
 
 /// A change is over once nothing came for so long: editors write in two steps. Specified.
 const QUIET_TIME: Duration = Duration::from_millis(10);
@@ -27,6 +30,19 @@ pub enum Touched {
     Anything,
 }
 
+impl Touched {
+    /// This and more.
+    pub fn and(self, more: Self) -> Self {
+        match (self, more) {
+            (Self::Files(mut files), Self::Files(more)) => {
+                files.extend(more);
+                if files.len() > FILE_COUNT_MAX { Self::Anything } else { Self::Files(files) }
+            }
+            _ => Self::Anything,
+        }
+    }
+}
+
 /// How changes become known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
@@ -34,6 +50,15 @@ pub enum Method {
     Notice,
     /// By looking again and again: for mounts that tell nothing.
     Poll,
+}
+
+/// What of a site is watched. Folders need not be there yet.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Scope {
+    /// Files at the site's root.
+    pub files: Vec<Glob>,
+    /// Folders, by their paths from there, with all that is below.
+    pub folders: Vec<String>,
 }
 
 /// Watches the sources of one site.
@@ -48,32 +73,78 @@ pub enum Watcher {
 /// What the system tells about some folders.
 #[derive(Debug)]
 pub struct Notices {
-    root: PathBuf,
-    files: Vec<String>,
-    folders: Vec<String>,
-    watcher: RecommendedWatcher,
+    lookout: Lookout,
     events: Receiver<notify::Result<Event>>,
 }
 
-impl Watcher {
-    /// Watches files at the site's root and folders below it. Folders need not be there yet.
+/// Says what is watched while somebody waits for changes.
+#[derive(Clone, Debug)]
+pub struct Lookout {
+    root: PathBuf,
+    watched: Arc<Mutex<Watched>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    scope: Scope,
+    /// `None`: whoever polls looks at all.
+    system: Option<RecommendedWatcher>,
+}
+
+impl Lookout {
+    /// Watches these from now on, and nothing else.
     ///
     /// # Errors
     /// What the system says.
-    pub fn start(root: &Path, files: &[&str], folders: &[&str], method: Method) -> Result<Self, notify::Error> {
+    pub fn set_scope(&self, scope: Scope) -> Result<(), notify::Error> {
+        let mut watched = self.lock();
+        let before = std::mem::replace(&mut watched.scope, scope);
+        let Watched { scope, system: Some(system) } = &mut *watched else { return Ok(()) };
+        for folder in before.folders.iter().filter(|folder| !scope.folders.contains(folder)) {
+            // One that has gone isn't watched any more.
+            system.unwatch(&self.root.join(folder)).ok();
+        }
+        // All of them: one that lies in another ended with it.
+        for folder in scope.folders.iter().filter(|folder| self.root.join(folder).is_dir()) {
+            system.watch(&self.root.join(folder), RecursiveMode::Recursive)?;
+        }
+        Ok(())
+    }
+
+    fn watch_folder(&self, folder: &str) {
+        if let Some(system) = &mut self.lock().system {
+            // One that is gone already is watched when it comes again.
+            system.watch(&self.root.join(folder), RecursiveMode::Recursive).ok();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        // The scope is replaced as a whole.
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watcher {
+    /// Watches a site, and says how to watch something else.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn start(root: &Path, scope: Scope, method: Method) -> Result<(Self, Lookout), notify::Error> {
+        // The system tells of absolute paths, whatever it was asked to watch.
+        let root = std::path::absolute(root)?;
+        let lookout = |system| Lookout {
+            root: root.clone(),
+            watched: Arc::new(Mutex::new(Watched { scope: Scope::default(), system })),
+        };
         if method == Method::Poll {
-            return Ok(Self::Poll);
+            return Ok((Self::Poll, lookout(None)));
         }
         let (sender, events) = mpsc::channel();
         let mut watcher = notify::recommended_watcher(sender)?;
-        watcher.watch(root, RecursiveMode::NonRecursive)?;
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let mut notices =
-            Notices { root: root.to_owned(), files: owned(files), folders: owned(folders), watcher, events };
-        for folder in folders.iter().filter(|folder| root.join(folder).is_dir()) {
-            notices.watch_folder(folder)?;
-        }
-        Ok(Self::Notice(notices))
+        watcher.watch(&root, RecursiveMode::NonRecursive)?;
+        let lookout = lookout(Some(watcher));
+        lookout.set_scope(scope)?;
+        Ok((Self::Notice(Notices { lookout: lookout.clone(), events }), lookout))
     }
 
     /// Waits for the next change, until it is over. `None`: nothing will be told any more.
@@ -89,10 +160,6 @@ impl Watcher {
 }
 
 impl Notices {
-    fn watch_folder(&mut self, folder: &str) -> Result<(), notify::Error> {
-        self.watcher.watch(&self.root.join(folder), RecursiveMode::Recursive)
-    }
-
     fn wait(&mut self) -> Option<Touched> {
         let mut found = Found::default();
         while found.is_empty() {
@@ -107,8 +174,7 @@ impl Notices {
             }
         }
         for folder in std::mem::take(&mut found.folders_to_watch) {
-            // One that is gone already is watched when it comes again.
-            self.watch_folder(&folder).ok();
+            self.lookout.watch_folder(&folder);
         }
         let wants_all = found.wants_all || found.files.len() > FILE_COUNT_MAX;
         Some(if wants_all { Touched::Anything } else { Touched::Files(found.files) })
@@ -124,13 +190,17 @@ impl Notices {
             EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),
             _ => false,
         };
+        let watched = self.lookout.lock();
+        let Scope { files, folders } = &watched.scope;
         for path in event.paths.iter().filter(|_| !is_look) {
-            let Some(below) = path.strip_prefix(&self.root).ok().and_then(|below| below.to_str()) else { continue };
-            if self.folders.iter().any(|folder| folder == below || folder.starts_with(&format!("{below}/"))) {
-                found.folders_to_watch.extend(self.folders.iter().filter(|f| f.starts_with(below)).cloned());
+            let below = path.strip_prefix(&self.lookout.root).ok().and_then(|below| below.to_str());
+            let Some(below) = below else { continue };
+            let holds = |folder: &&String| *folder == below || is_below(folder, below);
+            if folders.iter().any(|folder| holds(&folder)) {
+                found.folders_to_watch.extend(folders.iter().filter(holds).cloned());
                 found.wants_all = true;
-            } else if self.files.iter().any(|file| file == below)
-                || self.folders.iter().any(|folder| is_below(below, folder))
+            } else if (!below.contains('/') && files.iter().any(|file| file.matches(below)))
+                || folders.iter().any(|folder| is_below(below, folder))
             {
                 found.files.insert(below.to_owned());
             }

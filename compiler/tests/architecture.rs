@@ -108,6 +108,7 @@ fn there_is_one_door_to_the_disk() {
     let words = ["std::fs", "fs::", "walkdir", "File::open", "File::create"];
     let doors = [
         "source.rs",
+        "source/inputs.rs",
         "source/known.rs",
         "cache.rs",
         "cache/pack.rs",
@@ -151,7 +152,16 @@ fn what_varies_is_an_argument() {
     let words = ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "env::var"];
     // A program's time limit never reaches its result. What a development server does depends on when things happen; what
     // it makes doesn't.
-    let clocks = ["main.rs", "commands/build.rs", "commands/cache.rs", "tools/process.rs", "watch.rs", "dev/studio.rs"];
+    let clocks = [
+        "main.rs",
+        "commands/build.rs",
+        "commands/cache.rs",
+        "tools/process.rs",
+        "watch.rs",
+        "dev/looks.rs",
+        "dev/studio.rs",
+        "dev/tools.rs",
+    ];
     only_in("compiler/src", &words, &clocks);
     only_in("compiler/src", &["process::Command", "Command::new"], &["tools/process.rs", "commands/dev.rs"]);
     only_in("bundle/src", &words, &[]);

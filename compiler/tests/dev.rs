@@ -73,6 +73,7 @@ fn options(root: &Path) -> DevOptions {
         base_url: None,
         today: jiff::civil::date(2026, 6, 1),
         time: None,
+        memory_bytes_max: u64::MAX,
     }
 }
 
@@ -205,6 +206,22 @@ proptest! {
     }
 }
 
+#[test]
+fn what_changed_together_with_a_file_that_can_not_be_read_is_not_passed_over() {
+    let root = new_site("unreadable");
+    let mut desk = Desk::new(options(&root));
+    desk.open().unwrap();
+    write(&root, "content/a.md", "Changed.\n");
+    fs::remove_file(root.join("content/b.md")).unwrap();
+    // A link that leads nowhere can't be read, whoever asks.
+    std::os::unix::fs::symlink("nowhere", root.join("content/b.md")).unwrap();
+    let files = ["content/a.md", "content/b.md"].map(str::to_owned);
+    assert!(desk.renew(&Touched::Files(files.into())).is_err());
+    fs::remove_file(root.join("content/b.md")).unwrap();
+    let edition = desk.renew(&Touched::Files(["content/b.md".to_owned()].into())).unwrap().unwrap();
+    assert!(edition.page_text("/a").unwrap().contains("Changed."));
+}
+
 /// A server that is ended with the test.
 struct Server {
     process: Child,
@@ -213,10 +230,14 @@ struct Server {
 
 impl Server {
     fn start(root: &Path, flags: &[&str]) -> Self {
+        Self::start_in(Path::new("."), &[flags, &["--site", root.to_str().unwrap()]].concat())
+    }
+
+    fn start_in(folder: &Path, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_kiln"))
-            .args(["dev", "--listen", "127.0.0.1:0", "--site"])
-            .arg(root)
+            .args(["dev", "--listen", "127.0.0.1:0"])
             .args(flags)
+            .current_dir(folder)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -361,4 +382,190 @@ fn foreign_names_and_foreign_pages_are_refused() {
     assert_eq!(status("/admin/cache/stats", "Host: localhost\r\n"), "200");
     assert_eq!(status("/admin/cache/stats", "Host: localhost\r\nOrigin: https://evil.example\r\n"), "403");
     assert_eq!(status("/live-reload", "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n"), "403");
+}
+
+/// A tool that runs this script.
+fn tool(name: &str, script: &str, inputs: &str) -> String {
+    format!("[[tools]]\nname = \"{name}\"\ncommand = [\"sh\", \"-c\", '{script}']\ninputs = [{inputs}]\n")
+}
+
+/// Waits until something is so; a test that waits for long has failed.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it takes too long until {what}");
+}
+
+fn is_gone(id: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
+}
+
+#[test]
+fn a_tool_runs_at_the_start_and_when_what_it_reads_changes() {
+    for flags in [&["--watch"][..], &["--poll"]] {
+        let root = new_site(&format!("tools{}", flags[0]));
+        write(&root, "js/a.ts", "one");
+        let script = "cat js/a.ts content/b.md > static/made.txt; echo ran >> runs";
+        write(&root, "site.toml", &tool("maker", script, "\"js/**/*.ts\", \"content/b.md\""));
+        let server = Server::start(&root, flags);
+        until("it ran", || server.get("/static/made.txt").contains("one"));
+        // A file that is no source.
+        write(&root, "js/a.ts", "two");
+        until("it ran again", || server.get("/static/made.txt").contains("two"));
+        // A source, and one that the tool doesn't read.
+        write(&root, "content/a.md", "Other.\n");
+        until("the page is new", || server.get("/a").contains("Other."));
+        write(&root, "content/b.md", "Three.\n");
+        until("it ran once more", || server.get("/static/made.txt").contains("Three."));
+        assert_eq!(fs::read_to_string(root.join("runs")).unwrap(), "ran\nran\nran\n");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_tool_and_one_that_hangs_is_ended_with_its_children() {
+    let root = new_site("tool-hangs");
+    let script = "sleep 600 & echo $! > child; mv child child-$(ls child-* 2>/dev/null | wc -l); wait";
+    write(&root, "site.toml", &tool("sleeper", script, "\"content/a.md\""));
+    let server = Server::start(&root, &["--watch"]);
+    until("it runs", || root.join("child-0").exists());
+    write(&root, "content/a.md", "Quick.\n");
+    until("the page is new", || server.get("/a").contains("Quick."));
+    let child = |number| fs::read_to_string(root.join(format!("child-{number}"))).unwrap();
+    until("a new run begins", || root.join("child-1").exists());
+    assert!(is_gone(&child(0)), "the run before is ended first");
+    assert!(Command::new("kill").arg(server.process.id().to_string()).status().unwrap().success());
+    until("its child is ended with the server", || is_gone(&child(1)));
+}
+
+#[test]
+fn a_tool_that_fails_is_a_warning_until_it_succeeds() {
+    let root = new_site("tool-fails");
+    let script = "test -e good || { echo no such luck >&2; exit 3; }";
+    write(&root, "site.toml", &tool("picky", script, "\"content/a.md\""));
+    let server = Server::start(&root, &["--watch"]);
+    let mut events = server.events("/about");
+    let event = events.next();
+    assert_eq!((&event["type"], &event["diagnostics"][0]["severity"]), (&"notes".into(), &"warning".into()));
+    let help = event["diagnostics"][0]["help"].as_str().unwrap();
+    assert!(help.contains("no such luck"), "{help}");
+    assert!(server.get("/about").starts_with("HTTP/1.1 200"));
+    write(&root, "good", "");
+    write(&root, "content/a.md", "x\n");
+    assert_eq!(events.next(), serde_json::json!({ "type": "notes", "diagnostics": [], "more": 0 }));
+    // One that isn't there is one more, and takes the place of nothing.
+    write(&root, "site.toml", &(tool("picky", script, "") + "[[tools]]\ncommand = [\"no-such-program\"]\n"));
+    let found = std::iter::repeat_with(|| events.next()).find(|event| event["type"] == "notes").unwrap();
+    assert!(found["diagnostics"][0]["help"].as_str().unwrap().contains("install `no-such-program`"), "{found}");
+}
+
+#[test]
+fn what_the_check_of_the_whole_site_finds_in_the_files_of_an_open_page_is_told_to_it() {
+    let root = new_site("notes");
+    let server = Server::start(&root, &["--watch"]);
+    let (mut about, mut other) = (server.events("/about"), server.events("/a"));
+    write(&root, "content/about.md", "# About\n\n[gone](nowhere.md)\n");
+    assert_eq!(about.next()["type"], "full");
+    let event = about.next();
+    assert_eq!((&event["type"], &event["diagnostics"][0]["code"]), (&"notes".into(), &"broken-link".into()));
+    // Whoever comes later is told too, and whom it doesn't concern isn't.
+    assert_eq!(server.events("/about").next()["type"], "notes");
+    write(&root, "content/about.md", "# About\n");
+    assert_eq!(about.next()["type"], "full");
+    assert_eq!(about.next()["diagnostics"], serde_json::json!([]));
+    write(&root, "content/a.md", "x\n");
+    assert_eq!(other.next()["type"], "full");
+}
+
+#[test]
+fn style_sheets_that_are_compiled_are_watched_too() {
+    let root = new_site("styles");
+    write(&root, "styles/b.scss", "a { b { z-index: 17 } }");
+    let server = Server::start(&root, &["--watch"]);
+    assert!(server.get("/static/css/b.css").contains("17"));
+    write(&root, "styles/b.scss", "a { b { z-index: 18 } }");
+    until("it is compiled", || server.get("/static/css/b.css").contains("18"));
+}
+
+#[test]
+fn folders_that_the_settings_name_while_it_runs_are_watched_from_then_on() {
+    let root = new_site("paths");
+    let server = Server::start(&root, &["--watch"]);
+    write(&root, "pages/a.md", "Elsewhere.\n");
+    write(&root, "site.toml", "[paths]\ncontent = \"pages\"\n");
+    until("the other folder is read", || server.get("/a").contains("Elsewhere."));
+    assert!(server.get("/about").starts_with("HTTP/1.1 404"));
+    let mut events = server.events("/a");
+    write(&root, "pages/a.md", "Again.\n");
+    assert_eq!(events.next()["type"], "full");
+    assert!(server.get("/a").contains("Again."));
+}
+
+#[test]
+fn a_site_that_is_the_current_folder_is_watched() {
+    // The default of `--site`: the system tells of absolute paths.
+    let root = new_site("current-folder");
+    let server = Server::start_in(&root, &["--watch"]);
+    let mut events = server.events("/a");
+    write(&root, "content/a.md", "Changed.\n");
+    assert_eq!(events.next()["type"], "full");
+}
+
+#[test]
+fn a_part_of_a_file_is_sent_to_whoever_asks_for_it() {
+    // Without parts a browser plays a film from its beginning only.
+    let root = new_site("parts");
+    let server = Server::start(&root, &[]);
+    let get = |range: &str| server.get_with("/static/a.css", &format!("Host: localhost\r\nRange: {range}\r\n"));
+    let whole = server.get("/static/a.css");
+    let body = whole.split_once("\r\n\r\n").unwrap().1;
+    let part = get("bytes=2-5");
+    let range = format!("Content-Range: bytes 2-5/{}\r\n", body.len());
+    assert!(part.starts_with("HTTP/1.1 206 ") && part.contains(&range) && part.contains("no-store"), "{part}");
+    assert!(part.contains("Content-Length: 4\r\n") && part.ends_with(&format!("\r\n\r\n{}", &body[2..6])), "{part}");
+    assert!(get("bytes=100000-").starts_with("HTTP/1.1 416 "));
+    assert!(get("lines=1-2").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn what_changes_while_it_is_read_is_read_once_more() {
+    let root = new_site("moving");
+    for number in 0..500 {
+        write(&root, &format!("content/many/{number}.md"), "x\n");
+    }
+    let server = Server::start(&root, &["--watch"]);
+    let mut events = server.events("/many/7");
+    fs::remove_dir_all(root.join("content/many")).unwrap();
+    assert_eq!(events.next()["type"], "full");
+    assert!(server.get("/many/7").starts_with("HTTP/1.1 404"));
+    for number in 0..500 {
+        write(&root, &format!("content/many/{number}.md"), "again\n");
+    }
+    until("they are all there", || server.get("/many/499").contains("again"));
+    write(&root, "content/many/7.md", "once more\n");
+    until("the folder is watched again", || server.get("/many/7").contains("once more"));
+}
+
+#[test]
+fn a_browser_is_opened_if_that_is_asked_for() {
+    let root = new_site("open");
+    write(&root, "bin/xdg-open", "#!/bin/sh\necho \"$1\" > opened; mv opened opened.txt\n");
+    let program = root.join("bin/xdg-open");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", root.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut server = Command::new(env!("CARGO_BIN_EXE_kiln"))
+        .args(["dev", "--open", "--listen", "0.0.0.0:0"])
+        .current_dir(&root)
+        .env("PATH", path)
+        .spawn()
+        .unwrap();
+    until("it is opened", || root.join("opened.txt").exists());
+    let opened = fs::read_to_string(root.join("opened.txt")).unwrap();
+    assert!(opened.starts_with("http://localhost:"), "{opened}");
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

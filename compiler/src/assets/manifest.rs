@@ -60,8 +60,16 @@ pub struct Asset {
     pub source_path: Arc<str>,
 }
 
-/// What became of looking at one file: the asset, and what is wrong with it.
-pub type ReadAsset = (Asset, Option<Diagnostic>);
+/// What became of looking at one file.
+#[derive(Clone, Debug)]
+pub struct ReadAsset {
+    /// The asset.
+    pub asset: Asset,
+    /// What is wrong with it.
+    pub diagnostic: Option<Diagnostic>,
+    /// Whether it is an image that lacks variants, since the cache didn't have them and nobody was to make them.
+    pub is_waiting: bool,
+}
 
 impl Asset {
     /// Names a static file by the digest of its bytes.
@@ -116,23 +124,19 @@ impl AssetManifest {
         let (made, image_counts) = make(&image_files, options.images, options.image_work, workshop);
         let mut made: BTreeMap<usize, Result<MadeImage, ImageFault>> = new_images.into_iter().zip(made).collect();
         let made: Vec<_> = (0..files.len()).map(|index| made.remove(&index)).collect();
-        let results: Vec<(ReadAsset, bool)> = (files.par_iter(), remembered, made)
+        let results: Vec<ReadAsset> = (files.par_iter(), remembered, made)
             .into_par_iter()
             .map(|((file, folder), remembered, made)| {
-                if let Some(asset) = remembered {
-                    return (asset, false);
-                }
-                let is_waiting = matches!(&made, Some(Ok(image)) if image.is_waiting);
-                let asset = read_asset(file, *folder, options.names, made);
-                if !is_waiting {
-                    memo.keep(&file.path, &file.bytes, asset.clone());
-                }
-                (asset, is_waiting)
+                remembered.unwrap_or_else(|| {
+                    let read = read_asset(file, *folder, options.names, made);
+                    memo.keep(&file.path, &file.bytes, read.clone());
+                    read
+                })
             })
             .collect();
         let mut manifest = Self { image_counts, ..Self::default() };
         let mut diagnostics = Vec::new();
-        for ((asset, diagnostic), is_waiting) in results {
+        for ReadAsset { asset, diagnostic, is_waiting } in results {
             diagnostics.extend(diagnostic);
             if is_waiting {
                 manifest.waiting.push(Arc::clone(&asset.source_path));
@@ -286,6 +290,7 @@ fn read_asset(
         Folder::Static => format!("/static/{}", file.name),
         Folder::Content => format!("/{}", file.name),
     };
+    let is_waiting = matches!(&image, Some(Ok(image)) if image.is_waiting);
     let (image, diagnostic) = match image.transpose() {
         Ok(image) => (image, None),
         Err(fault) => (None, Some(to_diagnostic(file, &fault))),
@@ -303,7 +308,14 @@ fn read_asset(
         source_path: Arc::clone(&file.path),
         path,
     };
-    (asset, diagnostic)
+    ReadAsset { asset, diagnostic, is_waiting }
+}
+
+/// An image with its variants: those that the cache doesn't have are made now. `path` is the one that pages write.
+pub fn make_image(file: &SourceFile, path: &str, options: &AssetOptions<'_>, workshop: &Workshop<'_>) -> ReadAsset {
+    let folder = if below_static(path).is_some() { Folder::Static } else { Folder::Content };
+    let (mut made, _) = make(&[file], options.images, ImageWork::Make, workshop);
+    read_asset(file, folder, options.names, made.pop())
 }
 
 fn variants(path: &str, image: &MadeImage, names: AssetNames) -> Vec<ImageVariant> {

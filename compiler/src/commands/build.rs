@@ -272,8 +272,7 @@ impl Loaded {
                 report.messages = diagnostic::draw_human(diagnostics, &find_text, arguments.error_limit, paint);
             }
         }
-        let fails =
-            |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.code.severity() == Severity::Error;
+        let fails = |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.severity == Severity::Error;
         let of_others = |diagnostic: &Diagnostic| matches!(diagnostic.code, Code::FilterFailed | Code::ToolFailed);
         report.exit_status =
             if diagnostics.iter().any(of_others) { TOOL_EXIT_STATUS } else { u8::from(diagnostics.iter().any(fails)) };

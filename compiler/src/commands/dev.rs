@@ -1,11 +1,13 @@
 //! `kiln dev`: the site while it is written, served from memory.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::Failure;
 use super::build::{build_time, today};
+use super::memory::read_memory_bytes_max;
 use crate::config::Config;
 use crate::dev::{DeskError, DevError, DevOptions, Terminal, serve};
 use crate::diagnostic::Paint;
@@ -55,6 +57,7 @@ pub fn dev(arguments: DevArguments) -> Result<(), Failure> {
         base_url: arguments.base_url,
         today: today(time)?,
         time,
+        memory_bytes_max: read_memory_bytes_max(),
     };
     let paint = if arguments.colours { Paint::Color } else { Paint::Plain };
     let opens_browser = arguments.opens_browser;
@@ -77,7 +80,8 @@ pub fn dev(arguments: DevArguments) -> Result<(), Failure> {
 /// Has the desktop open a browser, if there is one.
 fn open_browser(url: &str) -> bool {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let started =
-        Command::new(program).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    started.is_ok()
+    let mut command = Command::new(program);
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // It may become the browser itself, which is to outlive Ctrl-C.
+    command.process_group(0).spawn().is_ok()
 }

@@ -1,6 +1,7 @@
 //! Patterns for names of files, as `site.toml` has them.
 
-/// A pattern: `*` stands for anything but `/`, `**` for anything, `?` for one character but `/`. One without a `/` is
+/// A pattern: `*` stands for anything but `/`, `**` for anything, `**/` for any folders or none, `?` for one character
+/// but `/`. One without a `/` is
 /// compared with a file's name alone, in whatever folder it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Glob {
@@ -18,6 +19,10 @@ enum Token {
     Many,
     /// Any characters.
     All,
+    /// Nothing, or what the next token stands for.
+    Maybe,
+    /// Any characters up to a `/`.
+    Folders,
 }
 
 impl Glob {
@@ -32,12 +37,32 @@ impl Glob {
                 }
                 ('*', _) => pattern.push(Token::Many),
                 ('?', _) => pattern.push(Token::One),
-                // `**/` may stand for no folder at all.
-                ('/', Some(Token::All)) if pattern.len() == 1 => {}
+                ('/', Some(Token::All))
+                    if matches!(pattern.iter().rev().nth(1), None | Some(Token::Exactly('/') | Token::Folders)) =>
+                {
+                    pattern.pop();
+                    pattern.extend([Token::Maybe, Token::Folders]);
+                }
                 (character, _) => pattern.push(Token::Exactly(character)),
             }
         }
         Self { pattern, is_name: !text.contains('/') }
+    }
+
+    /// The folder in which everything is that the pattern stands for, as far as it is said before the first wildcard:
+    /// empty for a pattern that says none. `None` for one that leaves the folder from which paths are counted.
+    pub fn folder(&self) -> Option<String> {
+        let literal: String = self
+            .pattern
+            .iter()
+            .map_while(|token| match token {
+                Token::Exactly(character) => Some(*character),
+                _ => None,
+            })
+            .collect();
+        let folder = literal.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let is_within = folder.is_empty() || folder.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        is_within.then(|| folder.to_owned())
     }
 
     /// Whether the pattern stands for this path.
@@ -55,6 +80,11 @@ impl Glob {
                     Token::One => next[index + 1] |= character != '/',
                     Token::Many => next[index] |= character != '/',
                     Token::All => next[index] = true,
+                    Token::Maybe => {}
+                    Token::Folders => {
+                        next[index] = true;
+                        next[index + 1] |= character == '/';
+                    }
                 }
             }
             reached = next;
@@ -63,11 +93,14 @@ impl Glob {
         reached[self.pattern.len()]
     }
 
-    /// A star may stand for nothing.
+    /// A star may stand for nothing, and so may folders.
     fn skip_stars(&self, reached: &mut [bool]) {
         for (index, token) in self.pattern.iter().enumerate() {
-            if reached[index] && matches!(token, Token::Many | Token::All) {
+            if reached[index] && matches!(token, Token::Many | Token::All | Token::Maybe) {
                 reached[index + 1] = true;
+            }
+            if reached[index] && *token == Token::Maybe {
+                reached[index + 2] = true;
             }
         }
     }
@@ -89,6 +122,14 @@ mod tests {
             ("img/**.png", "img/b/a.png", true),
             ("**/a.png", "a.png", true),
             ("**/a.png", "b/c/a.png", true),
+            ("**/a.png", "ba.png", false),
+            ("b/**/*.ts", "b/a.ts", true),
+            ("b/**/*.ts", "b/c/d/a.ts", true),
+            ("b/**/a.ts", "b/ca.ts", false),
+            ("b/**/a.ts", "b/c/ca.ts", false),
+            ("b/**/**/a.ts", "b/a.ts", true),
+            ("b**/a.ts", "b/a.ts", true),
+            ("b**/a.ts", "bc/d/a.ts", true),
             ("icons/**", "icons/b/c.png", true),
             ("icons/**", "icons.png", false),
             ("a?.png", "ab.png", true),
@@ -98,6 +139,19 @@ mod tests {
         ];
         for (pattern, path, expected) in cases {
             assert_eq!(Glob::parse(pattern).matches(path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_names_the_folder_that_all_its_files_are_in() {
+        let folder = |pattern: &str| Glob::parse(pattern).folder();
+        assert_eq!(folder("js/src/**/*.ts").as_deref(), Some("js/src"));
+        assert_eq!(folder("js/a.ts").as_deref(), Some("js"));
+        for pattern in ["a.ts", "*.ts", "**/a.ts", "j*/a.ts", ""] {
+            assert_eq!(folder(pattern).as_deref(), Some(""), "{pattern}");
+        }
+        for pattern in ["../a/b.ts", "/etc/*", "a/../../b/*", "./a/*"] {
+            assert_eq!(folder(pattern), None, "{pattern}");
         }
     }
 

@@ -2,7 +2,9 @@
   "use strict";
   const data = document.currentScript.dataset;
   const key = "kiln:" + location.pathname;
+  const closedKey = key + " closed";
   let overlay = null;
+  let noteMark = null;
 
   const kept = sessionStorage.getItem(key);
   if (kept !== null) {
@@ -56,6 +58,9 @@
     .help { margin: .5rem 0 0; } .help::before { content: "Help: "; font-weight: 600; }
     .foot { margin: 1.25rem 0 0; font-size: .85rem; color: #666; }
     .mark { position: absolute; right: 12px; bottom: 12px; font: 600 13px/1 system-ui, sans-serif; background: #7a4f00; color: #fff; border-radius: 99px; padding: .5rem .8rem; }
+    .note { position: fixed; left: 12px; bottom: 12px; font: 600 13px/1 system-ui, sans-serif; background: #7a4f00; color: #fff; border: 1px solid #fff; border-radius: 99px; padding: .5rem .8rem; }
+    .note.wrong { background: #b3121d; }
+    .note:focus-visible { outline: 3px solid #4c9ffe; }
     @media (prefers-color-scheme: dark) {
       .box { background: #1e1e1f; color: #eaeaea; } .place, .foot { color: #aaa; }
       .code { background: #121213; } .code i { color: #8a8a8a; } .code b { color: #ff8a80; } .code .bad { background: #ff8a801f; }
@@ -96,6 +101,48 @@
     return section;
   }
 
+  /** How many of what there are: "2 mistakes", "1 mistake and 1 warning". */
+  function counted(diagnostics) {
+    const wrong = diagnostics.filter((one) => one.severity === "error").length;
+    const of = (count, noun) => (count ? [`${count} ${noun}${count === 1 ? "" : "s"}`] : []);
+    return [...of(wrong, "mistake"), ...of(diagnostics.length - wrong, "warning")].join(" and ");
+  }
+
+  function title({ type, diagnostics }) {
+    if (type === "notes") return counted(diagnostics);
+    return diagnostics.length === 1 ? "One mistake keeps this page from being made" : `${diagnostics.length} mistakes keep this page from being made`;
+  }
+
+  function foot({ type, hasPage }) {
+    if (type === "notes") return "The page is shown as it is. Save a mended file, and this goes away.";
+    return hasPage ? "Behind this is the last version without mistakes. Save a mended file, and this goes away." : "Save a mended file, and the page appears.";
+  }
+
+  /** What else is wrong: a mark that opens it. New mistakes are shown at once; those that somebody closed stay closed. */
+  function note(event) {
+    if (noteMark) noteMark.remove();
+    noteMark = null;
+    if (overlay && overlay.isNote) dismiss();
+    if (!event.diagnostics.length) return sessionStorage.removeItem(closedKey);
+    const isWrong = event.diagnostics.some((one) => one.severity === "error");
+    const button = element("button", counted(event.diagnostics), isWrong ? "note wrong" : "note");
+    const open = () => {
+      show(event);
+      overlay.isNote = true;
+    };
+    button.onclick = open;
+    noteMark = host(button);
+    noteMark.style.cssText = "all: initial; position: fixed; left: 0; bottom: 0; z-index: 2147483646";
+    const told = JSON.stringify(event.diagnostics.map((one) => [one.file, one.message]));
+    noteMark.close = () => sessionStorage.setItem(closedKey, told);
+    if (isWrong && sessionStorage.getItem(closedKey) !== told) open();
+  }
+
+  function close() {
+    if (overlay && overlay.isNote && noteMark) noteMark.close();
+    dismiss();
+  }
+
   function show(event) {
     dismiss();
     const back = element("div", "", "back");
@@ -103,21 +150,20 @@
     box.setAttribute("role", "alertdialog");
     box.setAttribute("aria-label", "Mistakes in the site");
     box.tabIndex = -1;
-    const count = event.diagnostics.length;
     const head = element("h1");
-    const close = element("button", "Close (Esc)");
-    close.onclick = dismiss;
-    head.append(element("span", count === 1 ? "One mistake keeps this page from being made" : `${count} mistakes keep this page from being made`), close);
+    const button = element("button", "Close (Esc)");
+    button.onclick = close;
+    head.append(element("span", title(event)), button);
     box.append(head, ...event.diagnostics.map(showOne));
     if (event.more) box.append(element("p", `${event.more} more are shown in the terminal.`, "foot"));
-    box.append(element("p", event.hasPage ? "Behind this is the last version without mistakes. Save a mended file, and this goes away." : "Save a mended file, and the page appears.", "foot"));
+    box.append(element("p", foot(event), "foot"));
     back.append(box);
-    back.onclick = (click) => { if (click.target === back) dismiss(); };
+    back.onclick = (click) => { if (click.target === back) close(); };
     overlay = host(back);
     box.focus({ preventScroll: true });
   }
 
-  addEventListener("keydown", (event) => { if (event.key === "Escape" && overlay) { event.stopPropagation(); dismiss(); } }, true);
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && overlay) { event.stopPropagation(); close(); } }, true);
 
   function connect() {
     const events = new EventSource("/live-reload?page=" + encodeURIComponent(location.pathname) + "&seen=" + data.kiln);
@@ -126,6 +172,7 @@
       if (event.type === "full") { events.close(); reload(); }
       if (event.type === "css") swapStyles();
       if (event.type === "error") show(event);
+      if (event.type === "notes") note(event);
     };
     events.onerror = () => { events.close(); setTimeout(connect, 500); };
     addEventListener("pagehide", () => events.close(), { once: true });

@@ -1,21 +1,21 @@
 //! The sources being edited: what was read, what of it changed, and the plan that follows from it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use super::DevOptions;
 use super::client::MARKER;
 use super::edition::Edition;
+use super::images::MadeImages;
 use crate::assets::{AssetNames, ImageWork, Workshop};
 use crate::cache::{CACHE_FOLDER, Cache};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Glob, Tool};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::output::Keeping;
 use crate::pipeline::{BuildOptions, Memory, Plan, run_filters};
 use crate::site::Selection;
-use crate::source::{self, KnownFiles, ReadError, Renewal, SETTLING_TIME, SourceFile, Sources};
-use crate::watch::{Method, Touched, Watcher};
+use crate::source::{self, Inputs, KnownFiles, ReadError, Renewal, SETTLING_TIME, SourceFile, Sources};
+use crate::watch::{Lookout, Method, Scope, Touched, Watcher};
 
 /// Why a site can't be opened.
 #[derive(Debug)]
@@ -53,6 +53,16 @@ pub struct Desk {
     /// What running the filters found.
     filter_diagnostics: Vec<Diagnostic>,
     current: Option<Arc<Edition>>,
+    /// Whether the last look failed: the next one is at everything, since something may have been passed over.
+    is_unsure: bool,
+    /// Whether settings were read that no edition has yet.
+    has_new_config: bool,
+    /// What tools read besides the sources.
+    inputs: Inputs,
+    /// What of that changed and nobody asked about yet.
+    changed_inputs: Vec<String>,
+    /// Has other folders watched when the settings name others.
+    lookout: Option<Lookout>,
 }
 
 impl Desk {
@@ -71,6 +81,11 @@ impl Desk {
             walk_diagnostics: Vec::new(),
             filter_diagnostics: Vec::new(),
             current: None,
+            is_unsure: false,
+            has_new_config: false,
+            inputs: Inputs::default(),
+            changed_inputs: Vec::new(),
+            lookout: None,
         }
     }
 
@@ -88,14 +103,66 @@ impl Desk {
         }
         self.read_all().map_err(DeskError::Read)?;
         self.run_filters();
+        // All tools run at the start.
+        self.renew_inputs();
+        self.changed_inputs.clear();
         Ok(self.plan())
     }
 
-    /// Watches what the site is made from.
-    pub(super) fn watch(&self, root: &Path, method: Method) -> Result<Watcher, String> {
-        let folders = self.config.paths.all();
-        Watcher::start(root, &[config::FILE_NAME], &folders, method)
-            .map_err(|error| format!("can't watch `{}`: {error}; `--poll` looks without being told", root.display()))
+    /// Watches what the site is made from, and what its tools read.
+    pub(super) fn watch(&mut self, method: Method) -> Result<Watcher, String> {
+        let root = &self.options.site;
+        let (watcher, lookout) = Watcher::start(root, self.scope(), method)
+            .map_err(|error| format!("can't watch `{}`: {error}; `--poll` looks without being told", root.display()))?;
+        self.lookout = Some(lookout);
+        Ok(watcher)
+    }
+
+    fn scope(&self) -> Scope {
+        let patterns = self.patterns();
+        let own = self.config.paths.all().into_iter().map(str::to_owned);
+        let mut files = vec![Glob::parse(config::FILE_NAME)];
+        files.extend(patterns.iter().copied().cloned());
+        Scope { files, folders: own.chain(Inputs::folders(&patterns, &self.config.paths)).collect() }
+    }
+
+    /// What tools read.
+    fn patterns(&self) -> Vec<&Glob> {
+        self.config.tools.iter().flat_map(|tool| &tool.inputs).collect()
+    }
+
+    /// The site's tools.
+    pub(super) fn tools(&self) -> &[Tool] {
+        &self.config.tools
+    }
+
+    /// The files that changed since somebody asked, which tools may read and nothing else does.
+    pub(super) fn take_changed_inputs(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.changed_inputs)
+    }
+
+    fn renew_inputs(&mut self) {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        self.changed_inputs.extend(inputs.renew(&self.options.site, &self.config.paths, &self.patterns()));
+        self.inputs = inputs;
+    }
+
+    /// What may have changed of a page or file: of what it is made from, what looks otherwise than it did.
+    pub(super) fn find_touched(&self, path: &str) -> Touched {
+        let Some(current) = &self.current else { return Touched::Anything };
+        let files = current.files_behind(path).into_iter().chain(current.source_of(path));
+        let changed = files.filter(|file| !self.known.is_as_it_was(&self.options.site, file));
+        let config = std::iter::once(config::FILE_NAME.to_owned());
+        Touched::Files(changed.map(|file| file.to_string()).chain(config).collect())
+    }
+
+    /// Takes the variants that were made of images, unless the images or their settings have changed since.
+    pub(super) fn add_images(&mut self, made: MadeImages) -> Option<Arc<Edition>> {
+        if made.settings != self.config.images {
+            return None;
+        }
+        let added: Vec<bool> = made.images.into_iter().map(|(file, read)| self.memory.add_image(&file, read)).collect();
+        added.contains(&true).then(|| self.plan())
     }
 
     /// Looks at what was touched. `None`: nothing is other than it was.
@@ -109,24 +176,38 @@ impl Desk {
     /// The same, with the paths of what changed.
     pub(super) fn find_change(&mut self, touched: &Touched) -> Result<Option<Change>, Vec<ReadError>> {
         let before = self.sources.clone();
-        let mut config_changed = false;
+        let mut config_changed = std::mem::take(&mut self.has_new_config);
         let looks_at_config = match touched {
             Touched::Files(files) => files.contains(config::FILE_NAME),
             Touched::Anything => true,
         };
         if looks_at_config {
-            config_changed = self.read_config().map_err(|error| vec![error])?;
+            config_changed |= self.read_config().map_err(|error| vec![error])?;
+        }
+        if let Some(lookout) = self.lookout.as_ref().filter(|_| config_changed) {
+            // A folder that can't be watched is looked at with the others all the same.
+            lookout.set_scope(self.scope()).ok();
+        }
+        let is_known = |path: &String| path == config::FILE_NAME || self.config.paths.hold(path);
+        if !matches!(touched, Touched::Files(files) if !config_changed && files.iter().all(is_known)) {
+            self.renew_inputs();
         }
         let renewal = match touched {
-            Touched::Files(files) if !config_changed => {
+            Touched::Files(files) if !config_changed && !self.is_unsure => {
                 let Self { sources, options, config, known, .. } = self;
                 let files = files.iter().map(String::as_str);
-                sources.renew(&options.site, &config.paths, files, known).map_err(|error| vec![error])?
+                // What can't be read now may have gone a moment ago.
+                sources.renew(&options.site, &config.paths, files, known).unwrap_or(Renewal::WantsAll)
             }
             _ => Renewal::WantsAll,
         };
-        if renewal == Renewal::WantsAll {
-            self.read_all()?;
+        self.is_unsure = false;
+        if renewal == Renewal::WantsAll
+            && let Err(errors) = self.read_all()
+        {
+            self.sources = before;
+            (self.is_unsure, self.has_new_config) = (true, config_changed);
+            return Err(errors);
         }
         self.run_filters();
         let mut paths = find_changed(&before, &self.sources);
@@ -149,12 +230,13 @@ impl Desk {
             Some(Err(mistake)) => (None, vec![mistake]),
             None => (None, Vec::new()),
         };
-        if text == self.config_text && mistakes == self.config_errors && self.current.is_some() {
+        let is_same = text == self.config_text && (text.is_some() || mistakes == self.config_errors);
+        if is_same && self.current.is_some() {
             return Ok(false);
         }
         let (mut config, found) = text.as_ref().map_or_else(Default::default, Config::parse);
         mistakes.extend(found);
-        mistakes.retain(|mistake| mistake.code.severity() == Severity::Error);
+        mistakes.retain(|mistake| mistake.severity == Severity::Error);
         self.config_text = text;
         self.config_errors = mistakes;
         if let Some(base_url) = &self.options.base_url {
@@ -170,15 +252,17 @@ impl Desk {
 
     fn read_all(&mut self) -> Result<(), Vec<ReadError>> {
         let (root, paths) = (&self.options.site, &self.config.paths);
-        let mut found = Sources::read_changed(root, paths, &mut self.known)?;
-        // Editors write in two steps; what is between them is nothing to show.
+        // Editors write in two steps, and folders go file by file; what is between is nothing to show.
+        let mut found = Sources::read_changed(root, paths, &mut self.known);
         for _ in 0..SETTLING_COUNT_MAX {
-            if !self.known.is_settling {
+            let is_going = |error: &ReadError| error.error.kind() == std::io::ErrorKind::NotFound;
+            if !found.as_ref().map_or_else(|errors| errors.iter().all(is_going), |_| self.known.is_settling) {
                 break;
             }
             thread::sleep(SETTLING_TIME);
-            found = Sources::read_changed(root, paths, &mut self.known)?;
+            found = Sources::read_changed(root, paths, &mut self.known);
         }
+        let found = found?;
         let (sources, diagnostics) = found;
         let filtered = std::mem::take(&mut self.sources.filtered);
         self.sources = Sources { filtered, ..sources };

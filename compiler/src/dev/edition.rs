@@ -9,6 +9,7 @@ use runtime::http::response::Answer;
 use runtime::site::Site as Map;
 
 use super::client::{self, About, without_script};
+use super::last_good::LastGood;
 use crate::assets::is_text_asset;
 use crate::cache::Cache;
 use crate::config;
@@ -29,6 +30,8 @@ pub struct Ready {
     pub status: u16,
     /// The whole head, but for what the server adds.
     pub head: Vec<u8>,
+    /// Where in the head the fields begin that a part of the body has too: behind the status and the length.
+    pub fields_start: usize,
     /// The body.
     pub body: Arc<[u8]>,
 }
@@ -38,8 +41,9 @@ impl Ready {
     fn of(route: &RouteEntry) -> Self {
         let variant = &route.variants[0];
         let head = &variant.head;
+        let fields_start = head.status_line.len() + head.length.len();
         let head = [&head.status_line, &head.length, &head.content, &head.shared].map(String::as_bytes).concat();
-        Self { status: route.status, head, body: Arc::clone(&variant.body) }
+        Self { status: route.status, head, fields_start, body: Arc::clone(&variant.body) }
     }
 }
 
@@ -56,9 +60,6 @@ pub(super) struct Shown {
     pub(super) files: Arc<BTreeSet<String>>,
 }
 
-/// The last version without mistakes of each page that was asked for, from all editions.
-type LastGood = Arc<Mutex<HashMap<String, Arc<Ready>>>>;
-
 /// One state of the site.
 pub struct Edition {
     /// Counts from 1.
@@ -74,7 +75,8 @@ pub struct Edition {
     /// Files with their heads.
     files: HashMap<String, Arc<Ready>>,
     shown: Mutex<HashMap<String, Arc<Shown>>>,
-    last_good: LastGood,
+    /// From all editions.
+    last_good: Arc<Mutex<LastGood>>,
     /// Pages that can't be read at all any more: their paths and their sources.
     lost: HashMap<String, Arc<str>>,
     config_text: Option<SourceText>,
@@ -260,10 +262,10 @@ impl Edition {
             let published =
                 Published { body: text.into_bytes().into(), ..self.output.published[self.by_path[path]].clone() };
             let ready = Arc::new(Ready::of(&self.output.route_entry(&published, &Cache::none())));
-            last_good.insert(path.to_owned(), Arc::clone(&ready));
+            last_good.keep(path, &ready);
             Some(ready)
         } else {
-            last_good.get(path).cloned()
+            last_good.find(path)
         };
         Shown { answer, digest, errors: errors.into(), files: Arc::new(self.files_of(&rendered.text)) }
     }
@@ -273,7 +275,7 @@ impl Edition {
         let source = self.lost.get(path)?;
         let errors = self.plan.diagnostics.iter().filter(|one| is_error(one) && one.place.path == *source);
         let errors: Vec<_> = errors.cloned().collect();
-        let answer = self.last_good.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        let answer = self.last_good.lock().unwrap_or_else(PoisonError::into_inner).find(path);
         Some(Shown { answer, digest: String::new(), errors: errors.into(), files: Arc::default() })
     }
 
@@ -306,6 +308,26 @@ impl Edition {
             }
         }
         sources
+    }
+
+    /// The paths of the source files that a page is made from, and of those that it names.
+    pub(super) fn files_behind(&self, path: &str) -> BTreeSet<Arc<str>> {
+        let mut files = self.find_page(path).map(|page| self.sources_of(page)).unwrap_or_default();
+        files.extend(self.lost.get(path).cloned());
+        let named = self.find_shown(path).map(|shown| Arc::clone(&shown.files)).unwrap_or_default();
+        files.extend(named.iter().filter_map(|path| self.source_of(path)));
+        files
+    }
+
+    /// The path of the source of a file that isn't a page.
+    pub(super) fn source_of(&self, path: &str) -> Option<Arc<str>> {
+        let asset = self.plan.manifest.find(path).map(|asset| Arc::clone(&asset.source_path));
+        asset.or_else(|| {
+            let content = &self.plan.sources.content;
+            let own = format!("{}{path}", self.plan.config.paths.content);
+            let index = content.binary_search_by(|file| (*file.path).cmp(&own)).ok()?;
+            Some(Arc::clone(&content[index].path))
+        })
     }
 
     /// The files of the site that a page names, and those that these name by their last segment: fonts, imports.
@@ -342,7 +364,7 @@ impl Edition {
 }
 
 fn is_error(diagnostic: &Diagnostic) -> bool {
-    diagnostic.code.severity() == Severity::Error
+    diagnostic.severity == Severity::Error
 }
 
 /// What follows a path's last dot.

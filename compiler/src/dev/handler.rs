@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use runtime::http::range::{RangeVerdict, read_range};
 use runtime::http::request::{Method, Request};
 use runtime::http::response::{Answer, Body};
 use runtime::site::Handler;
@@ -12,7 +13,7 @@ use super::client::{self, About};
 use super::doors::Doors;
 use super::edition::{Edition, Ready, Shown};
 use super::live_reload::Client;
-use super::studio::Studio;
+use super::studio::{Edit, Studio};
 use crate::site::percent_decode;
 
 /// Lines of every answer that is made here.
@@ -56,7 +57,6 @@ impl Handler for DevHandler {
 
 impl DevHandler {
     fn answer_path(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'static> {
-        self.studio.revalidate();
         let edition = self.studio.current();
         if let Some(answer) = self.find(request, &edition, added) {
             return answer;
@@ -73,8 +73,9 @@ impl DevHandler {
             let answer = edition.map_answer(request, added);
             return (answer.status != 404).then(|| owned(&answer));
         };
+        self.studio.revalidate(&path);
         if let Some(file) = edition.find_file(&path) {
-            return Some(copied(file));
+            return Some(whole_or_part(file, request));
         }
         match self.studio.fetch(edition, path) {
             Some(shown) => Some(made(&shown)),
@@ -109,7 +110,7 @@ impl DevHandler {
             Some(path.split(['?', '#']).next().unwrap_or(path).to_owned())
         });
         let (client, events) = Client::new(page, parameter("seen"));
-        self.studio.join(client);
+        self.studio.ask(Edit::Join(client));
         Answer::streamed(&format!("Content-Type: text/event-stream\r\n{NO_STORE}"), events)
     }
 
@@ -135,6 +136,29 @@ fn owned(answer: &Answer<'_>) -> Answer<'static> {
 fn copied(ready: &Ready) -> Answer<'static> {
     let start = Cow::Owned(ready.head.clone());
     Answer { status: ready.status, start, fields: b"", body: Body::Made(ready.body.to_vec()) }
+}
+
+/// A file, or the part of it that is asked for: browsers play a film from any place only where they can ask for parts.
+fn whole_or_part(file: &Ready, request: &Request<'_>) -> Answer<'static> {
+    // Nobody keeps what is sent here, so that nobody can ask for a part of what it has kept.
+    let has_condition = request.values("if-range").next().is_some();
+    let range =
+        request.value("range").filter(|_| request.method == Method::Get && file.status == 200 && !has_condition);
+    let body_len = file.body.len();
+    match range.map_or(RangeVerdict::Whole, |range| read_range(range, body_len)) {
+        RangeVerdict::Whole => copied(file),
+        RangeVerdict::Unsatisfiable => Answer::bare(416, &format!("Content-Range: bytes */{body_len}\r\n")),
+        RangeVerdict::Part(part) => {
+            let start = format!(
+                "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {}-{}/{body_len}\r\n",
+                part.len(),
+                part.start,
+                part.end - 1
+            );
+            let start = [start.as_bytes(), &file.head[file.fields_start..]].concat();
+            Answer { status: 206, start: Cow::Owned(start), fields: b"", body: Body::Made(file.body[part].to_vec()) }
+        }
+    }
 }
 
 fn made(shown: &Shown) -> Answer<'static> {

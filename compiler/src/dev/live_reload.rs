@@ -9,6 +9,7 @@ use may::sync::mpsc::{Receiver, Sender, channel};
 use runtime::http::response::BodyStream;
 
 use super::edition::{Edition, Shown, extension_of};
+use super::notes::Notes;
 use super::overlay;
 use crate::diagnostic::Diagnostic;
 
@@ -46,6 +47,8 @@ pub(super) struct Client {
     /// What the page that it shows is recognised by, if it knows.
     pub(super) seen: Option<String>,
     has_error: bool,
+    /// What else it was told is wrong; nothing by now if it is empty.
+    noted: Vec<Diagnostic>,
     sender: Sender<String>,
 }
 
@@ -53,7 +56,17 @@ impl Client {
     /// A browser, and the stream that it reads.
     pub(super) fn new(page: Option<String>, seen: Option<String>) -> (Self, Events) {
         let (sender, receiver) = channel();
-        (Self { page, seen, has_error: false, sender }, Events { receiver, has_begun: false })
+        (Self { page, seen, has_error: false, noted: Vec::new(), sender }, Events { receiver, has_begun: false })
+    }
+
+    /// Tells it what else is wrong, if it doesn't know and has nothing worse to show.
+    fn note(&mut self, diagnostics: Vec<Diagnostic>, edition: &Edition) -> bool {
+        if self.has_error || self.noted == diagnostics {
+            return true;
+        }
+        let is_there = self.tell(&overlay::notes_event(&diagnostics, &|path| edition.find_text(path)));
+        self.noted = diagnostics;
+        is_there
     }
 
     /// Tells it something; returns whether it is still there, as far as is known.
@@ -81,8 +94,15 @@ impl Clients {
         self.lock().iter().filter_map(|client| client.page.clone()).collect()
     }
 
+    /// The files that open pages name.
+    pub(super) fn named_files(&self, edition: &Edition) -> BTreeSet<String> {
+        let open = self.open_pages();
+        let shown = open.iter().filter_map(|page| edition.find_shown(&edition.page_path(page)?));
+        shown.flat_map(|shown| shown.files.iter().cloned().collect::<Vec<_>>()).collect()
+    }
+
     /// Adds a browser. It is told at once what it missed: another version of its page, or mistakes.
-    pub(super) fn join(&self, mut client: Client, edition: &Edition) {
+    pub(super) fn join(&self, mut client: Client, edition: &Edition, notes: &Notes) {
         let state = client.page.as_deref().map(|page| PageState::of(page, edition));
         match &state {
             Some(state) if state.has_errors() => {
@@ -101,7 +121,20 @@ impl Clients {
         if let Some(state) = state {
             client.seen = Some(state.digest());
         }
+        if let Some(page) = client.page.clone() {
+            client.note(notes.for_page(&page, edition), edition);
+        }
         self.lock().push(client);
+    }
+
+    /// Tells each browser what else is wrong with its page, or no more, if that is new to it.
+    pub(super) fn note_all(&self, edition: &Edition, notes: &Notes) {
+        let mut known: BTreeMap<String, Vec<Diagnostic>> = BTreeMap::new();
+        self.lock().retain_mut(|client| {
+            let Some(page) = client.page.clone() else { return true };
+            let diagnostics = known.entry(page).or_insert_with_key(|page| notes.for_page(page, edition));
+            client.note(diagnostics.clone(), edition)
+        });
     }
 
     /// Tells each browser what of a change concerns it.

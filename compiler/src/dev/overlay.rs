@@ -13,10 +13,20 @@ const LINE_CHARACTERS_MAX: usize = 400;
 
 /// The event that shows mistakes over a page. `has_page` tells whether there is a good version behind them.
 pub(super) fn error_event(diagnostics: &[Diagnostic], find_text: FindText<'_>, has_page: bool) -> String {
-    let shown: Vec<_> =
-        diagnostics.iter().take(SHOWN_COUNT_MAX).map(|diagnostic| describe(diagnostic, find_text)).collect();
-    let more = diagnostics.len() - shown.len();
+    let (shown, more) = describe_some(diagnostics, find_text);
     json!({ "type": "error", "diagnostics": shown, "more": more, "hasPage": has_page }).to_string()
+}
+
+/// The event that tells what else is wrong with a page that is shown; no diagnostics take back what was told.
+pub(super) fn notes_event(diagnostics: &[Diagnostic], find_text: FindText<'_>) -> String {
+    let (shown, more) = describe_some(diagnostics, find_text);
+    json!({ "type": "notes", "diagnostics": shown, "more": more }).to_string()
+}
+
+/// As many as are shown, and how many are left.
+fn describe_some(diagnostics: &[Diagnostic], find_text: FindText<'_>) -> (Vec<Value>, usize) {
+    let shown = diagnostics.iter().take(SHOWN_COUNT_MAX).map(|diagnostic| describe(diagnostic, find_text));
+    (shown.collect(), diagnostics.len().saturating_sub(SHOWN_COUNT_MAX))
 }
 
 fn describe(diagnostic: &Diagnostic, find_text: FindText<'_>) -> Value {
@@ -29,7 +39,7 @@ fn describe(diagnostic: &Diagnostic, find_text: FindText<'_>) -> Value {
         _ => Vec::new(),
     };
     json!({
-        "severity": diagnostic.code.severity().name(),
+        "severity": diagnostic.severity.name(),
         "code": diagnostic.code.name(),
         "message": diagnostic.message,
         "file": &*diagnostic.place.path,

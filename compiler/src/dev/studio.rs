@@ -1,8 +1,9 @@
 //! The threads that do the work of the development server, and what they share with those who answer requests. One
 //! thread follows the sources (`edit`), one makes pages that are waited for (`fetch`), one checks the whole site when
-//! nothing else is to be done (`check`).
+//! nothing else is to be done (`check`), one makes variants of images after that (`images`), and one runs the site's
+//! tools (`tools`).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,16 +11,24 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::DevOptions;
 use super::desk::Desk;
 use super::edition::{Edition, Shown};
+use super::images::{self, MadeImages};
 use super::live_reload::{Client, Clients, Told};
+use super::looks::Looks;
+use super::notes::Notes;
 use super::terminal::Terminal;
+use super::tools::{ToolRun, Tools};
+use crate::config::Tool;
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT};
 use crate::render::RenderedPage;
-use crate::watch::{Method, Touched, Watcher};
+use crate::watch::{Touched, Watcher};
 
 /// The whole site is checked once nothing changed for so long. Guessed: what is open comes first.
 const CHECK_DELAY: Duration = Duration::from_millis(300);
+/// Files that can't be read are named so far: it is one fault, as a rule. Guessed.
+const READ_ERROR_COUNT_MAX: usize = 5;
 /// Paths that are named in the line about a change.
 const NAMED_PATH_COUNT_MAX: usize = 3;
 
@@ -43,11 +52,13 @@ pub(super) struct Studio {
     pub(super) counters: Counters,
     edits: Mutex<Sender<Edit>>,
     fetches: Mutex<Sender<Fetch>>,
-    interval: Duration,
     is_watched: bool,
-    last_look: Mutex<Instant>,
-    is_looking: AtomicBool,
-    terminal: Terminal,
+    looks: Mutex<Looks>,
+    /// Edits and pages that somebody waits for, sent and not done yet.
+    waiting_count: AtomicUsize,
+    pub(super) terminal: Terminal,
+    tools: Tools,
+    notes: Mutex<Notes>,
     /// The mistakes that were shown with the last change: the check of the whole site need not show them again.
     told: Mutex<Vec<Diagnostic>>,
     inbox: Mutex<Option<(Receiver<Edit>, Receiver<Fetch>)>>,
@@ -57,10 +68,16 @@ pub(super) struct Studio {
 pub(super) enum Edit {
     /// Look at these.
     Look(Touched),
+    /// Look at what a page or file is made from.
+    LookBehind(String),
     /// Look at all, and say when it is done.
     LookFirst(may::sync::mpsc::Sender<()>),
     /// A browser waits.
     Join(Client),
+    /// A tool ended.
+    ToolRan(ToolRun),
+    /// Images got their variants.
+    Images(MadeImages),
 }
 
 /// A page that somebody waits for.
@@ -71,12 +88,8 @@ pub(super) struct Fetch {
 }
 
 impl Studio {
-    pub(super) fn new(
-        edition: Arc<Edition>,
-        interval: Duration,
-        watch: Option<Method>,
-        terminal: Terminal,
-    ) -> Arc<Self> {
+    pub(super) fn new(edition: Arc<Edition>, options: &DevOptions, terminal: Terminal) -> Arc<Self> {
+        let DevOptions { site, interval, watch, .. } = options.clone();
         let (edits, edit_inbox) = mpsc::channel();
         let (fetches, fetch_inbox) = mpsc::channel();
         Arc::new(Self {
@@ -87,11 +100,12 @@ impl Studio {
             counters: Counters::default(),
             edits: Mutex::new(edits),
             fetches: Mutex::new(fetches),
-            interval,
             is_watched: watch.is_some(),
-            last_look: Mutex::new(Instant::now()),
-            is_looking: AtomicBool::new(false),
+            looks: Mutex::new(Looks::new(interval)),
+            waiting_count: AtomicUsize::new(0),
             terminal,
+            tools: Tools::new(site),
+            notes: Mutex::default(),
             told: Mutex::default(),
             inbox: Mutex::new(Some((edit_inbox, fetch_inbox))),
         })
@@ -115,36 +129,36 @@ impl Studio {
         }
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = may::sync::mpsc::channel();
+        self.waiting_count.fetch_add(1, Ordering::AcqRel);
         send(&self.fetches, Fetch { edition: Arc::clone(edition), path, reply });
         answer.recv().ok().flatten()
     }
 
-    /// Has the sources looked at, if that was long enough ago. Nobody waits for it, and there is never more than one.
-    pub(super) fn revalidate(&self) {
-        if self.is_watched || lock(&self.last_look).elapsed() < self.interval {
-            return;
-        }
-        if !self.is_looking.swap(true, Ordering::AcqRel) {
-            self.look(Touched::Anything);
+    /// Has the sources of a page or file looked at, if that was long enough ago. Nobody waits for it, and it never happens
+    /// twice at a time.
+    pub(super) fn revalidate(&self, path: &str) {
+        if !self.is_watched && lock(&self.looks).begin(path) {
+            self.ask(Edit::LookBehind(path.to_owned()));
         }
     }
 
     /// Has the sources looked at, and waits for it. To be called in a coroutine.
     pub(super) fn look_first(&self) {
         let (reply, answer) = may::sync::mpsc::channel();
-        send(&self.edits, Edit::LookFirst(reply));
+        self.ask(Edit::LookFirst(reply));
         // If the thread is gone there is nothing newer to wait for.
         answer.recv().ok();
     }
 
-    /// Has some sources looked at.
-    pub(super) fn look(&self, touched: Touched) {
-        send(&self.edits, Edit::Look(touched));
+    /// Has the thread that follows the sources do something.
+    pub(super) fn ask(&self, edit: Edit) {
+        self.waiting_count.fetch_add(1, Ordering::AcqRel);
+        send(&self.edits, edit);
     }
 
-    /// A browser waits from now on.
-    pub(super) fn join(&self, client: Client) {
-        send(&self.edits, Edit::Join(client));
+    /// Whether somebody waits for something else than what is made when there is time.
+    pub(super) fn is_busy(&self) -> bool {
+        self.waiting_count.load(Ordering::Acquire) > 0
     }
 
     fn current_lock(&self) -> MutexGuard<'_, Arc<Edition>> {
@@ -157,6 +171,15 @@ impl Studio {
         if *told != errors {
             self.terminal.show(&draw(errors, edition, self.terminal.paint));
             *told = errors.to_vec();
+        }
+    }
+
+    /// Has open pages tell what the check of an edition found in their files, if it is still the current one.
+    fn note_site(&self, diagnostics: &[Diagnostic], edition: &Edition) {
+        let mut notes = lock(&self.notes);
+        if self.is_current(edition) {
+            notes.of_site = diagnostics.to_vec();
+            self.clients.note_all(edition, &notes);
         }
     }
 
@@ -181,7 +204,13 @@ fn send<T>(sender: &Mutex<Sender<T>>, message: T) {
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn start(studio: Arc<Studio>, desk: Desk, watcher: Option<Watcher>) -> std::io::Result<()> {
+pub(super) fn start(
+    studio: Arc<Studio>,
+    desk: Desk,
+    watcher: Option<Watcher>,
+    options: DevOptions,
+) -> std::io::Result<()> {
+    studio.tools.set(desk.tools());
     let (edits, fetches) = lock(&studio.inbox).take().unwrap_or_else(|| (mpsc::channel().1, mpsc::channel().1));
     let spawn =
         |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.to_owned()).spawn(work).map(drop);
@@ -190,65 +219,135 @@ pub(super) fn start(studio: Arc<Studio>, desk: Desk, watcher: Option<Watcher>) -
     let shared = Arc::clone(&studio);
     spawn("fetch", Box::new(move || fetch(&shared, &fetches)))?;
     if let Some(mut watcher) = watcher {
+        // What changed before anybody watched.
+        studio.ask(Edit::Look(Touched::Anything));
         let shared = Arc::clone(&studio);
         let watch = move || {
             while let Some(touched) = watcher.wait() {
-                shared.look(touched);
+                shared.ask(Edit::Look(touched));
             }
         };
         spawn("watch", Box::new(watch))?;
     }
+    let shared = Arc::clone(&studio);
+    spawn("tools", Box::new(move || shared.tools.work(|run| shared.ask(Edit::ToolRan(run)))))?;
+    let shared = Arc::clone(&studio);
+    spawn("images", Box::new(move || images::work(&shared, &options)))?;
     spawn("check", Box::new(move || check(&studio)))
 }
 
 /// Follows the sources.
 fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
-    for edit in edits {
+    let mut next = None;
+    while let Some(edit) = next.take().or_else(|| edits.recv().ok()) {
         match edit {
-            Edit::Look(touched) => follow(studio, &mut desk, &touched),
+            Edit::Look(mut touched) => {
+                // What changed during the last look is looked at together.
+                while let Ok(more) = edits.try_recv() {
+                    let Edit::Look(more) = more else {
+                        next = Some(more);
+                        break;
+                    };
+                    touched = touched.and(more);
+                    studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
+                }
+                follow(studio, &mut desk, &touched, None);
+            }
+            Edit::LookBehind(path) => look_behind(studio, &mut desk, &path),
             Edit::LookFirst(reply) => {
-                follow(studio, &mut desk, &Touched::Anything);
+                follow(studio, &mut desk, &Touched::Anything, None);
                 // Whoever waited may have gone.
                 reply.send(()).ok();
             }
-            Edit::Join(client) => studio.clients.join(client, &studio.current()),
+            Edit::Join(client) => studio.clients.join(client, &studio.current(), &lock(&studio.notes)),
+            Edit::ToolRan(run) => take_tool_run(studio, &mut desk, &run),
+            Edit::Images(made) => {
+                let start = Instant::now();
+                let count = made.count();
+                if let Some(edition) = desk.add_images(made) {
+                    let what = format!("{count} {} got variants", if count == 1 { "image" } else { "images" });
+                    replace(studio, &edition, &what, start);
+                }
+            }
         }
+        studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched) {
+/// Looks at what a page is made from, and now and then at everything.
+fn look_behind(studio: &Studio, desk: &mut Desk, path: &str) {
+    let is_whole = lock(&studio.looks).is_whole_due();
+    let touched = if is_whole { Touched::Anything } else { desk.find_touched(path) };
+    let start = Instant::now();
+    follow(studio, desk, &touched, None);
+    lock(&studio.looks).end(Some(path), is_whole, start);
+}
+
+/// Looks at what was touched. `tool`: the one that ended just now, and may have touched it.
+fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched, tool: Option<&Tool>) {
     let start = Instant::now();
     studio.counters.revalidations.fetch_add(1, Ordering::Relaxed);
     let found = desk.find_change(touched);
-    let count_error = || studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+    let mut changed = desk.take_changed_inputs();
     match found {
         Ok(Some(change)) => {
-            let (edition, before) = (change.edition, studio.current());
-            let open = studio.clients.open_pages();
-            // What is open is made before anybody can ask for it.
-            let pages: Vec<_> = open.iter().filter_map(|page| edition.page_path(page)).collect();
-            let shown: Vec<_> = pages.par_iter().filter_map(|path| edition.show(path)).collect();
-            studio.replace(&edition);
-            let told = studio.clients.tell_all(&before, &edition);
-            let errors = unique(shown.iter().flat_map(|shown| shown.errors.iter()).chain(edition.config_errors()));
-            studio.terminal.say(&describe(&change.paths, shown.len(), told, start.elapsed()));
-            if errors.is_empty() {
-                lock(&studio.told).clear();
-            } else {
-                count_error();
-                studio.tell_once(&errors, &edition);
-            }
+            replace(studio, &change.edition, &name_some(&change.paths), start);
+            changed.extend(change.paths);
         }
         Ok(None) => {}
         Err(errors) => {
-            count_error();
-            for error in errors {
+            studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+            for error in errors.iter().take(READ_ERROR_COUNT_MAX) {
                 studio.terminal.say(&format!("error: {error}"));
+            }
+            if let Some(more) = errors.len().checked_sub(READ_ERROR_COUNT_MAX).filter(|more| *more > 0) {
+                studio.terminal.say(&format!("error: {more} more files can't be read"));
             }
         }
     }
-    *lock(&studio.last_look) = Instant::now();
-    studio.is_looking.store(false, Ordering::Release);
+    studio.tools.set(desk.tools());
+    for name in studio.tools.note_changed(&changed, tool) {
+        studio.terminal.say(&format!(
+            "what the tool `{name}` reads changes while it runs, again and again: it waits between its runs from now on"
+        ));
+    }
+}
+
+/// Puts a new edition in the place of the current one, and tells whom it concerns. What is open is made before anybody
+/// can ask for it.
+fn replace(studio: &Studio, edition: &Arc<Edition>, what: &str, start: Instant) {
+    let (before, open) = (studio.current(), studio.clients.open_pages());
+    let pages: Vec<_> = open.iter().filter_map(|page| edition.page_path(page)).collect();
+    let shown: Vec<_> = pages.par_iter().filter_map(|path| edition.show(path)).collect();
+    // They were about the edition before.
+    lock(&studio.notes).of_site.clear();
+    studio.replace(edition);
+    let told = studio.clients.tell_all(&before, edition);
+    let errors = unique(shown.iter().flat_map(|shown| shown.errors.iter()).chain(edition.config_errors()));
+    studio.terminal.say(&describe(what, shown.len(), told, start.elapsed()));
+    if errors.is_empty() {
+        lock(&studio.told).clear();
+    } else {
+        studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+        studio.tell_once(&errors, edition);
+    }
+}
+
+/// What a tool wrote is an edit like any other; what it complained of is shown until it runs again.
+fn take_tool_run(studio: &Studio, desk: &mut Desk, run: &ToolRun) {
+    let ToolRun { tool, time, failure, is_known } = run;
+    let Studio { terminal, .. } = studio;
+    match failure {
+        None => terminal.say(&format!("the tool `{}` is done, {} ms", tool.name, time.as_millis())),
+        Some(_) if *is_known => terminal.say(&format!("the tool `{}` fails as before", tool.name)),
+        Some(failure) => {
+            terminal.show(&draw(std::slice::from_ref(failure), &studio.current(), terminal.paint));
+        }
+    }
+    follow(studio, desk, &Touched::Anything, Some(tool));
+    let mut notes = lock(&studio.notes);
+    notes.of_tools = studio.tools.failures();
+    studio.clients.note_all(&studio.current(), &notes);
 }
 
 fn unique<'a>(errors: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic> {
@@ -261,13 +360,17 @@ fn draw(diagnostics: &[Diagnostic], edition: &Edition, paint: Paint) -> String {
     diagnostic::draw_human(diagnostics, &|path| edition.find_text(path), SHOWN_COUNT_DEFAULT, paint)
 }
 
-/// One line: what changed, what was made of it, how long it took.
-fn describe(paths: &[String], made: usize, told: Told, time: Duration) -> String {
+/// The first of some paths, and how many more there are.
+fn name_some(paths: &[String]) -> String {
     let shown = paths.iter().take(NAMED_PATH_COUNT_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = match paths.len().saturating_sub(NAMED_PATH_COUNT_MAX) {
-        0 => String::new(),
-        count => format!(" and {count} more"),
-    };
+    match paths.len().saturating_sub(NAMED_PATH_COUNT_MAX) {
+        0 => shown,
+        count => format!("{shown} and {count} more"),
+    }
+}
+
+/// One line: what changed, what was made of it, how long it took.
+fn describe(what: &str, made: usize, told: Told, time: Duration) -> String {
     let pages = if made == 1 { "1 open page".to_owned() } else { format!("{made} open pages") };
     let Told { reloaded, warned } = told;
     let told = match (reloaded, warned) {
@@ -276,7 +379,7 @@ fn describe(paths: &[String], made: usize, told: Told, time: Duration) -> String
         (0, warned) => format!(", {warned} told of mistakes"),
         (reloaded, warned) => format!(", {reloaded} told to reload, {warned} of mistakes"),
     };
-    format!("{shown}{more}: {pages} made{told}, {} ms", time.as_millis())
+    format!("{what}: {pages} made{told}, {} ms", time.as_millis())
 }
 
 /// Makes pages that are waited for.
@@ -289,6 +392,7 @@ fn fetch(studio: &Studio, fetches: &Receiver<Fetch>) {
         }
         // Whoever waited may have gone.
         reply.send(shown).ok();
+        studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -314,12 +418,13 @@ fn check(studio: &Studio) {
                 terminal.show(&draw(&diagnostics, &edition, terminal.paint));
             }
         }
+        studio.note_site(&diagnostics, &edition);
         reported = diagnostics;
     }
 }
 
 /// The first edition after number `checked` that stays the current one for a while.
-fn wait_for_quiet(studio: &Studio, checked: u64) -> Arc<Edition> {
+pub(super) fn wait_for_quiet(studio: &Studio, checked: u64) -> Arc<Edition> {
     let mut current = studio.current_lock();
     while current.number <= checked {
         current = studio.replaced.wait(current).unwrap_or_else(PoisonError::into_inner);

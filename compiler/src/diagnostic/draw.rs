@@ -49,7 +49,7 @@ pub fn draw_human(diagnostics: &[Diagnostic], find_text: FindText<'_>, count_max
         drawn.push_str(&draw_one(diagnostic, &indexes, paint));
         drawn.push_str("\n\n");
     }
-    let errors = diagnostics.iter().filter(|one| one.code.severity() == Severity::Error).count();
+    let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
     if let Some(count) = count_line(errors, diagnostics.len() - errors) {
         drawn.push_str(&count);
         if count_max > 0 && diagnostics.len() > count_max {
@@ -65,9 +65,9 @@ fn choose(diagnostics: &[Diagnostic], count_max: usize) -> Vec<&Diagnostic> {
     if count_max == 0 || diagnostics.len() <= count_max {
         return diagnostics.iter().collect();
     }
-    let errors = diagnostics.iter().filter(|one| one.code.severity() == Severity::Error).count();
+    let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
     let mut warnings_left = count_max.saturating_sub(errors);
-    let chosen = diagnostics.iter().filter(|one| match one.code.severity() {
+    let chosen = diagnostics.iter().filter(|one| match one.severity {
         Severity::Error => true,
         Severity::Warning => {
             let fits = warnings_left > 0;
@@ -89,7 +89,7 @@ fn count_line(errors: usize, warnings: usize) -> Option<String> {
 }
 
 fn draw_one(diagnostic: &Diagnostic, indexes: &Indexes<'_>, paint: Paint) -> String {
-    let level = match diagnostic.code.severity() {
+    let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };

@@ -35,7 +35,7 @@ pub fn draw_json(diagnostics: &[Diagnostic], find_text: FindText<'_>) -> String 
             file: &diagnostic.place.path,
             line: position.line,
             column: position.column,
-            severity: diagnostic.code.severity().name(),
+            severity: diagnostic.severity.name(),
             code: diagnostic.code.name(),
             message: &diagnostic.message,
             help: diagnostic.help.as_deref(),
@@ -60,7 +60,7 @@ pub fn draw_github(diagnostics: &[Diagnostic], find_text: FindText<'_>, site: &s
             (false, true) => format!(",line={},col={},endColumn={}", start.line, start.column, end.column),
             (false, false) => format!(",line={},endLine={}", start.line, end.line),
         };
-        let (severity, title) = (diagnostic.code.severity().name(), escape_property(diagnostic.code.name()));
+        let (severity, title) = (diagnostic.severity.name(), escape_property(diagnostic.code.name()));
         format!("::{severity} file={file}{position},title={title}::{}\n", escape_data(&with_help(diagnostic)))
     };
     diagnostics.iter().map(command).collect()
@@ -115,7 +115,7 @@ fn result(diagnostic: &Diagnostic, codes: &[Code], indexes: &Indexes<'_>, site: 
     let mut result = json!({
         "ruleId": diagnostic.code.name(),
         "ruleIndex": codes.binary_search(&diagnostic.code).unwrap_or_default(),
-        "level": diagnostic.code.severity().name(),
+        "level": diagnostic.severity.name(),
         "message": { "text": with_help(diagnostic) },
         "locations": [{ "physicalLocation": physical_location(&diagnostic.place, indexes, site) }],
     });

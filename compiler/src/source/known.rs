@@ -60,6 +60,12 @@ impl KnownFiles {
         })
     }
 
+    /// Whether a file looks as it did when it was read.
+    pub fn is_as_it_was(&self, root: &Path, path: &str) -> bool {
+        let stamp = std::fs::symlink_metadata(root.join(path)).ok().as_ref().and_then(Stamp::of);
+        stamp.is_some() && stamp == self.by_path.get(path).map(|(stamp, _)| *stamp)
+    }
+
     /// Knows these files and no others.
     pub(super) fn replace<'a>(&mut self, files: impl Iterator<Item = (&'a SourceFile, Stamp)>) {
         let known = files.map(|(file, stamp)| (Arc::clone(&file.path), (stamp, Arc::clone(&file.bytes))));

@@ -125,7 +125,8 @@ pub fn run(order: Order<'_>, stop: &Stop) -> io::Result<Ended> {
     Ok(Ended { ending, output: output.take(), complaint: complaint.take() })
 }
 
-/// Ends all programs that run, for good: none is started any more. Whoever ends this process calls it first.
+/// Ends all programs that run, for good: none is started any more, and whoever waits for one waits until this process
+/// ends, so that nobody takes what is ended here for a failure. Whoever calls it ends the process.
 pub fn end_all() {
     let mut running = lock(&RUNNING);
     running.is_over = true;
@@ -133,6 +134,12 @@ pub fn end_all() {
     drop(running);
     wait_until(Instant::now() + GRACE_TIME, || lock(&RUNNING).groups.is_empty().then_some(()));
     lock(&RUNNING).send(Signal::KILL);
+}
+
+fn wait_for_ever() -> ! {
+    loop {
+        thread::park();
+    }
 }
 
 /// Asks again and again, in growing steps, until there is an answer or it is too late.
@@ -187,7 +194,8 @@ impl Group {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut running = lock(&RUNNING);
         if running.is_over {
-            return Err(io::Error::other("everything is being ended"));
+            drop(running);
+            wait_for_ever();
         }
         let leader = command.spawn()?;
         let id = Pid::from_child(&leader);
@@ -210,8 +218,15 @@ impl Group {
     /// Ends all that is left of the group.
     fn end(mut self) -> io::Result<ExitStatus> {
         kill_process_group(self.id, Signal::KILL).ok();
-        lock(&RUNNING).groups.retain(|group| *group != self.id);
-        self.leader.wait()
+        let mut running = lock(&RUNNING);
+        running.groups.retain(|group| *group != self.id);
+        let is_over = running.is_over;
+        drop(running);
+        let status = self.leader.wait();
+        if is_over {
+            wait_for_ever();
+        }
+        status
     }
 }
 
