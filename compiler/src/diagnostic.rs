@@ -167,7 +167,6 @@ codes! {
     ImportCycle "import-cycle" Error " Style sheets import each other in a circle.",
     ToolFailed "tool-failed" Error " A tool is missing or failed.",
     NotAnImage "not-an-image" Error " An image is asked for, and the file is none.",
-    NoImageMetadata "no-image-metadata" Error " An image's size can't be found out.",
     BrokenImage "broken-image" Error " An image is damaged, too large, or of a kind that browsers don't show.",
     ImageTypeMismatch "image-type-mismatch" Error " An image's content is of another format than its name says.",
     BadFrontMatter "bad-front-matter" Error " Front matter can't be read.",

@@ -74,12 +74,7 @@ impl<'a> Renderer<'a> {
             self.report(Diagnostic::new(Code::NotAnImage, template.place(span), message).with_help(help));
             return None;
         }
-        if asset.size.is_none() && !may_lack_size(&path) {
-            let message = format!("the size of `{written}` can't be found out");
-            let help = "a browser needs it to keep the image's place; is the file whole?";
-            self.report(Diagnostic::new(Code::NoImageMetadata, template.place(span), message).with_help(help));
-            return None;
-        }
+        // One without a size is a drawing, or broken, which was said when it was read.
         Some((format!("{}{fragment}", asset.url), Some(asset)))
     }
 
@@ -100,10 +95,4 @@ impl<'a> Renderer<'a> {
         }
         Some(format!("/{}", parts.join("/")))
     }
-}
-
-/// A drawing need not have a size.
-fn may_lack_size(path: &str) -> bool {
-    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
-    extension.eq_ignore_ascii_case("svg")
 }

@@ -1,6 +1,6 @@
 //! Pixels to a file's bytes. Every encoder runs on one thread, so that the same pixels give the same bytes anywhere.
 
-use mozjpeg::{ColorSpace, Compress, ScanMode};
+use mozjpeg::{ColorSpace, Compress, qtable};
 use oxipng::{BitDepth, ColorType, RawImage};
 use ravif::{Encoder, Img, MatrixCoefficients, PixelRange};
 use webp::WebPConfig;
@@ -29,6 +29,14 @@ pub struct EncodeSettings {
 pub(super) const AVIF_SPEED: u8 = 8;
 /// The effort of the lossy WebP encoder, 0 to 6 (slow): specified by the design of the image road.
 const WEBP_METHOD: i32 = 4;
+/// Its effort for pictures that are larger than those that most visitors load. Measured with 20 photographs: 0.41 of the
+/// time, 3 % more bytes, and a score that is lower by 0.4.
+const WEBP_METHOD_LARGE: i32 = 2;
+/// Pixels of a picture that counts as large. Guessed: those of a photograph about 1,250 wide.
+const WEBP_LARGE_PIXELS_MIN: u64 = 1_200_000;
+/// How much the edges of blocks are spared by the filter of a lossy WebP, 0 (its default) to 7. Measured: 0.2 more of the
+/// score for the same bytes.
+const WEBP_FILTER_SHARPNESS: i32 = 1;
 /// The effort of the PNG optimizer, 0 to 6 (slow): specified by the design of the image road.
 const PNG_LEVEL: u8 = 1;
 
@@ -73,12 +81,14 @@ fn encode_jpeg(picture: &Picture, quality: f32) -> Result<Vec<u8>, ImageFault> {
         Channels::Rgba => ColorSpace::JCS_EXT_RGBX,
     };
     let mut compress = Compress::new(space);
-    // Trying many orders of scans takes several times as long for about a hundredth of the bytes. These two come first:
-    // the one takes the progression back, the other the quality.
-    compress.set_optimize_scans(false);
-    compress.set_scan_optimization_mode(ScanMode::AllComponentsTogether);
+    // Without trellis quantisation, which takes five times as long. Measured with 20 photographs: the same score then takes
+    // 5 % more bytes, which are still a quarter less than those of `vips`. This comes first: it takes all else back.
+    compress.set_fastest_defaults();
     compress.set_size(picture.size.width as usize, picture.size.height as usize);
-    compress.set_quality(quality);
+    // The table that mozjpeg takes by itself.
+    let table = qtable::NRobidoux.scaled(quality, quality);
+    compress.set_luma_qtable(&table);
+    compress.set_chroma_qtable(&table);
     compress.set_progressive_mode();
     let mut started = compress.start_compress(Vec::new()).map_err(|error| failed(ImageFormat::Jpeg, &error))?;
     started.write_scanlines(&picture.pixels).map_err(|error| failed(ImageFormat::Jpeg, &error))?;
@@ -94,7 +104,9 @@ fn encode_webp(picture: &Picture, quality: Option<f32>) -> Result<Vec<u8>, Image
     let mut config = WebPConfig::new().map_err(|()| failed(ImageFormat::WebP, &"libwebp has another version"))?;
     if let Some(quality) = quality {
         config.quality = quality;
-        config.method = WEBP_METHOD;
+        let is_large = picture.size.pixels() >= WEBP_LARGE_PIXELS_MIN;
+        config.method = if is_large { WEBP_METHOD_LARGE } else { WEBP_METHOD };
+        config.filter_sharpness = WEBP_FILTER_SHARPNESS;
     } else {
         config.lossless = 1;
         config.quality = 75.0;
