@@ -80,7 +80,8 @@ fn keys_asked_for() -> BTreeSet<String> {
     for file in files {
         let text = fs::read_to_string(file).unwrap();
         for reader in readers.split(' ') {
-            let calls = text.split(&format!(".{reader}(\"")).skip(1);
+            let call = format!(".{reader}(\"");
+            let calls = text.split(&call).skip(1);
             keys.extend(calls.map(|after| after.split('"').next().unwrap().to_owned()));
         }
     }
