@@ -354,10 +354,13 @@ impl<H: Handler> Door<H> {
             return;
         }
         self.crowd_count = count;
-        if count == 0 {
-            (self.seats, self.free_seats, self.address_counts) = (Vec::new(), Vec::new(), HashMap::new());
-            self.lounges.iter().for_each(|Hosted { lounge, .. }| lounge.shrink());
-        }
+        let seat_count = self.seats.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        self.seats.truncate(seat_count);
+        self.seats.shrink_to_fit();
+        self.free_seats.retain(|number| *number < seat_count);
+        self.free_seats.shrink_to_fit();
+        self.address_counts.shrink_to_fit();
+        self.lounges.iter().for_each(|Hosted { lounge, .. }| lounge.shrink());
         give_back_freed_memory();
     }
 

@@ -110,12 +110,11 @@ impl Lounge {
         }
     }
 
-    /// Gives back the room that a crowd needed, once nobody is there.
+    /// Gives back the room that a crowd needed.
     pub(super) fn shrink(&self) {
         let guests = &mut self.book().guests;
-        if guests.iter().all(Option::is_none) {
-            *guests = Vec::new();
-        }
+        guests.truncate(guests.iter().rposition(Option::is_some).map_or(0, |last| last + 1));
+        guests.shrink_to_fit();
     }
 
     /// The next guest who was heard to call.
