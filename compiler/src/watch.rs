@@ -48,6 +48,7 @@ pub enum Watcher {
 /// What the system tells about some folders.
 #[derive(Debug)]
 pub struct Notices {
+    /// Absolute, without links.
     root: PathBuf,
     files: Vec<String>,
     folders: Vec<String>,
@@ -64,14 +65,17 @@ impl Watcher {
         if method == Method::Poll {
             return Ok(Self::Poll);
         }
+        // Changes are told by absolute paths, whatever the folder was called here: `.` is what a site is mostly called.
+        let root = root.canonicalize().map_err(notify::Error::io)?;
         let (sender, events) = mpsc::channel();
         let mut watcher = notify::recommended_watcher(sender)?;
-        watcher.watch(root, RecursiveMode::NonRecursive)?;
+        watcher.watch(&root, RecursiveMode::NonRecursive)?;
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let mut notices =
-            Notices { root: root.to_owned(), files: owned(files), folders: owned(folders), watcher, events };
-        for folder in folders.iter().filter(|folder| root.join(folder).is_dir()) {
-            notices.watch_folder(folder)?;
+        let mut notices = Notices { root, files: owned(files), folders: owned(folders), watcher, events };
+        for folder in folders {
+            if notices.root.join(folder).is_dir() {
+                notices.watch_folder(folder)?;
+            }
         }
         Ok(Self::Notice(notices))
     }

@@ -214,9 +214,10 @@ struct Server {
 impl Server {
     fn start(root: &Path, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_kiln"))
-            .args(["dev", "--listen", "127.0.0.1:0", "--site"])
-            .arg(root)
+            .args(["dev", "--listen", "127.0.0.1:0"])
             .args(flags)
+            // As people start it: in the site's folder, whose name is `.` then.
+            .current_dir(root)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
