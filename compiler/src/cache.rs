@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use bundle::Digest;
 
-pub use memo::FileMemo;
+pub use memo::{ByAddress, FileMemo, LastMemo};
 use pack::Pack;
 pub use prune::{Pruned, prune};
 
