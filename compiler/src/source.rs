@@ -163,9 +163,9 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
 
 impl Sources {
     /// All files, each list in the order of the paths.
-    pub fn lists(&self) -> [&[SourceFile]; 5] {
-        let Self { content, templates, static_files, data, defaults, .. } = self;
-        [content, templates, static_files, data, defaults]
+    pub fn lists(&self) -> [&[SourceFile]; 6] {
+        let Self { content, templates, static_files, styles, data, defaults, past: _, filtered: _ } = self;
+        [content, templates, static_files, styles, data, defaults]
     }
 
     /// Reads all folders of a site. A folder that isn't there is empty. Files are read in parallel.
