@@ -1,7 +1,7 @@
 //! Patterns for names of files, as `site.toml` has them.
 
-/// A pattern: `*` stands for anything but `/`, `**` for anything, `?` for one character but `/`. One without a `/` is
-/// compared with a file's name alone, in whatever folder it is.
+/// A pattern: `*` stands for anything but `/`, `**` for anything, `**/` between others for any folders or none, `?` for one
+/// character but `/`. One without a `/` is compared with a file's name alone, in whatever folder it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Glob {
     pattern: Vec<Token>,
@@ -18,6 +18,8 @@ enum Token {
     Many,
     /// Any characters.
     All,
+    /// The next two may stand for nothing: they are `**/`, any folders.
+    Perhaps,
 }
 
 impl Glob {
@@ -32,8 +34,10 @@ impl Glob {
                 }
                 ('*', _) => pattern.push(Token::Many),
                 ('?', _) => pattern.push(Token::One),
-                // `**/` may stand for no folder at all.
-                ('/', Some(Token::All)) if pattern.len() == 1 => {}
+                ('/', Some(Token::All)) if matches!(pattern.iter().rev().nth(1), None | Some(Token::Exactly('/'))) => {
+                    pattern.pop();
+                    pattern.extend([Token::Perhaps, Token::All, Token::Exactly('/')]);
+                }
                 (character, _) => pattern.push(Token::Exactly(character)),
             }
         }
@@ -55,6 +59,7 @@ impl Glob {
                     Token::One => next[index + 1] |= character != '/',
                     Token::Many => next[index] |= character != '/',
                     Token::All => next[index] = true,
+                    Token::Perhaps => {}
                 }
             }
             reached = next;
@@ -66,8 +71,12 @@ impl Glob {
     /// A star may stand for nothing.
     fn skip_stars(&self, reached: &mut [bool]) {
         for (index, token) in self.pattern.iter().enumerate() {
-            if reached[index] && matches!(token, Token::Many | Token::All) {
+            let may_be_nothing = matches!(token, Token::Many | Token::All | Token::Perhaps);
+            if reached[index] && may_be_nothing {
                 reached[index + 1] = true;
+                if *token == Token::Perhaps {
+                    reached[index + 3] = true;
+                }
             }
         }
     }
@@ -89,6 +98,13 @@ mod tests {
             ("img/**.png", "img/b/a.png", true),
             ("**/a.png", "a.png", true),
             ("**/a.png", "b/c/a.png", true),
+            ("**/a.png", "ba.png", false),
+            ("photo/**/*.png", "photo/a.png", true),
+            ("photo/**/*.png", "photo/b/c/a.png", true),
+            ("photo/**/*.png", "photos/a.png", false),
+            ("photo/**/a.png", "photo/ba.png", false),
+            ("a/**/b/**/c", "a/b/c", true),
+            ("a/**/**/c", "a/c", true),
             ("icons/**", "icons/b/c.png", true),
             ("icons/**", "icons.png", false),
             ("a?.png", "ab.png", true),
