@@ -108,7 +108,7 @@ impl LinkTargets {
         if decoded.starts_with('/') {
             return if self.answers(&decoded) { Target::Unchanged } else { Target::Broken(decoded) };
         }
-        let Some(joined) = join(content_path, &decoded) else { return Target::Broken(decoded) };
+        let Some(joined) = path_among_pages(content_path, &decoded) else { return Target::Broken(decoded) };
         if let Some(url) = self.find_content_path(&joined) {
             return Target::Url(format!("{url}{suffix}"));
         }
@@ -170,7 +170,7 @@ pub fn is_elsewhere(url: &str) -> bool {
 }
 
 /// A relative path seen from a file's folder, or `None` if it leaves the folder of pages.
-fn join(content_path: &str, relative: &str) -> Option<String> {
+fn path_among_pages(content_path: &str, relative: &str) -> Option<String> {
     let mut segments: Vec<&str> = content_path.split('/').collect();
     segments.pop();
     for segment in relative.split('/') {
