@@ -116,8 +116,8 @@ impl AccessLog {
         let mut line = note.before;
         let rest = match self.format {
             LogFormat::Json => {
-                let ms = duration.as_secs_f64() * 1000.0;
-                format!(",\"status\":{status},\"bytes\":{body_len},\"ms\":{ms:.3}}}")
+                let (ms, us) = (duration.as_millis(), duration.subsec_micros() % 1000);
+                format!(",\"status\":{status},\"bytes\":{body_len},\"ms\":{ms}.{us:03}}}")
             }
             _ => format!(" {status} {body_len}"),
         };

@@ -15,7 +15,7 @@ use crate::access_log::write_json_string;
 use crate::http::request::{Method, Request};
 use crate::http::response::Answer;
 use crate::limits::{FAILING_ADDRESSES_MAX, PASSWORD_FAILURES_MAX};
-use crate::metrics::{Event, Metrics, Statistics};
+use crate::metrics::{Event, Latency, Metrics, Statistics, in_ms, in_seconds};
 use crate::reload::ReloadRequest;
 use crate::site::Handler;
 
@@ -102,6 +102,10 @@ impl<H: Handler> Handler for AdminHandler<H> {
         }
         door.answer(request).unwrap_or_else(|| self.inner.answer(request, view, added))
     }
+
+    fn may_wait(&self) -> bool {
+        self.inner.may_wait()
+    }
 }
 
 const NO_STORE: &str =
@@ -175,12 +179,9 @@ impl Door {
             if index > 0 {
                 write_json_string(&mut json, path);
             }
-            let (median, p95) = (latency.percentile_ms(0.5), latency.percentile_ms(0.95));
-            let figures = format!(
-                ",\"count\":{},\"mean_ms\":{:.4},\"median_ms\":{median:.4},\"p95_ms\":{p95:.4}}}",
-                latency.count,
-                latency.mean_ms()
-            );
+            let [mean, median, p95] = figures_of(latency);
+            let figures =
+                format!(",\"count\":{},\"mean_ms\":{mean},\"median_ms\":{median},\"p95_ms\":{p95}}}", latency.count);
             json.extend_from_slice(figures.as_bytes());
         }
         json.extend_from_slice(b"]}\n");
@@ -216,11 +217,11 @@ impl Door {
         for (status, count) in &statistics.by_status {
             writeln!(text, "kilnd_requests_total{{status=\"{status}\"}} {count}").expect("a string takes all");
         }
-        let (sum, count) = (statistics.all.sum_seconds(), statistics.all.count);
+        let (sum, count) = (in_seconds(statistics.all.sum()), statistics.all.count);
         writeln!(text, "# TYPE kilnd_request_duration_seconds summary").expect("a string takes all");
-        for share in [0.5, 0.95] {
-            let seconds = statistics.all.percentile_ms(share) / 1000.0;
-            writeln!(text, "kilnd_request_duration_seconds{{quantile=\"{share}\"}} {seconds}")
+        for percent in [50, 95] {
+            let seconds = in_seconds(statistics.all.percentile(percent));
+            writeln!(text, "kilnd_request_duration_seconds{{quantile=\"0.{percent}\"}} {seconds}")
                 .expect("a string takes all");
         }
         writeln!(text, "kilnd_request_duration_seconds_sum {sum}\nkilnd_request_duration_seconds_count {count}")
@@ -241,9 +242,8 @@ impl Door {
         let all = std::iter::once((&b"all"[..], &statistics.all)).chain(statistics.busiest());
         for (path, latency) in all {
             let path = escape_html(&String::from_utf8_lossy(path));
-            let (median, p95) = (latency.percentile_ms(0.5), latency.percentile_ms(0.95));
-            let (count, mean) = (latency.count, latency.mean_ms());
-            writeln!(rows, "<tr><th scope=row>{path}<td>{count}<td>{mean:.3}<td>{median:.3}<td>{p95:.3}")
+            let ([mean, median, p95], count) = (figures_of(latency), latency.count);
+            writeln!(rows, "<tr><th scope=row>{path}<td>{count}<td>{mean}<td>{median}<td>{p95}")
                 .expect("a string takes all");
         }
         let page = format!(
@@ -257,6 +257,11 @@ impl Door {
         );
         ("text/html; charset=utf-8", page.into_bytes())
     }
+}
+
+/// Mean, median and 95th percentile, in milliseconds.
+fn figures_of(latency: &Latency) -> [String; 3] {
+    [latency.mean(), latency.percentile(50), latency.percentile(95)].map(in_ms)
 }
 
 const JSON: &str = "application/json";

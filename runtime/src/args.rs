@@ -103,7 +103,7 @@ usage: kilnd BUNDLE [OPTIONS]
   --trust-proxy RANGE       believe X-Forwarded-For, -Proto and -Host of these addresses, such as 10.0.0.0/8;
                             more than once
   --proxy-protocol          expect the PROXY protocol, version 1 or 2, at the start of each connection
-  --no-sandbox              keep access to files, new sockets and programs after the start
+  --no-sandbox              keep every system call, all files, new sockets and programs after the start
   --help, --version
 
 The bundle is looked at every second and replaced without a failed request when a new one is put in its place;
@@ -254,11 +254,22 @@ fn read_count<N: std::str::FromStr + PartialOrd + std::fmt::Display + Copy>(
 
 /// Seconds, which may have a fraction, in milliseconds.
 fn read_seconds(name: &str, parser: &mut lexopt::Parser) -> Result<u64, String> {
+    const YEAR_MS: u64 = 365 * 86_400_000;
     let text = parser.value().map_err(message)?;
-    let number = text.to_str().and_then(|text| text.parse::<f32>().ok());
-    let duration = number.and_then(|seconds| std::time::Duration::try_from_secs_f32(seconds).ok());
-    let ms = duration.and_then(|duration| u64::try_from(duration.as_millis()).ok()).filter(|ms| *ms > 0);
-    ms.ok_or_else(|| format!("`--{name} {}`: a number of seconds above 0 must follow", text.to_string_lossy()))
+    let ms = text.to_str().and_then(parse_ms).filter(|ms| (1..=YEAR_MS).contains(ms));
+    ms.ok_or_else(|| {
+        format!("`--{name} {}`: a number of seconds above 0 must follow, and at most a year", text.to_string_lossy())
+    })
+}
+
+/// `1.5` to 1500; what is less than a millisecond is left out.
+fn parse_ms(seconds: &str) -> Option<u64> {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
+    if ![whole, fraction].iter().all(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) {
+        return None;
+    }
+    let thousandths = format!("{fraction:0<3}").get(..3)?.parse::<u64>().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(thousandths)
 }
 
 /// Where to listen when nobody says: for everyone where a platform hands out the port, else for this machine.
@@ -354,6 +365,9 @@ mod tests {
             ("a --nope", "--nope"),
             ("a --listen here", "here"),
             ("a --idle-timeout 0", "--idle-timeout 0"),
+            ("a --idle-timeout 0.0009", "--idle-timeout 0.0009"),
+            ("a --idle-timeout 1e3", "--idle-timeout 1e3"),
+            ("a --idle-timeout 31536000.001", "--idle-timeout 31536000.001"),
             ("a --max-head 63", "at least 64"),
             ("a --workers", "workers"),
         ] {

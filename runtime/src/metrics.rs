@@ -216,6 +216,17 @@ impl Statistics {
     }
 }
 
+/// A duration in milliseconds with four decimals. Without floating point, whose printing takes 20 KB of program.
+pub(crate) fn in_ms(duration: Duration) -> String {
+    let ns = duration.as_nanos();
+    format!("{}.{:04}", ns / 1_000_000, ns % 1_000_000 / 100)
+}
+
+/// A duration in seconds with six decimals.
+pub(crate) fn in_seconds(duration: Duration) -> String {
+    format!("{}.{:06}", duration.as_secs(), duration.subsec_micros())
+}
+
 /// Steps of the histogram for each doubling of the duration: values within one step lie within 4.5 % of its middle.
 const STEPS_PER_DOUBLING: u8 = 8;
 /// From 1 µs to 67 s.
@@ -237,32 +248,33 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// The mean, in milliseconds.
-    #[expect(clippy::cast_precision_loss, reason = "a mean to fifteen digits is enough")]
-    pub fn mean_ms(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum_us as f64 / self.count as f64 / 1000.0 }
+    /// The mean; 0 of nothing.
+    pub fn mean(&self) -> Duration {
+        let ns = u128::from(self.sum_us) * 1000 / u128::from(self.count.max(1));
+        Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
     }
 
-    /// The sum, in seconds.
-    pub fn sum_seconds(&self) -> f64 {
-        Duration::from_micros(self.sum_us).as_secs_f64()
+    /// The sum.
+    pub fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_us)
     }
 
-    /// The duration that this share of the answers didn't exceed, in milliseconds, within 5 %.
+    /// The duration that so many percent of the answers didn't exceed, within 5 %.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "ranks are far below 2^52, and not negative"
+        reason = "there are few steps, and a power of two is not negative"
     )]
-    pub fn percentile_ms(&self, share: f64) -> f64 {
-        let rank = ((self.count as f64 * share).ceil() as u64).max(1);
+    pub fn percentile(&self, percent: u64) -> Duration {
+        let rank = self.count.saturating_mul(percent).div_ceil(100).max(1);
         let mut seen = 0;
         let step = self.steps.iter().position(|count| {
             seen += u64::from(*count);
             seen >= rank
         });
-        step.map_or(0.0, |step| ((step as f64 + 0.5) / f64::from(STEPS_PER_DOUBLING)).exp2() / 1000.0)
+        let us = |step: usize| ((step as f64 + 0.5) / f64::from(STEPS_PER_DOUBLING)).exp2();
+        step.map_or(Duration::ZERO, |step| Duration::from_nanos((us(step) * 1000.0) as u64))
     }
 
     #[expect(
@@ -302,14 +314,20 @@ mod tests {
         for scale in [1, 7, 130, 9_000] {
             let mut latency = Latency::default();
             (1..=1000).for_each(|us| latency.count(us * scale));
-            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-            let scale_ms = scale as f64 / 1000.0;
-            for (share, expected) in [(0.5, 500.0), (0.95, 950.0)] {
-                let ratio = latency.percentile_ms(share) / (expected * scale_ms);
-                assert!((0.95..=1.05).contains(&ratio), "{share} at {scale}: {ratio}");
+            for (percent, expected_us) in [(50, 500), (95, 950)] {
+                let ns = latency.percentile(percent).as_nanos();
+                let expected_ns = u128::from(expected_us * 1000 * scale);
+                assert!(ns.abs_diff(expected_ns) <= expected_ns / 20, "{percent} % at {scale}: {ns} ns");
             }
-            assert!((latency.mean_ms() / (500.5 * scale_ms) - 1.0).abs() < 1e-9);
+            assert_eq!(latency.mean(), Duration::from_nanos(500_500 * scale));
         }
+    }
+
+    #[test]
+    fn durations_are_written_with_all_their_digits() {
+        let duration = Duration::from_nanos(61_002_003_400);
+        assert_eq!((&*in_ms(duration), &*in_seconds(duration)), ("61002.0034", "61.002003"));
+        assert_eq!((&*in_ms(Duration::ZERO), &*in_seconds(Duration::ZERO)), ("0.0000", "0.000000"));
     }
 
     #[test]

@@ -63,7 +63,10 @@ impl Accepted {
 fn encoding_named(coding: &[u8]) -> Option<Encoding> {
     // RFC 9110 section 8.4.1.3: `x-gzip` is `gzip`.
     let coding = if coding.eq_ignore_ascii_case(b"x-gzip") { b"gzip" } else { coding };
-    Encoding::ALL.into_iter().find(|encoding| coding.eq_ignore_ascii_case(encoding.token().as_bytes()))
+    Encoding::ALL.into_iter().find(|encoding| {
+        let token = encoding.token().as_bytes();
+        token.len() == coding.len() && coding.eq_ignore_ascii_case(token)
+    })
 }
 
 /// `q=0.5` in thousandths (RFC 9110 section 12.4.2).

@@ -113,8 +113,11 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The values of a field, in the order in which they were sent.
     pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
-        let named = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
-        named.map(|field| field.value)
+        // Most names differ in their lengths, which costs no call.
+        let is_named = move |field: &&httparse::Header<'_>| {
+            field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name)
+        };
+        self.fields.iter().filter(is_named).map(|field| field.value)
     }
 
     /// The value of a field that may be there once. Sent twice it says nothing that could be relied on: `None`.

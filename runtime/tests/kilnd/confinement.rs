@@ -4,9 +4,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bundle::Settings;
+use runtime::sandbox::{self, Folders};
 
 use crate::process::{GET_POST, Kilnd, Scratch, request};
 use crate::small_site;
@@ -25,6 +28,58 @@ fn after_the_start_the_sandbox_is_closed_unless_somebody_opens_it() {
             assert!(status.contains(&format!("\nSeccomp:\t{seccomp}\n")), "{status}");
         }
     }
+}
+
+/// What a process tries that has entered the sandbox.
+fn try_in_sandbox(deed: &str, folder: &Path) -> Result<(), std::io::Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let entered = sandbox::enter(&Folders { read: vec![folder.to_owned()], remove_from: Vec::new() });
+    assert!(entered.has_seccomp);
+    match deed {
+        "read" => std::fs::read(folder.join("file")).map(|_| ()),
+        "thread" => std::thread::Builder::new().spawn(|| ()).map(|thread| thread.join().unwrap()),
+        "wait" => {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            Ok(())
+        }
+        "write" => std::fs::write(folder.join("other"), "text"),
+        "list" => std::fs::read_dir(folder)?.next().transpose().map(|_| ()),
+        "connect" => TcpStream::connect(address).map(|_| ()),
+        "listen" => TcpListener::bind("127.0.0.1:0").map(|_| ()),
+        "run memory" => memmap2::MmapMut::map_anon(4096).unwrap().make_exec().map(|_| ()),
+        "run" => Command::new("/bin/true").status().map(|_| ()),
+        "become another" => Err(Command::new("/bin/true").exec()),
+        "abort" => std::process::abort(),
+        _ => panic!("no such deed"),
+    }
+}
+
+#[test]
+fn in_the_sandbox_there_is_what_a_server_needs_and_nothing_else() {
+    const NAME: &str = "confinement::in_the_sandbox_there_is_what_a_server_needs_and_nothing_else";
+    if let Some(folder) = std::env::var_os("SANDBOX_FOLDER") {
+        let deed = std::env::var("SANDBOX_DEED").unwrap();
+        std::process::exit(i32::from(try_in_sandbox(&deed, Path::new(&folder)).is_err()));
+    }
+    let scratch = Scratch::new("deeds");
+    scratch.write("file", b"text");
+    let attempt = |deed: &str| {
+        // This very test, in a process of its own.
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", NAME]).env("SANDBOX_FOLDER", &scratch.0).env("SANDBOX_DEED", deed);
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        (status.code(), status.signal())
+    };
+    for deed in ["read", "thread", "wait"] {
+        assert_eq!(attempt(deed), (Some(0), None), "{deed}");
+    }
+    for deed in ["write", "list", "connect", "listen", "run memory", "run"] {
+        assert_eq!(attempt(deed), (Some(1), None), "{deed}");
+    }
+    assert_eq!(attempt("become another"), (None, Some(libc::SIGSYS)));
+    assert_eq!(attempt("abort"), (None, Some(libc::SIGABRT)));
+    assert!(!scratch.0.join("other").exists());
 }
 
 #[test]
