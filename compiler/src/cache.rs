@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use bundle::Digest;
 
-pub use memo::FileMemo;
+pub use memo::{ByAddress, FileMemo, LastMemo};
 use pack::Pack;
 pub use prune::{Pruned, prune};
 
@@ -154,7 +154,7 @@ impl Cache {
     /// Writes what is kept until the end of a build. A disk that refuses is counted.
     pub fn finish(&self) {
         let Some(folder) = &self.folder else { return };
-        if self.pack.write(&folder.join(PACK_NAME)).is_err() {
+        if self.pack.write(&folder.join(PACK_NAME), self.now).is_err() {
             self.not_kept.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -170,23 +170,13 @@ impl Cache {
         }
     }
 
-    /// Marks an entry as used. Where that can't be done, as on a disk that is only read, nothing is lost but the order in
-    /// which results are pruned.
-    fn mark(&self, file: &File) {
-        let Some(now) = self.now else { return };
-        let marked = file.metadata().and_then(|metadata| metadata.modified());
-        if marked.is_ok_and(|marked| now.duration_since(marked).is_ok_and(|age| age > MARK_PERIOD)) {
-            drop(file.set_modified(now));
-        }
-    }
-
     fn read_entry(&self, path: &Path, key: &CacheKey) -> Option<Vec<u8>> {
         let mut file = File::open(path).ok()?;
         let mut seal = [0; SEAL_BYTES];
         let mut content = Vec::new();
         let is_read = file.read_exact(&mut seal).and_then(|()| file.read_to_end(&mut content)).is_ok();
         if is_read && key.seal(&content).as_bytes() == &seal {
-            self.mark(&file);
+            mark(&file, self.now);
             return Some(content);
         }
         self.damaged.fetch_add(1, Ordering::Relaxed);
@@ -196,6 +186,16 @@ impl Cache {
 
 /// A mark is renewed when it is older than this: once a day is enough to tell what is used.
 const MARK_PERIOD: Duration = Duration::from_hours(24);
+
+/// Marks an entry as used. Where that can't be done, as on a disk that is only read, nothing is lost but the order in
+/// which results are pruned.
+fn mark(file: &File, now: Option<SystemTime>) {
+    let Some(now) = now else { return };
+    let marked = file.metadata().and_then(|metadata| metadata.modified());
+    if marked.is_ok_and(|marked| now.duration_since(marked).is_ok_and(|age| age > MARK_PERIOD)) {
+        drop(file.set_modified(now));
+    }
+}
 
 /// Two levels, so that no folder holds a hundred thousand files.
 fn entry_path(folder: &Path, key: &CacheKey) -> PathBuf {

@@ -120,8 +120,9 @@ pub struct Paths {
 
 impl Paths {
     /// Every folder that a site is made from.
-    pub fn all(&self) -> Vec<&str> {
-        vec![&self.content, &self.templates, &self.static_files, &self.styles, &self.data]
+    pub fn all(&self) -> [&str; 5] {
+        let Self { content, templates, static_files, styles, data } = self;
+        [content, templates, static_files, styles, data]
     }
 
     /// Whether a path, from the site's root, leads into one of these folders.

@@ -1,6 +1,6 @@
 //! Data files: TOML, YAML, JSON and CSV as values that pages list. It knows nothing of pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 use crate::front_matter::{Value, convert_toml, read_yaml};
@@ -163,8 +163,9 @@ fn read_csv(source: &SourceText) -> Result<Value, Diagnostic> {
         bad_data(source, line_at(source, at), message)
     };
     let names = reader.headers().map_err(|error| mistake(&error))?.clone();
+    let mut seen = HashSet::new();
     for (index, name) in names.iter().enumerate() {
-        if name.is_empty() || names.iter().take(index).any(|other| other == name) {
+        if name.is_empty() || !seen.insert(name) {
             let message =
                 format!("column {} has {}", index + 1, if name.is_empty() { "no name" } else { "the name of another" });
             return Err(bad_data(source, line_at(source, 0), message));

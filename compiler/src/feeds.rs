@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use html5gum::{Token, Tokenizer};
 use jiff::civil::DateTime;
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::front_matter::Value;
-use crate::site::{Page, Site};
+use crate::site::{Index, PageHead};
 
 /// A sitemap holds at most this many URLs (specified).
 const SITEMAP_URL_COUNT_MAX: usize = 50_000;
@@ -26,25 +27,34 @@ pub struct MadeFile {
     pub path: String,
     /// `Content-Type`.
     pub media_type: &'static str,
-    /// Its text.
-    pub text: String,
+    /// What it holds.
+    pub body: Arc<[u8]>,
+}
+
+impl MadeFile {
+    /// A file of this text.
+    pub fn new(path: String, media_type: &'static str, text: String) -> Self {
+        Self { path, media_type, body: text.into_bytes().into() }
+    }
 }
 
 /// Everything that the site has for machines. The same input gives the same bytes: times are those of the pages.
-pub fn make_files(site: &Site, config: &Config) -> Vec<MadeFile> {
+///
+/// `made_pages` are the pages that no file holds.
+pub fn make_files(index: &Index, made_pages: &[Arc<PageHead>], config: &Config) -> Vec<MadeFile> {
     if config.base_url.is_empty() {
         return Vec::new();
     }
-    let mut files = make_sitemaps(site, config);
+    let mut files = make_sitemaps(index.heads.iter().chain(made_pages), config);
     let robots = format!("User-agent: *\nAllow: /\n\nSitemap: {}/sitemap.xml\n", config.base_url);
-    files.push(MadeFile { path: "/robots.txt".to_owned(), media_type: "text/plain; charset=utf-8", text: robots });
-    let posts: Vec<_> = site.posts.iter().map(|number| &site.pages[*number]).collect();
+    files.push(MadeFile::new("/robots.txt".to_owned(), "text/plain; charset=utf-8", robots));
+    let posts: Vec<_> = index.posts.iter().map(|number| &*index.heads[*number]).collect();
     files.extend(make_feeds(&posts, &config.title, "/", "", config));
-    let made_pages: HashSet<_> = site.made_pages.iter().map(|page| &page.route).collect();
+    let made_pages: HashSet<_> = made_pages.iter().map(|page| &page.route).collect();
     if config.feed.taxonomies {
-        for taxonomy in &site.taxonomies {
+        for taxonomy in &index.taxonomies {
             for term in &taxonomy.terms {
-                let posts = term.pages.iter().map(|number| &site.pages[*number]).filter(|page| page.is_post());
+                let posts = term.pages.iter().map(|number| &*index.heads[*number]).filter(|page| page.is_post());
                 let posts: Vec<_> = posts.collect();
                 if made_pages.contains(&term.route) && !posts.is_empty() {
                     let title = term.fields.get("title").and_then(Value::as_text).unwrap_or_default();
@@ -59,24 +69,24 @@ pub fn make_files(site: &Site, config: &Config) -> Vec<MadeFile> {
 }
 
 /// The feeds of some posts, newest first, below a folder. `home` is the page that they belong to.
-fn make_feeds(posts: &[&Page], title: &str, home: &str, folder: &str, config: &Config) -> Vec<MadeFile> {
+fn make_feeds(posts: &[&PageHead], title: &str, home: &str, folder: &str, config: &Config) -> Vec<MadeFile> {
     let listed = posts.iter().copied().filter(|page| page.is_listed());
     let listed: Vec<_> = listed.take(config.feed.limit).collect();
     let mut files = Vec::new();
     if !config.feed.path.is_empty() {
         let path = format!("{folder}{}", config.feed.path);
         let text = atom_feed(&listed, title, home, &path, config);
-        files.push(MadeFile { path, media_type: "application/atom+xml; charset=utf-8", text });
+        files.push(MadeFile::new(path, "application/atom+xml; charset=utf-8", text));
     }
     if !config.feed.json.is_empty() {
         let path = format!("{folder}{}", config.feed.json);
         let text = json_feed(&listed, title, home, &path, config);
-        files.push(MadeFile { path, media_type: "application/feed+json; charset=utf-8", text });
+        files.push(MadeFile::new(path, "application/feed+json; charset=utf-8", text));
     }
     files
 }
 
-fn atom_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Config) -> String {
+fn atom_feed(posts: &[&PageHead], title: &str, home: &str, path: &str, config: &Config) -> String {
     let base = &config.base_url;
     let updated = posts.iter().filter_map(|post| changed(post)).max().unwrap_or(EPOCH);
     let title = if title.is_empty() { base.as_str() } else { title };
@@ -104,7 +114,7 @@ fn atom_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Conf
             format_args!(
                 "<entry>\n<title>{}</title>\n<id>{url}</id>\n<link href=\"{url}\"/>\n<published>{}</published>\n\
                  <updated>{}</updated>\n<summary>{}</summary>\n</entry>\n",
-                escape(plain_text(&post.title())),
+                escape(text_field(post, "title")),
                 rfc3339(published),
                 rfc3339(updated),
                 escape(summary),
@@ -116,14 +126,14 @@ fn atom_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Conf
     xml
 }
 
-fn json_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Config) -> String {
+fn json_feed(posts: &[&PageHead], title: &str, home: &str, path: &str, config: &Config) -> String {
     let base = &config.base_url;
     let items = posts.iter().map(|post| {
         let url = format!("{base}{}", post.url);
         json!({
             "id": url,
             "url": url,
-            "title": plain_text(&post.title()),
+            "title": text_field(post, "title"),
             "summary": text_field(post, "summary"),
             // The format asks for text; a summary is all of a post's text that is known to stand by itself.
             "content_text": text_field(post, "summary"),
@@ -149,10 +159,10 @@ fn json_feed(posts: &[&Page], title: &str, home: &str, path: &str, config: &Conf
 }
 
 /// One sitemap, or an index and its parts above 50,000 URLs.
-fn make_sitemaps(site: &Site, config: &Config) -> Vec<MadeFile> {
-    let mut pages: Vec<_> = site.all_pages().filter(|page| page.is_listed()).collect();
+fn make_sitemaps<'a>(pages: impl Iterator<Item = &'a Arc<PageHead>>, config: &Config) -> Vec<MadeFile> {
+    let mut pages: Vec<_> = pages.map(|page| &**page).filter(|page| page.is_listed()).collect();
     pages.sort_by(|a, b| a.route.cmp(&b.route));
-    let file = |path: String, text| MadeFile { path, media_type: "application/xml; charset=utf-8", text };
+    let file = |path: String, text| MadeFile::new(path, "application/xml; charset=utf-8", text);
     if pages.len() <= SITEMAP_URL_COUNT_MAX {
         return vec![file("/sitemap.xml".to_owned(), sitemap(&pages, config))];
     }
@@ -173,7 +183,7 @@ fn sitemap_start(element: &str) -> String {
     format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<{element} xmlns=\"{namespace}\">\n")
 }
 
-fn sitemap(pages: &[&Page], config: &Config) -> String {
+fn sitemap(pages: &[&PageHead], config: &Config) -> String {
     let mut xml = sitemap_start("urlset");
     for page in pages {
         let url = format!("{}{}", config.base_url, page.url);
@@ -185,13 +195,13 @@ fn sitemap(pages: &[&Page], config: &Config) -> String {
 }
 
 /// When a page was last changed, as far as it says.
-fn changed(page: &Page) -> Option<DateTime> {
+fn changed(page: &PageHead) -> Option<DateTime> {
     let updated = page.front_matter.get("updated").and_then(|field| field.value.as_date_time());
     updated.max(page.date)
 }
 
-fn text_field(page: &Page, name: &str) -> String {
-    plain_text(&page.field(name).and_then(Value::as_text).unwrap_or_default())
+fn text_field(page: &PageHead, name: &str) -> String {
+    plain_text(&page.text(name))
 }
 
 /// A field's text as a reader sees it: the character references that HTML would leave alone are resolved, and what XML

@@ -15,8 +15,8 @@ use crate::assets::{
     self, AssetManifest, AssetNames, AssetOptions, AssetSources, ImageWork, ReadAsset, Workshop, find_integrity,
     make_assets,
 };
-use crate::cache::FileMemo;
-use crate::config::{self, Config, Csp};
+use crate::cache::{ByAddress, FileMemo, LastMemo};
+use crate::config::{self, Config, Csp, Redirect};
 use crate::data::Data;
 use crate::diagnostic::{self, Code, Diagnostic, Place, Severity, Span};
 use crate::feeds::{self, MadeFile};
@@ -27,7 +27,8 @@ use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_l
 use crate::search;
 use crate::security::{SheetSources, find_sheet_sources};
 use crate::site::{
-    self, Defaults, LeftOut, LinkTargets, Page, ReadPage, Reading, RoutePath, Selection, Site, Taxonomy,
+    self, Defaults, Index, LeftOut, LinkTargets, Page, PageHead, Reading, RoutePath, Selection, Site, SiteMemory,
+    Taxonomy,
 };
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
@@ -88,9 +89,10 @@ const HEAVIEST_COUNT: usize = 4;
 /// What was made of single files, kept in memory for the next plan of the same site with the same settings and options.
 #[derive(Debug, Default)]
 pub struct Memory {
-    pages: FileMemo<ReadPage>,
+    site: SiteMemory,
     partials: FileMemo<ParsedPartial>,
     assets: FileMemo<ReadAsset>,
+    made: LastMemo<(ByAddress<Index>, Vec<Arc<PageHead>>), Vec<MadeFile>>,
 }
 
 impl Memory {
@@ -105,7 +107,7 @@ impl Memory {
 
     /// Forgets files that the last plan didn't have.
     pub fn sweep(&self) {
-        self.pages.sweep();
+        self.site.sweep();
         self.partials.sweep();
         self.assets.sweep();
     }
@@ -150,12 +152,12 @@ impl Plan {
         diagnostics.extend(mistakes);
         diagnostics.extend(defaults.check_layouts(&templates));
         let reading = Reading { config: &config, defaults: &defaults, filtered: &sources.filtered };
-        let (mut site, mistakes) = Site::read_changed(&sources.content, options.selection, &reading, &memory.pages);
+        let (mut site, mistakes) = Site::read_changed(&sources.content, options.selection, &reading, &memory.site);
         diagnostics.extend(mistakes);
         let (data, mistakes) = Data::read(&sources.data);
         diagnostics.extend(mistakes);
         site.data = data;
-        site.add_term_pages(&templates, &config);
+        site.add_term_pages(&templates, &config, &memory.site);
         diagnostics.extend(site.add_list_pages(&templates, &config));
         let static_files = add_highlight_sheet(&sources, &site, &config);
         let asset_sources =
@@ -164,15 +166,10 @@ impl Plan {
         let asset_options = AssetOptions { names, images: &config.images, image_work };
         let (manifest, mistakes) = make_assets(asset_sources, &config.build, &asset_options, workshop, &memory.assets);
         diagnostics.extend(mistakes);
-        let published_assets = || asset_paths(&manifest).map(|(path, _)| path);
-        let make_files = || {
-            let mut made = feeds::make_files(&site, &config);
-            made.extend(search::make_index(&site, &config));
-            made
-        };
-        let find_targets = || LinkTargets::new(&site, &sources.content, &config, published_assets());
-        let (made, mut targets) = rayon::join(make_files, find_targets);
-        targets.add_paths(made.iter().map(|file| file.path.as_str()));
+        let mut made = make_files(&site, &config, memory);
+        made.extend(search::make_index(&site, &config));
+        let paths = asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
+        let targets = LinkTargets::new(&site, &sources.content, &config, paths);
         let integrity = if config.build.integrity { find_integrity(&manifest) } else { BTreeMap::new() };
         Self { sources, config, options, templates, site, manifest, targets, integrity, made, diagnostics }
     }
@@ -213,7 +210,7 @@ impl Plan {
             diagnostics.extend(urls::check(&sources.past, &self.live_urls(rendered), targets, config, &ids));
         }
         let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
-        let of_terms: Vec<_> = site.taxonomies.iter().flat_map(Taxonomy::partials).collect();
+        let of_terms: Vec<_> = site.index.taxonomies.iter().flat_map(Taxonomy::partials).collect();
         let named = named.chain(named_by_left_out(site)).chain(of_terms.iter().map(String::as_str));
         diagnostics.extend(templates.find_unused(named));
         diagnostics
@@ -248,7 +245,7 @@ impl Plan {
         let assets = manifest.published().filter(|asset| !asset.is_digested);
         let assets = assets.map(|asset| live(site::percent_encode(asset.path), asset.source_path, asset.bytes));
         let made = self.made.iter();
-        let made = made.map(|file| live(file.path.clone(), config::FILE_NAME, &file.text.as_bytes().into()));
+        let made = made.map(|file| live(file.path.clone(), config::FILE_NAME, &file.body));
         let mut urls: Vec<_> = of_pages.chain(parts).chain(files).chain(assets).chain(made).collect();
         urls.sort_by(|a, b| a.url.cmp(&b.url));
         // A site's own feed or sitemap takes the made one's place.
@@ -258,9 +255,17 @@ impl Plan {
 
     /// Everything at its URL, the pages with these texts.
     pub fn publish(&self, texts: impl Iterator<Item = String>) -> Output {
-        let Self { sources, config, site, manifest, options, .. } = self;
+        let mut output = self.publish_all_but_pages();
+        let pages = self.site.all_pages().zip(texts);
+        output.published.extend(pages.map(|(page, text)| publish_page(page, text)));
+        output
+    }
+
+    /// Everything at its URL but for the pages.
+    pub fn publish_all_but_pages(&self) -> Output {
+        let Self { config, options, .. } = self;
         Output {
-            published: add_made_files(publish(sources, config, site, texts, manifest), &self.made),
+            published: self.others(),
             keeping: options.keeping,
             compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
             security: config.security.clone(),
@@ -273,6 +278,37 @@ impl Plan {
             },
             build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
         }
+    }
+
+    /// Redirects, files among the pages, static files under both their names, and what the compiler made where the site has
+    /// nothing of its own.
+    fn others(&self) -> Vec<Published> {
+        let Self { sources, config, site, manifest, made, .. } = self;
+        let mut published = Vec::new();
+        for page in site.all_pages() {
+            let aliases = page.aliases.iter();
+            published.extend(
+                aliases.map(|(alias, _)| Published::redirect(alias.as_str().to_owned(), 301, page.url.clone())),
+            );
+        }
+        published.extend(config.redirects.iter().map(publish_redirect));
+        for file in other_files(sources) {
+            let path = format!("/{}", file.name);
+            // An image's metadata is never published, wherever it lies.
+            let bytes = manifest.find(&path).map_or(&file.bytes, |image| &image.bytes);
+            published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(bytes)));
+        }
+        for asset in manifest.published() {
+            let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
+            let (path, bytes) = (asset.path.to_owned(), Arc::clone(asset.bytes));
+            published.push(Published::new(path, kind, media_type_of(asset.path), bytes));
+        }
+        let taken: HashSet<String> = published.iter().map(|one| one.path.clone()).collect();
+        let missing = made.iter().filter(|file| !taken.contains(&file.path) && !site.has_page_at(&file.path));
+        published.extend(missing.map(|file| {
+            Published::new(file.path.clone(), RouteKind::File, file.media_type.to_owned(), Arc::clone(&file.body))
+        }));
+        published
     }
 
     /// What the site's style sheets load from other hosts, by the paths under which pages name them.
@@ -312,7 +348,7 @@ impl Plan {
     pub fn counts(&self) -> Counts {
         Counts {
             pages: self.site.all_pages().count(),
-            posts: self.site.posts.len(),
+            posts: self.site.index.posts.len(),
             drafts_left_out: left_out_count(&self.site, LeftOut::Draft),
             future_left_out: left_out_count(&self.site, LeftOut::Future),
             files: self.sources.static_files.len() + other_files(&self.sources).count(),
@@ -388,68 +424,30 @@ fn media_type_of(path: &str) -> String {
     media_type(&extension.to_ascii_lowercase())
 }
 
-/// Everything at its URL: pages, redirects, files among the pages, static files under both their names.
-fn publish(
-    sources: &Sources,
-    config: &Config,
-    site: &Site,
-    texts: impl Iterator<Item = String>,
-    manifest: &AssetManifest,
-) -> Vec<Published> {
-    let mut published = Vec::new();
-    for (page, text) in site.all_pages().zip(texts) {
-        published.push(publish_page(page, text));
-        let aliases = page.aliases.iter();
-        published
-            .extend(aliases.map(|(alias, _)| Published::redirect(alias.as_str().to_owned(), 301, page.url.clone())));
-    }
-    for redirect in &config.redirects {
-        if let Some(path) = redirect.pattern_path() {
-            published.push(Published::pattern(path, redirect.status, redirect.to.clone()));
-            continue;
-        }
-        let from =
-            RoutePath::parse(&redirect.from).map_or_else(|_| redirect.from.clone(), |route| route.as_str().to_owned());
-        published.push(Published::redirect(from, redirect.status, redirect.to.clone()));
-    }
-    for file in other_files(sources) {
-        let path = format!("/{}", file.name);
-        // An image's metadata is never published, wherever it lies.
-        let bytes = manifest.find(&path).map_or(&file.bytes, |image| &image.bytes);
-        published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(bytes)));
-    }
-    for asset in manifest.published() {
-        let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
-        let (path, bytes) = (asset.path.to_owned(), Arc::clone(asset.bytes));
-        published.push(Published::new(path, kind, media_type_of(asset.path), bytes));
-    }
-    published
+/// The feeds and the sitemap, which depend on the pages' heads alone.
+fn make_files(site: &Site, config: &Config, memory: &Memory) -> Vec<MadeFile> {
+    let made_pages = site.made_pages.iter().map(|page| Arc::clone(&page.head)).collect();
+    let input = (ByAddress(Arc::clone(&site.index)), made_pages);
+    memory.made.find_or_make(input, |(index, made_pages)| feeds::make_files(&index.0, made_pages, config))
 }
 
-/// Adds what the compiler made, where the site has nothing of its own at that path.
-fn add_made_files(mut published: Vec<Published>, made: &[MadeFile]) -> Vec<Published> {
-    let taken: HashSet<String> = published.iter().map(|one| one.path.clone()).collect();
-    let missing = made.iter().filter(|file| !taken.contains(&file.path));
-    published.extend(missing.map(|file| {
-        let body = file.text.as_bytes().into();
-        Published::new(file.path.clone(), RouteKind::File, file.media_type.to_owned(), body)
-    }));
-    published
+fn publish_redirect(redirect: &Redirect) -> Published {
+    if let Some(path) = redirect.pattern_path() {
+        return Published::pattern(path, redirect.status, redirect.to.clone());
+    }
+    let from =
+        RoutePath::parse(&redirect.from).map_or_else(|_| redirect.from.clone(), |route| route.as_str().to_owned());
+    Published::redirect(from, redirect.status, redirect.to.clone())
 }
 
-/// The path at which a page is published, percent-decoded.
-pub fn page_path(page: &Page) -> String {
-    let slash = if page.url.ends_with('/') && !page.route.is_root() { "/" } else { "" };
-    format!("{}{slash}", page.route.as_str())
-}
-
-fn publish_page(page: &Page, text: String) -> Published {
+/// A page at its URL, with this text.
+pub fn publish_page(page: &Page, text: String) -> Published {
     let is_not_found_page = page.route.as_str() == "/404";
     let body = text.into_bytes().into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
         noindex: page.has_flag("noindex") || page.is_private(),
         is_private: page.is_private(),
-        ..Published::new(page_path(page), RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
+        ..Published::new(page.path(), RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
     }
 }

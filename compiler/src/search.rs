@@ -26,18 +26,15 @@ pub fn make_index(site: &Site, config: &Config) -> Option<MadeFile> {
         return None;
     }
     let listed: Vec<_> = site.pages.iter().filter(|page| page.is_listed()).collect();
-    let entries: Vec<_> = listed.par_iter().map(|page| entry(page)).collect();
-    let media_type = "application/json; charset=utf-8";
-    Some(MadeFile { path: config.search_path.clone(), media_type, text: to_json(&entries) })
+    // A page that stays the same from one edit to the next has its words looked for once.
+    let entries: Vec<&str> =
+        listed.par_iter().map(|page| page.search_entry.get_or_init(|| entry(page)).as_str()).collect();
+    let text = format!("[{}]\n", entries.join(","));
+    Some(MadeFile::new(config.search_path.clone(), "application/json; charset=utf-8", text))
 }
 
-fn to_json(entries: &[serde_json::Value]) -> String {
-    let mut text = serde_json::to_string(entries).expect("an index of texts is JSON");
-    text.push('\n');
-    text
-}
-
-fn entry(page: &Page) -> serde_json::Value {
+/// A page as a JSON object.
+fn entry(page: &Page) -> String {
     let html = own_html(page);
     let headings: Vec<_> = find_headings(&html).into_iter().map(|heading| heading.text.trim().to_owned()).collect();
     let field = |name: &str| page.field(name).and_then(Value::as_text).unwrap_or_default().into_owned();
@@ -54,6 +51,7 @@ fn entry(page: &Page) -> serde_json::Value {
         "headings": headings,
         "words": words(&html),
     })
+    .to_string()
 }
 
 /// What the page's own file says, its partials and layout left out.

@@ -4,5 +4,5 @@
 mod policy;
 mod rules;
 
-pub use policy::{SheetSources, add_policy, find_sheet_sources, page_policy};
+pub use policy::{SheetSources, add_policy, find_sheet_sources, page_policy, policy_beside_meta};
 pub use rules::{field_value, frame_ancestors};

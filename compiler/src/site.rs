@@ -3,6 +3,7 @@
 
 mod collection;
 mod defaults;
+mod index;
 mod links;
 mod list_pages;
 mod page;
@@ -11,24 +12,23 @@ mod route;
 mod taxonomy;
 mod urls;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use jiff::civil::Date;
-use rayon::prelude::*;
 
 pub use collection::{Item, Query, QueryMistake, QueryPart, Selected};
 pub use defaults::Defaults;
+pub use index::Index;
+use jiff::civil::Date;
 pub use links::{LinkTargets, Target, is_elsewhere};
 pub use list_pages::Part;
 pub(crate) use list_pages::size_of;
-pub use page::{OFFERED_FIELDS, Page, PageFile, Reading};
+pub use page::{OFFERED_FIELDS, Page, PageFile, PageHead, Reading};
 pub use redirects::{check_redirects, patterns_in_order};
 pub use route::{RoutePath, percent_decode, percent_encode};
 pub use taxonomy::{Taxonomy, Term};
 pub use urls::check_unique;
 
-use crate::cache::FileMemo;
+use crate::cache::{ByAddress, FileMemo, LastMemo};
 use crate::config::Config;
 use crate::data::Data;
 use crate::diagnostic::Diagnostic;
@@ -66,30 +66,36 @@ pub struct ReadPage {
     pub mistakes: Arc<[Diagnostic]>,
 }
 
+/// What was made of pages, kept in memory for the next reading of the same site with the same settings.
+#[derive(Debug, Default)]
+pub struct SiteMemory {
+    pages: FileMemo<ReadPage>,
+    index: LastMemo<Vec<Arc<PageHead>>, Arc<Index>>,
+    term_pages: LastMemo<(ByAddress<Index>, Vec<[bool; 2]>), Vec<Page>>,
+}
+
+impl SiteMemory {
+    /// Forgets pages that the last reading didn't have.
+    pub fn sweep(&self) {
+        self.pages.sweep();
+    }
+}
+
 /// All pages of a site.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
     /// Ascending by path of the source.
     pub pages: Vec<Page>,
-    /// Numbers of the posts, newest first.
-    pub posts: Vec<usize>,
+    /// How they stand to each other.
+    pub index: Arc<Index>,
     /// Pages that no file holds: those of taxonomies.
     pub made_pages: Vec<Page>,
-    /// Taxonomies with their terms.
-    pub taxonomies: Vec<Taxonomy>,
     /// Pages that are not published, and why.
     pub left_out: Vec<(Page, LeftOut)>,
     /// Data that pages list.
     pub data: Data,
     /// The settings that pages show.
     pub config: Config,
-    /// Numbers of all pages by weight, then title.
-    order: Vec<usize>,
-    /// Numbers of the pages one segment below each path, in the same order.
-    children: HashMap<RoutePath, Vec<usize>>,
-    /// Numbers of the pages below each folder of pages, its index left out, in the same order.
-    sections: BTreeMap<String, Vec<usize>>,
-    by_route: HashMap<RoutePath, usize>,
 }
 
 impl Site {
@@ -97,7 +103,7 @@ impl Site {
     pub fn read(content: &[SourceFile], config: &Config, selection: Selection) -> (Self, Vec<Diagnostic>) {
         let (defaults, filtered) = (Defaults::default(), Filtered::default());
         let reading = Reading { config, defaults: &defaults, filtered: &filtered };
-        Self::read_changed(content, selection, &reading, &FileMemo::default())
+        Self::read_changed(content, selection, &reading, &SiteMemory::default())
     }
 
     /// The same, where a file that was read before is not read again.
@@ -105,16 +111,15 @@ impl Site {
         content: &[SourceFile],
         selection: Selection,
         reading: &Reading<'_>,
-        memo: &FileMemo<ReadPage>,
+        memory: &SiteMemory,
     ) -> (Self, Vec<Diagnostic>) {
         let Reading { config, defaults, .. } = *reading;
-        let read = |file: &SourceFile| {
-            memo.find_or_make(&defaults.name_with(file), &file.bytes, || match PageFile::read(file, reading) {
-                Ok((page, mistakes)) => ReadPage { page: Some(Arc::new(page)), mistakes: mistakes.into() },
-                Err(mistakes) => ReadPage { page: None, mistakes: mistakes.into() },
-            })
+        let read = |file: &&SourceFile| match PageFile::read(file, reading) {
+            Ok((page, mistakes)) => ReadPage { page: Some(Arc::new(page)), mistakes: mistakes.into() },
+            Err(mistakes) => ReadPage { page: None, mistakes: mistakes.into() },
         };
-        let results: Vec<_> = content.par_iter().filter(|file| is_page(file)).map(read).collect();
+        let files: Vec<_> = content.iter().filter(|file| is_page(file)).collect();
+        let results = memory.pages.find_or_make_all(&files, |file| (defaults.name_with(file), &file.bytes), read);
         let mut site = Self { config: config.clone(), ..Self::default() };
         let mut diagnostics = Vec::new();
         for ReadPage { page, mistakes } in results {
@@ -132,33 +137,34 @@ impl Site {
                 }
             }
         }
-        site.index();
-        for settings in config.taxonomies.iter().filter(|settings| !settings.path.is_empty()) {
-            let (taxonomy, mistakes) = Taxonomy::gather(settings, &site.pages, config);
-            site.taxonomies.push(taxonomy);
-            diagnostics.extend(mistakes);
-        }
+        site.pages.sort_by(|a, b| a.source.path.cmp(&b.source.path));
+        let heads = site.pages.iter().map(|page| Arc::clone(&page.head)).collect();
+        site.index = memory.index.find_or_make(heads, |heads| Arc::new(Index::new(heads, config)));
+        diagnostics.extend(site.index.mistakes.iter().cloned());
+        site.link_posts();
         (site, diagnostics)
+    }
+
+    /// Links each post to its neighbours.
+    fn link_posts(&mut self) {
+        for pair in self.index.posts.windows(2) {
+            let [newer, older] = [pair[0], pair[1]];
+            self.pages[older].next = Some(Arc::clone(&self.pages[newer].file));
+            self.pages[newer].previous = Some(Arc::clone(&self.pages[older].file));
+        }
     }
 
     /// Adds the pages of each taxonomy whose partials there are: `tags/list.html` for the list of its terms,
     /// `tags/term.html` for each of them.
-    pub fn add_term_pages(&mut self, templates: &TemplateSet, config: &Config) {
-        for taxonomy in &self.taxonomies {
-            let Taxonomy { name, route, terms } = taxonomy;
-            let [list, term_partial] = taxonomy.partials();
-            if templates.find(&list).is_some() {
-                let count = Value::Number(terms.len().to_string());
-                let fields = BTreeMap::from([("title", Value::Text(capitalised(name))), ("count", count)]);
-                self.made_pages.push(Page::alone(PageFile::made(route.clone(), &list, &fields, config)));
-            }
-            if templates.find(&term_partial).is_some() {
-                let pages = terms
-                    .iter()
-                    .map(|term| Page::alone(PageFile::made(term.route.clone(), &term_partial, &term.fields, config)));
-                self.made_pages.extend(pages);
-            }
-        }
+    pub fn add_term_pages(&mut self, templates: &TemplateSet, config: &Config, memory: &SiteMemory) {
+        let index = ByAddress(Arc::clone(&self.index));
+        let has_partial = |taxonomy: &Taxonomy| taxonomy.partials().map(|partial| templates.find(&partial).is_some());
+        let has_partials = index.0.taxonomies.iter().map(has_partial).collect();
+        let pages = memory.term_pages.find_or_make((index, has_partials), |(index, has_partials)| {
+            let taxonomies = index.0.taxonomies.iter().zip(has_partials);
+            taxonomies.flat_map(|(taxonomy, has_partials)| term_pages(taxonomy, *has_partials, config)).collect()
+        });
+        self.made_pages.extend(pages);
     }
 
     /// Pages of files, then made ones.
@@ -166,54 +172,33 @@ impl Site {
         self.pages.iter().chain(&self.made_pages)
     }
 
+    /// Whether a page is published at a path.
+    pub fn has_page_at(&self, path: &str) -> bool {
+        let is_there = |route: &RoutePath| self.made_pages.iter().any(|page| page.route == *route);
+        RoutePath::parse(path).is_ok_and(|route| self.index.find(&route).is_some() || is_there(&route))
+    }
+
     /// The page at a path.
     pub fn find(&self, route: &RoutePath) -> Option<&Page> {
-        self.by_route.get(route).map(|number| &self.pages[*number])
+        self.index.find(route).map(|number| &self.pages[number])
     }
+}
 
-    /// All pages by weight, then title.
-    fn in_order(&self) -> impl Iterator<Item = &Page> {
-        self.order.iter().map(|number| &self.pages[*number])
+/// The pages of a taxonomy, as far as there are partials for the list of its terms and for each of them.
+fn term_pages(taxonomy: &Taxonomy, [has_list, has_term]: [bool; 2], config: &Config) -> Vec<Page> {
+    let Taxonomy { name, route, terms } = taxonomy;
+    let [list, term_partial] = taxonomy.partials();
+    let mut pages = Vec::new();
+    if has_list {
+        let count = Value::Number(terms.len().to_string());
+        let fields = BTreeMap::from([("title", Value::Text(capitalised(name))), ("count", count)]);
+        pages.push(Page::alone(PageFile::made(route.clone(), &list, &fields, config)));
     }
-
-    /// Sorts the pages and links each post to its neighbours.
-    fn index(&mut self) {
-        self.pages.sort_by(|a, b| a.source.path.cmp(&b.source.path));
-        let pages = &self.pages;
-        self.by_route = pages.iter().enumerate().map(|(number, page)| (page.route.clone(), number)).collect();
-        // What is compared is looked up once: comparing ten thousand pages would look it up 300,000 times.
-        let key = |(number, page): (usize, &'_ Page)| (page.weight(), page.title().into_owned(), number);
-        let mut keys: Vec<_> = pages.iter().enumerate().map(key).collect();
-        keys.sort_unstable_by(|(weight_a, title_a, a), (weight_b, title_b, b)| {
-            let by_route = || pages[*a].route.cmp(&pages[*b].route).then(a.cmp(b));
-            weight_a.total_cmp(weight_b).then_with(|| title_a.cmp(title_b)).then_with(by_route)
-        });
-        self.order = keys.into_iter().map(|(_, _, number)| number).collect();
-        for number in &self.order {
-            let page = &pages[*number];
-            if let Some(parent) = page.route.parent().filter(|_| page.route.as_str() != "/404") {
-                self.children.entry(parent).or_default().push(*number);
-            }
-            let (mut folder, name) = page.content_path.rsplit_once('/').unwrap_or(("", &page.content_path));
-            let mut is_index = name.starts_with("index.");
-            while !folder.is_empty() {
-                let section = self.sections.entry(folder.to_owned()).or_default();
-                section.extend((!is_index).then_some(*number));
-                is_index = false;
-                folder = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
-            }
-        }
-        self.posts = (0..pages.len()).filter(|number| pages[*number].is_post()).collect();
-        self.posts.sort_by(|a, b| {
-            let (a, b) = (&pages[*a], &pages[*b]);
-            b.date.cmp(&a.date).then_with(|| a.route.cmp(&b.route))
-        });
-        for pair in self.posts.windows(2) {
-            let [newer, older] = [pair[0], pair[1]];
-            self.pages[older].next = Some(Arc::clone(&self.pages[newer].file));
-            self.pages[newer].previous = Some(Arc::clone(&self.pages[older].file));
-        }
+    if has_term {
+        let made = |term: &Term| PageFile::made(term.route.clone(), &term_partial, &term.fields, config);
+        pages.extend(terms.iter().map(|term| Page::alone(made(term))));
     }
+    pages
 }
 
 /// `tags` as a title.

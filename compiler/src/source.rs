@@ -166,7 +166,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
 impl Sources {
     /// All files, each list in the order of the paths.
     pub fn lists(&self) -> [&[SourceFile]; 6] {
-        let Self { content, templates, static_files, styles, data, defaults, .. } = self;
+        let Self { content, templates, static_files, styles, data, defaults, past: _, filtered: _ } = self;
         [content, templates, static_files, styles, data, defaults]
     }
 

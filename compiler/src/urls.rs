@@ -30,15 +30,20 @@ pub struct LiveUrl {
 pub type FindIds<'a> = &'a dyn Fn(&str) -> Option<HashSet<String>>;
 
 /// A line of `urls.lock`.
-struct Locked<'a> {
-    url: &'a str,
-    source: &'a str,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Locked<'a> {
+    /// The URL as it was published, percent-encoded, perhaps with a fragment.
+    pub url: &'a str,
+    /// The file that answered it.
+    pub source: &'a str,
+    /// Where the URL stands in the file.
     span: Span,
 }
 
-/// Reads the lines of a lock: URL, blank, source.
-fn parse<'a>(lock: &'a SourceText, diagnostics: &mut Vec<Diagnostic>) -> Vec<Locked<'a>> {
-    let mut lines = Vec::new();
+/// The lines of the lock, and what is wrong with those that are none: URL, blank, source. No lock has no lines.
+pub fn parse_lock(past: &Past) -> (Vec<Locked<'_>>, Vec<Diagnostic>) {
+    let (mut lines, mut diagnostics) = (Vec::new(), Vec::new());
+    let Some(lock) = &past.lock else { return (lines, diagnostics) };
     let mut start = 0;
     for line in lock.text.split_inclusive('\n') {
         let span = Span::new(start, start + line.trim_end().len());
@@ -54,7 +59,7 @@ fn parse<'a>(lock: &'a SourceText, diagnostics: &mut Vec<Diagnostic>) -> Vec<Loc
             ),
         }
     }
-    lines
+    (lines, diagnostics)
 }
 
 /// Reports every locked URL that answers no more. `ids` finds the parts of the page at a URL.
@@ -66,8 +71,7 @@ pub fn check(
     ids: FindIds<'_>,
 ) -> Vec<Diagnostic> {
     let Some(lock) = &past.lock else { return Vec::new() };
-    let mut diagnostics = Vec::new();
-    let locked = parse(lock, &mut diagnostics);
+    let (locked, mut diagnostics) = parse_lock(past);
     let mut ids_of: HashMap<&str, Option<HashSet<String>>> = HashMap::new();
     let mut lost = Vec::new();
     for line in &locked {
@@ -170,12 +174,10 @@ impl<'a> Successors<'a> {
     }
 }
 
-/// The new text of `urls.lock`: what was in it, with the sources that answer now, and every live URL.
-pub fn write_lock(past: &Past, live: &[LiveUrl]) -> String {
-    let mut lines = BTreeMap::new();
-    if let Some(lock) = &past.lock {
-        lines.extend(parse(lock, &mut Vec::new()).iter().map(|line| (line.url, line.source)));
-    }
+/// The new text of `urls.lock`: what was in it, with the sources that answer now, and every live URL. What it is given are
+/// read lines, so that a line that can't be read is never left out in silence.
+pub fn write_lock(locked: &[Locked<'_>], live: &[LiveUrl]) -> String {
+    let mut lines: BTreeMap<&str, &str> = locked.iter().map(|line| (line.url, line.source)).collect();
     lines.extend(live.iter().map(|one| (one.url.as_str(), &*one.source)));
     lines.iter().map(|(url, source)| [url, " ", source, "\n"].concat()).collect()
 }

@@ -342,6 +342,23 @@ fn an_open_page_is_told_of_what_concerns_it_and_of_nothing_else() {
 }
 
 #[test]
+fn a_style_sheet_that_is_compiled_is_watched_too() {
+    // Who writes SCSS edits hardly anything else, and would load every page by hand.
+    let root = new_site("styles");
+    write(&root, "styles/_colours.scss", "$main: red;");
+    write(&root, "styles/site.scss", "@import 'colours'; p { color: $main }");
+    write(&root, "content/about.md", "<link rel=\"stylesheet\" href=\"/static/css/site.css\">\n");
+    let server = Server::start(&root, &["--watch"]);
+    assert!(server.get("/static/css/site.css").contains("red"));
+    assert!(server.get("/about").contains("site.css"));
+    let mut events = server.events("/about");
+    write(&root, "styles/_colours.scss", "$main: blue;");
+    assert_eq!(events.next()["type"], "css");
+    let sheet = server.get("/static/css/site.css");
+    assert!(sheet.contains("#00f") || sheet.contains("blue"), "{sheet}");
+}
+
+#[test]
 fn without_watching_a_page_is_served_at_once_and_looked_at_behind() {
     let root = new_site("unwatched");
     let server = Server::start(&root, &["--interval", "0"]);

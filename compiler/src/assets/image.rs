@@ -33,14 +33,13 @@ pub use target::score;
 
 use color::Color;
 
+use crate::config::IMAGE_SIDE_MAX;
+
 /// Versions of all that makes pixels and files out of others: a part of the key of every result that is kept.
 /// A test holds it to the versions that are locked; the number at its end counts changes of our own.
 pub const VERSION: &str = "image 0.25.10, zune-jpeg 0.5.15, png 0.18.1, image-webp 0.2.4, moxcms 0.9.2, \
     fast_image_resize 6.1.0, mozjpeg 0.10.13, mozjpeg-sys 2.2.3, webp 0.3.1, libwebp-sys 0.9.6, ravif 0.13.0, \
     rav1e 0.8.1, oxipng 10.2.1, libdeflater 1.26.1, ssimulacra2 0.5.1; 2";
-
-/// Pixels a side that no image may have more of. Specified by the design of the image road.
-pub const SIDE_PIXELS_MAX: u32 = 20_000;
 
 /// Extensions of the files that are images, in lower case.
 const IMAGE_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "avif", "svg"];
@@ -149,7 +148,7 @@ impl ImageFormat {
         let (side_max, pixels_max) = match self {
             Self::WebP => (16_383, u64::MAX),
             Self::Avif => (16_384, 35_651_584),
-            _ => (SIDE_PIXELS_MAX, u64::MAX),
+            _ => (IMAGE_SIDE_MAX, u64::MAX),
         };
         size.width.max(size.height) <= side_max && size.pixels() <= pixels_max
     }

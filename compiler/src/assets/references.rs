@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::manifest::AssetManifest;
-use crate::site::percent_decode;
+use crate::site::{is_elsewhere, percent_decode};
 use crate::source::SourceFile;
 
 /// What a URL names.
@@ -34,12 +34,12 @@ impl<'a> FileReferences<'a> {
     /// What a URL means in the file with this path.
     pub(super) fn find(&self, base: &str, url: &str) -> Named {
         let url = url.trim_ascii();
-        if url.is_empty() || url.starts_with(['#', '?']) || url.starts_with("//") || has_scheme(url) {
+        if url.is_empty() || url.starts_with(['#', '?']) || is_elsewhere(url) {
             return Named::Elsewhere;
         }
         let (written, suffix) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
         let Some(decoded) = percent_decode(written) else { return Named::Missing(written.to_owned()) };
-        let path = join(base, &decoded);
+        let path = url_path(base, &decoded);
         if self.manifest.find_url(&path).is_some() {
             Named::Asset { path, suffix: suffix.to_owned() }
         } else if self.others.contains(&path) {
@@ -56,7 +56,7 @@ impl<'a> FileReferences<'a> {
 }
 
 /// A path as seen from a file: `..` above the root stays there, as in a browser (URL Standard, "shorten a path").
-fn join(base: &str, path: &str) -> String {
+fn url_path(base: &str, path: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     if !path.starts_with('/') {
         segments.extend(base.split('/').filter(|segment| !segment.is_empty()));
@@ -72,24 +72,17 @@ fn join(base: &str, path: &str) -> String {
     format!("/{}", segments.join("/"))
 }
 
-/// `data:`, `https:` and the like (RFC 3986 section 3.1).
-fn has_scheme(url: &str) -> bool {
-    let Some((scheme, _)) = url.split_once(':') else { return false };
-    let is_scheme_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(is_scheme_byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_path_is_seen_from_its_file() {
-        assert_eq!(join("/static/css/a.css", "../img/b.png"), "/static/img/b.png");
-        assert_eq!(join("/static/css/a.css", "b.png"), "/static/css/b.png");
-        assert_eq!(join("/static/css/a.css", "./x/../b.png"), "/static/css/b.png");
-        assert_eq!(join("/static/css/a.css", "../../../../b.png"), "/b.png");
-        assert_eq!(join("/static/css/a.css", "/b.png"), "/b.png");
+        assert_eq!(url_path("/static/css/a.css", "../img/b.png"), "/static/img/b.png");
+        assert_eq!(url_path("/static/css/a.css", "b.png"), "/static/css/b.png");
+        assert_eq!(url_path("/static/css/a.css", "./x/../b.png"), "/static/css/b.png");
+        assert_eq!(url_path("/static/css/a.css", "../../../../b.png"), "/b.png");
+        assert_eq!(url_path("/static/css/a.css", "/b.png"), "/b.png");
     }
 
     #[test]

@@ -2,14 +2,17 @@
 //! whole when the first of them is asked for, and written anew at the end of a build that made some or dropped some.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 use bundle::Digest;
+
+use super::mark;
 
 /// The first bytes, with the format's version.
 const MAGIC: &[u8; 8] = b"KILNPK1\n";
@@ -59,11 +62,11 @@ impl Pack {
         made.insert(*key.as_bytes(), content.to_vec());
     }
 
-    /// Writes the file anew, if anything was asked for or made: what was used and what is young.
+    /// Writes the file anew, if anything was asked for or made: what was used and what is young. `now` marks it as used.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn write(&self, path: &Path, now: Option<SystemTime>) -> io::Result<()> {
         let Some(held) = self.held.get() else { return Ok(()) };
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries: BTreeMap<&[u8; DIGEST_BYTES], (u8, &[u8])> = BTreeMap::new();
@@ -76,6 +79,10 @@ impl Pack {
             }
         }
         if is_same {
+            // It was used all the same, and pruning goes by the mark of the file as a whole.
+            if let Ok(file) = File::open(path) {
+                mark(&file, now);
+            }
             return Ok(());
         }
         entries.extend(made.iter().map(|(key, content)| (key, (0, content.as_slice()))));
@@ -93,8 +100,13 @@ impl Pack {
             fs::create_dir_all(folder)?;
         }
         // Beside it and renamed: another build never sees half of it.
-        let beside = path.with_extension(format!("tmp{}", std::process::id()));
-        fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+        let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+        let write = || {
+            let mut file = File::create(&beside)?;
+            file.write_all(&bytes)?;
+            now.map_or(Ok(()), |now| file.set_modified(now))
+        };
+        write().and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
             // The reason is reported; what is left over is overwritten by the next.
             fs::remove_file(&beside).ok();
         })
@@ -143,11 +155,11 @@ mod tests {
         assert_eq!(pack.find(&path, &one), None);
         pack.keep(&one, b"content");
         pack.keep(&other, b"other");
-        pack.write(&path).unwrap();
+        pack.write(&path, None).unwrap();
         for _ in 0..=AGE_MAX {
             let pack = Pack::default();
             assert_eq!(pack.find(&path, &one).unwrap(), b"content");
-            pack.write(&path).unwrap();
+            pack.write(&path, None).unwrap();
         }
         let pack = Pack::default();
         assert_eq!(pack.find(&path, &one).unwrap(), b"content");
@@ -162,7 +174,7 @@ mod tests {
         let pack = Pack::default();
         pack.find(&path, &key);
         pack.keep(&key, b"content");
-        pack.write(&path).unwrap();
+        pack.write(&path, None).unwrap();
         let whole = fs::read(&path).unwrap();
         for len in 0..whole.len() {
             fs::write(&path, &whole[..len]).unwrap();

@@ -112,6 +112,26 @@ mod tests {
     }
 
     #[test]
+    fn small_results_that_are_used_and_stay_as_they_are_stay() {
+        // A site that nobody edits for a month would lose all of them at once.
+        let folder = std::env::temp_dir().join(format!("kiln-prune-pack-{}", std::process::id()));
+        drop(fs::remove_dir_all(&folder));
+        let key = CacheKey::new("f 1", &[]);
+        let build = |days| {
+            let cache = Cache::new(folder.clone()).used_at(at(days));
+            cache.find_or_make_small(&key, || Ok::<_, ()>(b"content".to_vec())).unwrap();
+            cache.finish();
+            cache.counts().hits
+        };
+        assert_eq!((build(1_000), build(2_000)), (0, 1));
+        fs::write(folder.join("small.17.tmp"), "half").unwrap();
+        let pruned = prune(&folder, u64::MAX, Some(at(1_500))).unwrap();
+        assert_eq!((pruned.removed_count, pruned.kept_count), (1, 1), "the left-over");
+        assert_eq!(build(2_001), 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn what_was_not_used_for_long_goes_whatever_the_room() {
         let (folder, keys) = filled("unused");
         fs::write(folder.join("00.17.tmp"), "half").unwrap();

@@ -13,7 +13,7 @@ use super::urls::record;
 use super::{Failure, Report, TOOL_EXIT_STATUS, open_bundle};
 use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache};
-use crate::config::{self, Config, Paths};
+use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
 use crate::output::{BUNDLE_NAME, Keeping, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
@@ -218,11 +218,9 @@ impl Loaded {
     fn out_folder(&self, arguments: &BuildArguments) -> Result<PathBuf, Failure> {
         let out = &arguments.out;
         let is_within = |folder: &str| arguments.site.join(out).starts_with(arguments.site.join(folder));
-        let Paths { content, templates, static_files, styles, data } = &self.config.paths;
         let has_parent = out.components().any(|part| matches!(part, Component::ParentDir));
         let is_site = out.components().all(|part| matches!(part, Component::CurDir));
-        let folders = [content, templates, static_files, styles, data];
-        if is_site || (!has_parent && folders.into_iter().any(|folder| is_within(folder))) {
+        if is_site || (!has_parent && self.config.paths.all().into_iter().any(is_within)) {
             let message = format!("--out `{}` is among the site's sources; name another folder", out.display());
             return Err(Failure::Usage(message));
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::memory::read_memory_bytes_max;
 use super::{Failure, Report, TOOL_EXIT_STATUS};
 use crate::config::{self, Config};
 use crate::source::{self, SourceFile};
@@ -19,7 +20,11 @@ pub fn doctor(site: &Path) -> Result<Report, Failure> {
     let config = read_config(site)?;
     let mut text = format!("kiln {}\n", env!("CARGO_PKG_VERSION"));
     let cores = std::thread::available_parallelism().map_or_else(|_| "unknown".to_owned(), |count| count.to_string());
-    let memory = find_memory_mib()?.map_or_else(|| "unknown".to_owned(), |mib| format!("{mib} MiB"));
+    // What a build may use, which is less than the machine has where a container or `ulimit` says so.
+    let memory = match read_memory_bytes_max() {
+        u64::MAX => "unknown".to_owned(),
+        bytes => format!("{} MiB", bytes / (1024 * 1024)),
+    };
     let encoders = if cfg!(feature = "asm") {
         "AVIF with assembler"
     } else {
@@ -57,12 +62,4 @@ fn read_config(site: &Path) -> Result<Config, Failure> {
     let file = SourceFile { path: config::FILE_NAME.into(), name: config::FILE_NAME.into(), bytes: bytes.into() };
     let text = file.to_text().map_err(|mistake| Failure::Site(mistake.message))?;
     Ok(Config::parse(&text).0)
-}
-
-/// The machine's memory, where the system tells it.
-fn find_memory_mib() -> Result<Option<u64>, Failure> {
-    let bytes = source::read_file_if_there(Path::new("/proc/meminfo"))?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    Ok(total.map(|kib: u64| kib / 1024))
 }

@@ -1,7 +1,7 @@
 //! `kiln export`: a bundle as a plain folder for object storage and static hosts.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use bundle::{Encoding, Route, RouteKind};
 use super::{Failure, Report, open_bundle};
 use crate::cache::Cache;
 use crate::output::compress;
-use crate::security::add_policy;
+use crate::security::{add_policy, policy_beside_meta};
 use crate::site::percent_encode;
 
 /// Fields of a head that a host sets itself, by what it stores.
@@ -34,6 +34,7 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
     let mut files = Vec::new();
     for route in exported.iter().filter(|route| matches!(route.status(), 200 | 404)) {
         let path = file_path(route)?;
+        let url = String::from_utf8_lossy(route.path()).into_owned();
         let with_policy = page_with_policy(route);
         for variant in route.variants() {
             let suffix = match variant.encoding() {
@@ -47,17 +48,20 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
                 Some(page) if variant.encoding() == Encoding::Identity => Some(Cow::Borrowed(&page[..])),
                 Some(page) => compress(variant.encoding(), route.kind(), page, &Cache::none()).map(Cow::Owned),
             };
+            let from = if suffix.is_empty() { format!("`{url}`") } else { format!("the compressed `{url}`") };
             let body = body.map(Cow::into_owned);
-            files.extend(body.map(|body| (format!("{path}{suffix}"), body)));
+            files.extend(body.map(|body| Exported { path: format!("{path}{suffix}"), from, body }));
         }
     }
-    let (headers, redirects) = (write_headers(&exported), write_redirects(&exported, &patterns));
-    files.push(("_headers".to_owned(), headers.into_bytes()));
-    files.push(("_redirects".to_owned(), redirects.into_bytes()));
-    check_clashes(files.iter().map(|(path, _)| path.as_str()))?;
-    for (path, body) in &files {
-        let path = folder.join(path);
-        let written = fs::create_dir_all(path.parent().unwrap_or(folder)).and_then(|()| fs::write(&path, body));
+    for (path, text) in [("_headers", write_headers(&exported)), ("_redirects", write_redirects(&exported, &patterns))]
+    {
+        let from = format!("the {} for the host", &path[1..]);
+        files.push(Exported { path: path.to_owned(), from, body: text.into_bytes() });
+    }
+    check_clashes(&files)?;
+    for file in &files {
+        let path = folder.join(&file.path);
+        let written = fs::create_dir_all(path.parent().unwrap_or(folder)).and_then(|()| fs::write(&path, &file.body));
         written.map_err(|error| Failure::Io(format!("can't write `{}`: {error}", path.display())))?;
     }
     let messages = left_out.iter().map(|route| {
@@ -69,13 +73,25 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
     Ok(Report { messages: messages.collect(), ..Report::result(result) })
 }
 
-const POLICY: &str = "Content-Security-Policy";
+/// A file that is to be written.
+struct Exported {
+    /// Below the folder.
+    path: String,
+    /// What it comes from, for messages.
+    from: String,
+    body: Vec<u8>,
+}
+
+/// The value of a line that is the field of a page's policy. `Content-Security-Policy-Report-Only` is another field.
+fn policy_of(line: &str) -> Option<&str> {
+    line.strip_prefix("Content-Security-Policy: ")
+}
 
 /// A page with its policy in a `<meta>`, since a plain host may take no notice of `_headers`; nothing if it has none.
 fn page_with_policy(route: &Route<'_>) -> Option<Vec<u8>> {
     let head = route.identity().head();
     let fields = String::from_utf8_lossy(head.fields());
-    let policy = fields.lines().find_map(|line| line.strip_prefix(POLICY)?.strip_prefix(": "))?;
+    let policy = fields.lines().find_map(policy_of)?;
     let html = str::from_utf8(route.identity().body()).ok()?;
     Some(add_policy(html, policy).into_bytes())
 }
@@ -85,12 +101,18 @@ fn is_left_out(route: &Route<'_>) -> bool {
     route.status() == 410 || route.path().starts_with(b"/admin/")
 }
 
-/// Finds a path that would have to be a file and a folder, before anything is written.
-fn check_clashes<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Result<(), Failure> {
-    let files: HashSet<&str> = paths.clone().collect();
-    for path in paths {
+/// Finds a path that would have to be two files, or a file and a folder, before anything is written.
+fn check_clashes(files: &[Exported]) -> Result<(), Failure> {
+    let mut by_path: HashMap<&str, &Exported> = HashMap::new();
+    for file in files {
+        if let Some(first) = by_path.insert(&file.path, file) {
+            let message = format!("{} and {} would both be the file `{}`", first.from, file.from, file.path);
+            return Err(Failure::Site(message));
+        }
+    }
+    for Exported { path, .. } in files {
         let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
-        if let Some(clash) = folders.into_iter().find(|folder| files.contains(folder)) {
+        if let Some(clash) = folders.into_iter().find(|folder| by_path.contains_key(folder)) {
             let message = format!("`{clash}` would have to be a file and, for `{path}`, a folder");
             return Err(Failure::Site(message));
         }
@@ -119,9 +141,16 @@ fn write_headers(routes: &[Route<'_>]) -> String {
         text += &percent_encode(&String::from_utf8_lossy(route.path()));
         text.push('\n');
         for field in String::from_utf8_lossy(route.identity().head().fields()).lines() {
-            let is_in_page = route.kind() == RouteKind::Page && field.starts_with(POLICY);
-            if !is_in_page && !HOSTS_OWN_FIELDS.iter().any(|own| field.split(':').next() == Some(own)) {
-                text += &["  ", field, "\n"].concat();
+            if HOSTS_OWN_FIELDS.iter().any(|own| field.split(':').next() == Some(own)) {
+                continue;
+            }
+            match policy_of(field).filter(|_| route.kind() == RouteKind::Page) {
+                None => text += &["  ", field, "\n"].concat(),
+                Some(policy) => {
+                    // The page itself has all that it can have of it.
+                    let rest = policy_beside_meta(policy);
+                    text.extend(rest.map(|rest| format!("  Content-Security-Policy: {rest}\n")));
+                }
             }
         }
     }

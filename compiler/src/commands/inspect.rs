@@ -2,6 +2,7 @@
 
 mod diff;
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -57,9 +58,18 @@ fn describe_routes(view: &BundleView<Vec<u8>>) -> String {
         line(&mut text, format_args!("canonical_host: {}", settings.canonical_host));
     }
     line(&mut text, format_args!("blake3: {:?}\n", view.digest()));
-    line(&mut text, format_args!("status kind          bytes       gzip         br  path"));
+    // A column for each coding that the bundle has.
+    let variants =
+        view.routes().flat_map(|route| route.variants().map(|variant| variant.encoding()).collect::<Vec<_>>());
+    let used: HashSet<_> = variants.collect();
+    let columns: Vec<_> =
+        Encoding::ALL.into_iter().filter(|one| *one == Encoding::Identity || used.contains(one)).collect();
+    let cells = |cell: &dyn Fn(Encoding) -> String| -> String {
+        columns.iter().map(|encoding| format!(" {:>10}", cell(*encoding))).collect()
+    };
+    line(&mut text, format_args!("status kind    {}  path", cells(&|encoding| column_name(encoding).to_owned())));
     for route in view.routes() {
-        let mut lens = ["-", "-", "-", "-"].map(str::to_owned);
+        let mut lens = Encoding::ALL.map(|_| "-".to_owned());
         for variant in route.variants() {
             let len = variant.body_range().len();
             body_len_by_encoding[variant.encoding() as usize] += len;
@@ -68,20 +78,26 @@ fn describe_routes(view: &BundleView<Vec<u8>>) -> String {
         let path = String::from_utf8_lossy(route.path());
         let arrow = if route.location().is_empty() { "" } else { " → " };
         let location = String::from_utf8_lossy(route.location());
-        let [identity, gzip, brotli, _] = &lens;
         let (status, kind) = (route.status(), kind_name(route.kind()));
-        line(
-            &mut text,
-            format_args!("{status:<6} {kind:<8} {identity:>10} {gzip:>10} {brotli:>10}  {path}{arrow}{location}"),
-        );
+        let lens = cells(&|encoding| lens[encoding as usize].clone());
+        line(&mut text, format_args!("{status:<6} {kind:<8}{lens}  {path}{arrow}{location}"));
     }
-    let [identity, gzip, brotli, _] = body_len_by_encoding;
+    let sums = columns.iter().map(|encoding| {
+        let len = body_len_by_encoding[*encoding as usize];
+        if *encoding == Encoding::Identity {
+            format!("{len} bytes")
+        } else {
+            format!("{} {len}", column_name(*encoding))
+        }
+    });
+    let sums = sums.collect::<Vec<_>>().join(", ");
     let (count, file_len) = (view.routes().len(), view.bytes().len());
-    line(
-        &mut text,
-        format_args!("\n{count} routes: {identity} bytes, gzip {gzip}, br {brotli}; the bundle has {file_len} bytes"),
-    );
+    line(&mut text, format_args!("\n{count} routes: {sums}; the bundle has {file_len} bytes"));
     text
+}
+
+fn column_name(encoding: Encoding) -> &'static str {
+    if encoding == Encoding::Identity { "bytes" } else { encoding.token() }
 }
 
 fn describe_path(view: &BundleView<Vec<u8>>, path: &str) -> Result<String, Failure> {

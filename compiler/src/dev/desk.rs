@@ -319,6 +319,7 @@ fn find_changed(before: &Sources, after: &Sources) -> Vec<String> {
         let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
         loop {
             let order = match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) if Arc::ptr_eq(&a.path, &b.path) => std::cmp::Ordering::Equal,
                 (Some(a), Some(b)) => a.path.cmp(&b.path),
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,

@@ -1,6 +1,6 @@
 //! One state of the site: its plan, and the pages that somebody asked for, each made once and kept as it is sent.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bundle::{BundleView, Digest, RouteEntry, RouteKind, WriteError};
@@ -16,8 +16,8 @@ use crate::config;
 use crate::diagnostic::{self, Diagnostic, Severity, SourceText};
 use crate::html::find_urls;
 use crate::output::{Output, Published};
-use crate::pipeline::{Plan, page_path};
-use crate::site::{Page, is_page, percent_decode};
+use crate::pipeline::{Plan, publish_page};
+use crate::site::{Page, PageHead, is_page, percent_decode};
 use crate::source::{SourceFile, Sources};
 
 /// Hexadecimal digits of what a page is recognised by.
@@ -67,11 +67,12 @@ pub struct Edition {
     pub(super) plan: Plan,
     /// Every route with its head and without its body: what leads where.
     map: Arc<Map<Vec<u8>>>,
+    /// Everything but the pages.
     output: Output,
-    /// Numbers of routes by their paths.
-    by_path: HashMap<String, usize>,
+    /// The pages' heads, in order.
+    heads: Vec<Arc<PageHead>>,
     /// Numbers of pages by the paths at which they are published.
-    pages: HashMap<String, usize>,
+    pages: Arc<HashMap<String, usize>>,
     /// Files with their heads.
     files: HashMap<String, Arc<Ready>>,
     shown: Mutex<HashMap<String, Arc<Shown>>>,
@@ -96,29 +97,24 @@ impl Edition {
         config_errors: Vec<Diagnostic>,
         before: Option<&Self>,
     ) -> Self {
-        let no_texts = plan.site.all_pages().map(|_| String::new());
-        let mut output = plan.publish(no_texts);
+        let mut output = plan.publish_all_but_pages();
         // Whoever edits a site asks for it by another name than visitors do.
         output.settings.canonical_host.clear();
-        let mut by_path = HashMap::with_capacity(output.published.len());
-        for (number, published) in output.published.iter().enumerate() {
-            by_path.entry(published.path.clone()).or_insert(number);
-        }
-        let mut pages = HashMap::new();
-        for (number, page) in plan.site.all_pages().enumerate() {
-            pages.entry(page_path(page)).or_insert(number);
-        }
+        let heads: Vec<_> = plan.site.all_pages().map(|page| Arc::clone(&page.head)).collect();
+        // Where pages are depends on their heads alone, and most edits change texts only.
+        let same_pages = before.filter(|before| before.heads == heads);
+        let pages = same_pages.map_or_else(|| Arc::new(number_pages(&heads)), |before| Arc::clone(&before.pages));
         let lost = before.map(|before| before.find_lost(&plan, &pages)).unwrap_or_default();
         let files = ready_files(&output, before);
-        let map = before
+        let map = same_pages
             .filter(|before| have_same_routes(&before.output, &output))
-            .map_or_else(|| Arc::new(draw_map(&output, &by_path)), |before| Arc::clone(&before.map));
+            .map_or_else(|| Arc::new(draw_map(&plan, &output)), |before| Arc::clone(&before.map));
         Self {
             number: before.map_or(1, |before| before.number + 1),
             plan,
             map,
             output,
-            by_path,
+            heads,
             pages,
             files,
             shown: Mutex::default(),
@@ -259,8 +255,7 @@ impl Edition {
         let mut last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = if errors.is_empty() {
             let text = client::inject(&rendered.text, About { digest: &digest, mark });
-            let published =
-                Published { body: text.into_bytes().into(), ..self.output.published[self.by_path[path]].clone() };
+            let published = publish_page(page, text);
             let ready = Arc::new(Ready::of(&self.output.route_entry(&published, &Cache::none())));
             last_good.keep(path, &ready);
             Some(ready)
@@ -357,7 +352,7 @@ impl Edition {
         if broken.is_empty() {
             return HashMap::new();
         }
-        let known = self.plan.site.all_pages().map(|page| (page_path(page), Arc::clone(&page.source.path)));
+        let known = self.heads.iter().map(|head| (head.path(), Arc::clone(&head.source_path)));
         let lost = self.lost.iter().map(|(path, source)| (path.clone(), Arc::clone(source)));
         known.chain(lost).filter(|(path, source)| broken.contains(source) && !pages.contains_key(path)).collect()
     }
@@ -406,15 +401,26 @@ fn have_same_routes(one: &Output, other: &Output) -> bool {
         && one.published.iter().zip(&other.published).all(is_same)
 }
 
+/// Numbers of pages by the paths at which they are published: the first of those that claim one.
+fn number_pages(heads: &[Arc<PageHead>]) -> HashMap<String, usize> {
+    let mut pages = HashMap::with_capacity(heads.len());
+    for (number, head) in heads.iter().enumerate() {
+        pages.entry(head.path()).or_insert(number);
+    }
+    pages
+}
+
 /// A bundle of all routes without their bodies: the server looks up in it where a path leads.
-fn draw_map(output: &Output, by_path: &HashMap<String, usize>) -> Map<Vec<u8>> {
+fn draw_map(plan: &Plan, output: &Output) -> Map<Vec<u8>> {
     let empty: Arc<[u8]> = Arc::default();
-    let published = output.published.iter().enumerate().filter(|(number, one)| by_path[&one.path] == *number);
-    let published = published.map(|(_, one)| match one.kind {
+    let pages = plan.site.all_pages().map(|page| publish_page(page, String::new()));
+    let others = output.published.iter().map(|one| match one.kind {
         RouteKind::Redirect => one.clone(),
         _ if one.status == 410 => one.clone(),
         _ => Published { body: Arc::clone(&empty), ..one.clone() },
     });
+    let mut taken = HashSet::new();
+    let published = pages.chain(others).filter(|one| taken.insert(one.path.clone()));
     let mut bare = Output { published: published.collect(), ..output.clone() };
     loop {
         match bare.clone().pack::<Vec<u8>>(None, &Cache::none()) {

@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use jiff::civil::DateTime;
 
-use crate::diagnostic::{Place, SourceText, Span};
+use crate::diagnostic::{Place, Span};
 
 /// Fields in the order in which they were written; no name twice.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Fields {
     fields: Vec<(String, Field)>,
     by_name: BTreeMap<String, usize>,
 }
 
 /// A field's value, and where it stands.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Field {
     /// What it says.
     pub value: Value,
@@ -31,23 +31,23 @@ pub struct Field {
 }
 
 impl Field {
-    /// Where its value stands, if `page` is what it was read for.
-    pub fn place(&self, page: &SourceText) -> Place {
+    /// Where its value stands, if it was read for the page whose source has this path.
+    pub fn place(&self, page: &Arc<str>) -> Place {
         self.place_of(self.span, page)
     }
 
     /// Where an item of its list stands.
-    pub fn item_place(&self, index: usize, page: &SourceText) -> Place {
+    pub fn item_place(&self, index: usize, page: &Arc<str>) -> Place {
         self.place_of(self.item_spans.get(index).copied().unwrap_or(self.span), page)
     }
 
-    fn place_of(&self, span: Span, page: &SourceText) -> Place {
-        Place { path: Arc::clone(self.origin.as_ref().unwrap_or(&page.path)), span }
+    fn place_of(&self, span: Span, page: &Arc<str>) -> Place {
+        Place { path: Arc::clone(self.origin.as_ref().unwrap_or(page)), span }
     }
 }
 
 /// A value of a field or of data.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Value {
     /// Text.
     Text(String),

@@ -11,9 +11,6 @@ use super::script::{Need, find_needs, sha256_source};
 use super::tokens::{self, Event, Tag};
 use crate::diagnostic::Code;
 
-/// More mistakes of a page are not looked for: it is no page then. Guessed.
-const MISTAKES_MAX: usize = 1_000;
-
 /// What was found in a page.
 #[derive(Clone, Default, Debug)]
 pub struct PageReading {
@@ -82,7 +79,6 @@ pub fn read_page(html: &str) -> PageReading {
     };
     tokens::read(html, |event, place| reader.handle(&event, place));
     let mut mistakes = reader.nesting.finish();
-    mistakes.truncate(MISTAKES_MAX);
     mistakes.sort_by_key(|mistake| mistake.range.start);
     PageReading { urls: reader.urls.urls, mistakes }
 }
@@ -102,7 +98,7 @@ struct Reader<'h> {
 impl Reader<'_> {
     fn handle(&mut self, event: &Event<'_>, place: Range<usize>) {
         self.urls.handle(self.html, event, &place);
-        let is_too_much = self.nesting.mistakes.len() >= MISTAKES_MAX;
+        let is_too_much = self.nesting.is_full();
         match event {
             Event::Start(tag) if !is_too_much => {
                 self.check_tag(tag, &place);

@@ -36,6 +36,11 @@ impl Rules {
     }
 }
 
+/// Whether an element has no content and no end tag, by its name in lower case.
+pub(super) fn is_void(name: &[u8]) -> bool {
+    rules_of(name).has(Rules::VOID)
+}
+
 /// The rules of an element by its name in lower case.
 pub(super) fn rules_of(name: &[u8]) -> Rules {
     use Rules as R;

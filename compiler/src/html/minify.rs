@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::element::is_void;
 use super::tokens::{self, Event, Tag};
 
 /// Elements whose text is shown or read as it is written. `title` isn't among them: its blanks are collapsed.
@@ -107,6 +108,10 @@ impl Writer<'_> {
         }
         if let Some((name, count)) = &mut self.verbatim {
             *count += usize::from(name == tag.name());
+            return;
+        }
+        // What has no content has no end tag either.
+        if is_void(tag.name()) {
             return;
         }
         let has_own_blanks = tag.find(b"style").is_some_and(|style| {
@@ -258,6 +263,10 @@ mod tests {
         ] {
             assert_eq!(minify(html), html);
         }
+        assert_eq!(
+            minify("<img style='white-space:pre'>  <br style=white-space:pre  >\n\n<p>a  b"),
+            "<img style='white-space:pre'> <br style=white-space:pre>\n<p>a b"
+        );
         assert_eq!(minify("<pre> <pre>  </pre>  </pre>  <p>a  b"), "<pre> <pre>  </pre>  </pre> <p>a b");
     }
 

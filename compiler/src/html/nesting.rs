@@ -8,6 +8,9 @@ use super::element::{Rules, rules_of};
 use super::tokens::Tag;
 use super::{Mistake, MistakeKind};
 
+/// More mistakes of a page are not looked for: it is no page then. Guessed.
+const MISTAKES_MAX: usize = 1_000;
+
 /// The elements that are open where the reader is.
 pub(super) struct Nesting<'h> {
     html: &'h str,
@@ -476,6 +479,9 @@ impl<'h> Nesting<'h> {
             return;
         }
         for open in self.open.split_off(index) {
+            if self.is_full() {
+                break;
+            }
             if open.rules.has(Rules::OPTIONAL_END) && !open.is_foreign {
                 continue;
             }
@@ -502,7 +508,15 @@ impl<'h> Nesting<'h> {
         }
     }
 
+    /// Whether there are so many mistakes that no more are kept: then nothing but them is looked at any more.
+    pub(super) fn is_full(&self) -> bool {
+        self.mistakes.len() >= MISTAKES_MAX
+    }
+
     fn report(&mut self, range: Range<usize>, message: String, help: &str, note: Option<(Range<usize>, String)>) {
+        if self.is_full() {
+            return;
+        }
         let kind = MistakeKind::Nesting;
         self.mistakes.push(Mistake { kind, element: range.clone(), range, message, help: help.to_owned(), note });
     }

@@ -1,12 +1,9 @@
 //! Blocks of code: what stands after the fence, and how the block is written. ```` ```rust {3,5-7} ```` marks lines,
 //! `linenos` numbers them.
 
-use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use super::highlight::{self, Lines};
-
-/// Lines of a block that can be marked. Guessed, beyond what anybody counts.
-const LINE_COUNT_MAX: usize = 100_000;
 
 /// What stands after a fence.
 #[derive(PartialEq, Eq, Debug)]
@@ -35,14 +32,23 @@ impl<'a> Info<'a> {
 }
 
 /// `3,5-7`
-fn parse_lines(text: &str) -> Option<BTreeSet<usize>> {
-    let mut lines = BTreeSet::new();
-    for part in text.split(',') {
+fn parse_lines(text: &str) -> Option<Vec<RangeInclusive<usize>>> {
+    let parse_part = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (first.trim().parse::<usize>().ok()?, last.trim().parse::<usize>().ok()?);
-        lines.extend(first..=last.min(LINE_COUNT_MAX));
-    }
-    Some(lines)
+        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+    };
+    let mut ranges = text.split(',').map(parse_part).collect::<Option<Vec<RangeInclusive<usize>>>>()?;
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| *range.start());
+    // Those that touch become one, so that a line is looked up in ranges that lie apart.
+    ranges.dedup_by(|next, range| {
+        let touches = *next.start() <= range.end().saturating_add(1);
+        if touches {
+            *range = *range.start()..=*range.end().max(next.end());
+        }
+        touches
+    });
+    Some(ranges)
 }
 
 /// Whether it has anything that the style sheet shows.
@@ -82,7 +88,7 @@ mod tests {
 
     fn parse(text: &str) -> (&str, Vec<usize>, bool) {
         let Info { name, lines } = Info::parse(text);
-        (name, lines.marked.into_iter().collect(), lines.numbered)
+        (name, (1..=200_000).filter(|line| lines.is_marked(*line)).collect(), lines.numbered)
     }
 
     #[test]
@@ -97,6 +103,14 @@ mod tests {
         assert_eq!(parse("rust {2"), ("rust", vec![], false));
         assert_eq!(parse(""), ("", vec![], false));
         assert_eq!(parse("a {1-99999999999999999999}").1, Vec::<usize>::new());
-        assert_eq!(parse("a {1-9999999999}").1.len(), LINE_COUNT_MAX);
+        assert_eq!(parse("a {1-9999999999}").1.len(), 200_000);
+        assert_eq!(parse("a {7,2-3,9-8,4,6-7}"), ("a", vec![2, 3, 4, 6, 7], false));
+    }
+
+    #[test]
+    fn many_long_ranges_are_one() {
+        // Each of them was a hundred thousand numbers, and a line of text cost minutes.
+        let text = format!("a {{{}0-18446744073709551615}}", "1-99999,".repeat(100_000));
+        assert_eq!(Info::parse(&text).lines.marked, [0..=usize::MAX]);
     }
 }

@@ -1,8 +1,7 @@
 //! Source code with classes on what a reader looks for: keywords, names, text, comments. The grammars are those of
 //! tree-sitter; how they look is said in `highlight.css` alone.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, LazyLock};
 
 use arborium::{GrammarStore, Highlighter};
@@ -105,11 +104,16 @@ const OTHERS: [&str; 6] = ["cmake", "fsharp", "gmake", "nmake", "qmake", "scilab
 /// The lines of a block that stand out, and whether lines are numbered.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Lines {
-    pub(super) marked: BTreeSet<usize>,
+    pub(super) marked: Vec<RangeInclusive<usize>>,
     pub(super) numbered: bool,
 }
 
 impl Lines {
+    pub(super) fn is_marked(&self, line: usize) -> bool {
+        let after = self.marked.partition_point(|range| *range.start() <= line);
+        self.marked[..after].last().is_some_and(|range| range.contains(&line))
+    }
+
     fn are_plain(&self) -> bool {
         self.marked.is_empty() && !self.numbered
     }
@@ -141,7 +145,7 @@ pub(super) fn to_html(language: Option<&str>, code: &str, lines: &Lines) -> Stri
     }
     let mut at = 0;
     for (number, line) in (1..).zip(code.split_inclusive('\n')) {
-        let tag = if lines.marked.contains(&number) { "mark" } else { "span" };
+        let tag = if lines.is_marked(number) { "mark" } else { "span" };
         let class = if lines.numbered { " class=\"l\"" } else { "" };
         let is_bare = tag == "span" && class.is_empty();
         if !is_bare {

@@ -32,7 +32,7 @@ impl Renderer<'_> {
             }
         }
         let feeds = [("application/atom+xml", &config.feed.path), ("application/feed+json", &config.feed.json)];
-        let has_feeds = !config.base_url.is_empty() && !self.site.posts.is_empty();
+        let has_feeds = !config.base_url.is_empty() && !self.site.index.posts.is_empty();
         for (media_type, path) in feeds.into_iter().filter(|(_, path)| has_feeds && !path.is_empty()) {
             head.link("alternate", path, media_type);
         }
@@ -94,7 +94,7 @@ impl Renderer<'_> {
             return (!base_url.is_empty()).then(|| format!("{base_url}{written}"));
         }
         let message = format!("`canonical` can't be `{written}`");
-        let diagnostic = Diagnostic::new(Code::BadFrontMatter, field.place(&page.source), message);
+        let diagnostic = Diagnostic::new(Code::BadFrontMatter, field.place(&page.source.path), message);
         self.report(diagnostic.with_help("write an https URL, or a path from the site's root"));
         None
     }
@@ -113,7 +113,7 @@ impl Renderer<'_> {
             return (!base_url.is_empty()).then(|| format!("{base_url}{}", asset.url));
         }
         let message = format!("there is no image `{written}`");
-        let mut diagnostic = Diagnostic::new(Code::UnresolvedAsset, field.place(&page.source), message);
+        let mut diagnostic = Diagnostic::new(Code::UnresolvedAsset, field.place(&page.source.path), message);
         diagnostic.help = self.suggest_asset(&path);
         self.report(diagnostic);
         None

@@ -36,9 +36,7 @@ pub fn page_policy(html: &str, sheets: &SheetSources) -> String {
 /// A page with its policy in a `<meta>` before everything that it holds for. Directives that a `<meta>` can't have are left
 /// out.
 pub fn add_policy(html: &str, policy: &str) -> String {
-    const NOT_IN_META: [&str; 4] = ["frame-ancestors", "report-uri", "report-to", "sandbox"];
-    let is_kept = |directive: &&str| !NOT_IN_META.contains(&directive.split(' ').next().unwrap_or_default());
-    let kept: Vec<&str> = policy.split(';').map(str::trim).filter(is_kept).collect();
+    let kept: Vec<&str> = directives(policy).filter(|directive| !is_for_head_alone(directive)).collect();
     let value = kept.join("; ").replace('&', "&amp;").replace('"', "&quot;");
     // A page's encoding must be said within its first 1,024 bytes, so that stays in front.
     let (mut at, mut is_found) = (0, false);
@@ -58,6 +56,23 @@ pub fn add_policy(html: &str, policy: &str) -> String {
     });
     let meta = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{value}\">");
     [&html[..at], &meta, &html[at..]].concat()
+}
+
+/// The directives of a policy that a `<meta>` can't have, as a policy of their own for a field beside it; nothing if there
+/// are none.
+pub fn policy_beside_meta(policy: &str) -> Option<String> {
+    let rest: Vec<&str> = directives(policy).filter(|directive| is_for_head_alone(directive)).collect();
+    (!rest.is_empty()).then(|| rest.join("; "))
+}
+
+fn directives(policy: &str) -> impl Iterator<Item = &str> {
+    policy.split(';').map(str::trim).filter(|directive| !directive.is_empty())
+}
+
+/// Whether browsers take no notice of a directive in a `<meta>` (CSP 3 section 3.3).
+fn is_for_head_alone(directive: &str) -> bool {
+    let name = directive.split_ascii_whitespace().next().unwrap_or_default();
+    ["frame-ancestors", "report-uri", "report-to", "sandbox"].iter().any(|one| name.eq_ignore_ascii_case(one))
 }
 
 struct Reader<'h> {

@@ -156,9 +156,9 @@ impl Site {
         let name = query.collection;
         if let Some(folder) = name.strip_prefix("section/") {
             let folder = folder.trim_matches('/');
-            let section = self.sections.get(folder);
+            let section = self.index.sections.get(folder);
             return section.map(|numbers| pages(numbers)).ok_or_else(|| {
-                let near = nearest(folder, self.sections.keys().map(String::as_str));
+                let near = nearest(folder, self.index.sections.keys().map(String::as_str));
                 let help = near.map(|near| format!("did you mean `section/{near}`?"));
                 (format!("there is no section `{folder}`"), help)
             });
@@ -174,10 +174,9 @@ impl Site {
             let item = query.item.ok_or_else(|| unknown("`item` is for a partial that an `each` shows"))?;
             return self.find_list(item.field(field), field, "the item");
         }
-        if let Some((taxonomy, term)) = name
-            .split_once('/')
-            .and_then(|(taxonomy, term)| Some((self.taxonomies.iter().find(|known| known.name == taxonomy)?, term)))
-        {
+        if let Some((taxonomy, term)) = name.split_once('/').and_then(|(taxonomy, term)| {
+            Some((self.index.taxonomies.iter().find(|known| known.name == taxonomy)?, term))
+        }) {
             let near = || nearest(term, taxonomy.terms.iter().map(|term| term.slug.as_str()));
             let help = || near().map(|near| format!("did you mean `{}/{near}`?", taxonomy.name));
             let found = taxonomy.find(term);
@@ -186,8 +185,15 @@ impl Site {
         }
         match name {
             "term" | "terms" => self.find_terms(name, page).map_err(unknown),
-            "posts" => Ok(pages(&self.posts)),
-            "pages" => Ok(self.in_order().filter(|page| page.route.as_str() != "/404").map(Item::Page).collect()),
+            "posts" => Ok(pages(&self.index.posts)),
+            "pages" => Ok(self
+                .index
+                .order
+                .iter()
+                .map(|number| &self.pages[*number])
+                .filter(|page| page.route.as_str() != "/404")
+                .map(Item::Page)
+                .collect()),
             "children" => {
                 let parent = match query.of {
                     None => page.list_route(),
@@ -198,7 +204,7 @@ impl Site {
                     let help = near.map(|near| format!("did you mean `{near}`?"));
                     return Err((format!("there is no page `{}`", parent.as_str()), help));
                 }
-                Ok(self.children.get(&parent).map(|numbers| pages(numbers)).unwrap_or_default())
+                Ok(self.index.children.get(&parent).map(|numbers| pages(numbers)).unwrap_or_default())
             }
             _ => Err(unknown(format!("there is no collection `{name}`"))),
         }
@@ -209,7 +215,7 @@ impl Site {
         match value {
             None => Ok(Vec::new()),
             Some(Value::List(items)) => {
-                let taxonomy = self.taxonomies.iter().find(|taxonomy| taxonomy.name == field);
+                let taxonomy = self.index.taxonomies.iter().find(|taxonomy| taxonomy.name == field);
                 let term = |value: &Value| taxonomy?.find(&value.as_text()?);
                 Ok(items.iter().map(|value| term(value).map_or(Item::Value(value), Item::Term)).collect())
             }
@@ -221,7 +227,7 @@ impl Site {
     fn find_terms<'a>(&'a self, name: &str, page: &Page) -> Result<Vec<Item<'a>>, String> {
         if name == "terms" {
             let route = page.list_route();
-            let taxonomy = self.taxonomies.iter().find(|taxonomy| taxonomy.route == route);
+            let taxonomy = self.index.taxonomies.iter().find(|taxonomy| taxonomy.route == route);
             let message = || "`terms` is for the partial `list.html` of a taxonomy".to_owned();
             return Ok(taxonomy.ok_or_else(message)?.terms.iter().map(Item::Term).collect());
         }
@@ -229,7 +235,7 @@ impl Site {
         let parent = route.parent();
         let slug = route.as_str().rsplit('/').next().unwrap_or_default();
         let find = |taxonomy: &'a Taxonomy| taxonomy.find(slug).filter(|_| parent.as_ref() == Some(&taxonomy.route));
-        let term = self.taxonomies.iter().find_map(find);
+        let term = self.index.taxonomies.iter().find_map(find);
         let term = term.ok_or("`term` is for the partial `term.html` of a taxonomy")?;
         Ok(term.pages.iter().map(|number| Item::Page(&self.pages[*number])).collect())
     }

@@ -1,24 +1,53 @@
 //! Where a link leads: which of the site's URLs it names, seen from the file that it stands in.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bundle::RedirectPattern;
 
 use super::urls::RESERVED;
-use super::{LeftOut, RoutePath, Site, is_page, patterns_in_order, percent_decode, percent_encode};
+use super::{Index, LeftOut, PageHead, RoutePath, Site, is_page, patterns_in_order, percent_decode, percent_encode};
 use crate::config::Config;
 use crate::diagnostic::nearest;
 use crate::source::SourceFile;
 
-/// Every path of the site that answers, and the files that links name.
-#[derive(Clone, Debug, Default)]
-pub struct LinkTargets {
+/// Where links to pages lead.
+#[derive(Debug, Default)]
+pub(super) struct PagePaths {
     /// From a percent-decoded path, without a slash at its end, to the URL.
-    paths: BTreeMap<String, String>,
-    /// Redirects for more than one path, in the order in which they are tried.
-    patterns: Vec<RedirectPattern>,
+    by_path: BTreeMap<String, String>,
     /// From a file's path below the folder of pages to its URL.
     by_content_path: HashMap<String, String>,
+}
+
+impl PagePaths {
+    pub(super) fn new(heads: &[Arc<PageHead>]) -> Self {
+        let mut paths = Self::default();
+        heads.iter().for_each(|head| paths.add(head));
+        paths
+    }
+
+    fn add(&mut self, page: &PageHead) {
+        self.by_path.insert(page.route.as_str().to_owned(), page.url.clone());
+        self.add_paths(page.aliases.iter().map(|(alias, _)| alias.as_str()));
+        self.by_content_path.entry(page.content_path.clone()).or_insert_with(|| page.url.clone());
+    }
+
+    /// Adds paths that are served as they are written.
+    fn add_paths<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
+        self.by_path.extend(paths.map(|path| (path.to_owned(), percent_encode(path))));
+    }
+}
+
+/// Every path of the site that answers, and the files that links name.
+#[derive(Debug, Default)]
+pub struct LinkTargets {
+    /// The pages that files hold.
+    index: Arc<Index>,
+    /// Everything else. A page's file goes before it, and before its path.
+    others: PagePaths,
+    /// Redirects for more than one path, in the order in which they are tried.
+    patterns: Vec<RedirectPattern>,
     /// Files and paths of pages that this build leaves out, and why.
     left_out: HashMap<String, LeftOut>,
 }
@@ -35,40 +64,37 @@ pub enum Target {
 }
 
 impl LinkTargets {
-    /// All targets of a site. `asset_paths` are the public paths of static files.
-    pub fn new<'a>(
-        site: &Site,
-        content: &[SourceFile],
-        config: &Config,
-        asset_paths: impl Iterator<Item = &'a str>,
-    ) -> Self {
-        let mut targets = Self::default();
-        for page in site.all_pages() {
-            targets.paths.insert(page.route.as_str().to_owned(), page.url.clone());
-            targets.add_paths(page.aliases.iter().map(|(alias, _)| alias.as_str()));
-            // The later pages of a list come from the file of the first.
-            targets.by_content_path.entry(page.content_path.clone()).or_insert_with(|| page.url.clone());
-        }
-        for (page, reason) in &site.left_out {
-            targets.left_out.insert(page.content_path.clone(), *reason);
-            targets.left_out.insert(page.route.as_str().to_owned(), *reason);
-        }
+    /// All targets of a site. `paths` are those of static files and of what the compiler makes.
+    pub fn new<'a>(site: &Site, content: &[SourceFile], config: &Config, paths: impl Iterator<Item = &'a str>) -> Self {
+        let mut others = PagePaths::default();
+        // The later pages of a list come from the file of the first.
+        site.made_pages.iter().for_each(|page| others.add(page));
         for file in content.iter().filter(|file| !is_page(file)) {
             let path = format!("/{}", file.name);
-            targets.by_content_path.insert(file.name.to_string(), percent_encode(&path));
-            targets.add_paths([path.as_str()].into_iter());
+            others.by_content_path.insert(file.name.to_string(), percent_encode(&path));
+            others.add_paths([path.as_str()].into_iter());
         }
         let exact = config.redirects.iter().filter(|redirect| redirect.pattern.is_none());
         let redirects: Vec<_> = exact.filter_map(|redirect| RoutePath::parse(&redirect.from).ok()).collect();
-        targets.patterns = patterns_in_order(config).into_iter().map(|(_, pattern)| pattern.clone()).collect();
-        targets.add_paths(redirects.iter().map(RoutePath::as_str));
-        targets.add_paths(asset_paths);
-        targets
+        others.add_paths(redirects.iter().map(RoutePath::as_str));
+        others.add_paths(paths);
+        let mut left_out = HashMap::new();
+        for (page, reason) in &site.left_out {
+            left_out.insert(page.content_path.clone(), *reason);
+            left_out.insert(page.route.as_str().to_owned(), *reason);
+        }
+        let patterns = patterns_in_order(config).into_iter().map(|(_, pattern)| pattern.clone()).collect();
+        Self { index: Arc::clone(&site.index), others, patterns, left_out }
     }
 
-    /// Adds paths that are served as they are written.
-    pub fn add_paths<'a>(&mut self, paths: impl Iterator<Item = &'a str>) {
-        self.paths.extend(paths.map(|path| (path.to_owned(), percent_encode(path))));
+    fn find_path(&self, path: &str) -> Option<&str> {
+        let found = self.others.by_path.get(path).or_else(|| self.index.paths.by_path.get(path));
+        found.map(String::as_str)
+    }
+
+    fn find_content_path(&self, path: &str) -> Option<&str> {
+        let found = self.index.paths.by_content_path.get(path).or_else(|| self.others.by_content_path.get(path));
+        found.map(String::as_str)
     }
 
     /// Where a link leads that stands in the file with this path below the folder of pages.
@@ -82,8 +108,8 @@ impl LinkTargets {
         if decoded.starts_with('/') {
             return if self.answers(&decoded) { Target::Unchanged } else { Target::Broken(decoded) };
         }
-        let Some(joined) = join(content_path, &decoded) else { return Target::Broken(decoded) };
-        if let Some(url) = self.by_content_path.get(&joined) {
+        let Some(joined) = path_among_pages(content_path, &decoded) else { return Target::Broken(decoded) };
+        if let Some(url) = self.find_content_path(&joined) {
             return Target::Url(format!("{url}{suffix}"));
         }
         let path = format!("/{joined}");
@@ -101,7 +127,7 @@ impl LinkTargets {
         names.into_iter().flatten().find_map(|name| {
             let name = if name.is_empty() { "/" } else { name };
             let own = || RESERVED.into_iter().find(|own| *own == name);
-            self.paths.get(name).map(String::as_str).or_else(own)
+            self.find_path(name).or_else(own)
         })
     }
 
@@ -119,7 +145,7 @@ impl LinkTargets {
 
     /// All paths that answer, percent-decoded, but for those that patterns take.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.paths.keys().map(String::as_str)
+        self.index.paths.by_path.keys().chain(self.others.by_path.keys()).map(String::as_str)
     }
 
     /// Why the page that a path of the site means is not in this build.
@@ -129,8 +155,8 @@ impl LinkTargets {
 
     /// The URL whose path is closest to one that isn't there.
     pub fn nearest(&self, path: &str) -> Option<String> {
-        let near = nearest(path, self.paths.keys().map(String::as_str))?;
-        self.paths.get(near).cloned()
+        let near = nearest(path, self.paths())?;
+        self.find_path(near).map(str::to_owned)
     }
 }
 
@@ -144,7 +170,7 @@ pub fn is_elsewhere(url: &str) -> bool {
 }
 
 /// A relative path seen from a file's folder, or `None` if it leaves the folder of pages.
-fn join(content_path: &str, relative: &str) -> Option<String> {
+fn path_among_pages(content_path: &str, relative: &str) -> Option<String> {
     let mut segments: Vec<&str> = content_path.split('/').collect();
     segments.pop();
     for segment in relative.split('/') {
@@ -167,7 +193,8 @@ mod tests {
         let by_content_path =
             [("blog/a b.md", "/blog/a%20b"), ("about.md", "/about"), ("blog/cat.jpg", "/blog/cat.jpg")];
         let by_content_path = by_content_path.map(|(path, url)| (path.to_owned(), url.to_owned()));
-        LinkTargets { paths: paths.into(), by_content_path: by_content_path.into(), ..LinkTargets::default() }
+        let others = PagePaths { by_path: paths.into(), by_content_path: by_content_path.into() };
+        LinkTargets { others, ..LinkTargets::default() }
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::page::page_url;
-use super::{Page, PageFile, Query, Site};
+use super::{Page, PageFile, PageHead, Query, Site};
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::front_matter::Value;
-use crate::template::{Each, Node, Template, TemplateSet};
+use crate::template::{self, Each, Node, Template, TemplateSet};
 
 /// Which part of a list a page shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,9 +25,11 @@ impl Site {
         let mut more = Vec::new();
         let mut first_parts = Vec::new();
         for (index, page) in self.pages.iter().chain(&self.made_pages).enumerate() {
-            let Some(each) = find_split(page, templates, &mut diagnostics) else { continue };
+            let Some(template) = listing(page, templates) else { continue };
+            let Some(each) = find_split(template) else { continue };
+            diagnostics.extend(report_more_splits(template));
             let Some(size) = size_of(each) else { continue };
-            let text = |value: &'_ Option<crate::template::Value>| {
+            let text = |value: &'_ Option<template::Value>| {
                 value.as_ref().and_then(|value| value.as_text().map(str::to_owned))
             };
             let (of, sort, filter, limit) = (text(&each.of), text(&each.sort), text(&each.filter), text(&each.limit));
@@ -60,50 +62,63 @@ pub(crate) fn size_of(each: &Each) -> Option<usize> {
     each.paginate.as_ref()?.as_text()?.parse().ok().filter(|size| *size > 0)
 }
 
-/// The `each` of a page that is split. A page that no file holds is one partial, whose own `each` counts.
-fn find_split<'a>(page: &'a Page, templates: &'a TemplateSet, mistakes: &mut Vec<Diagnostic>) -> Option<&'a Each> {
-    let template: &'a Template = match (page.is_made, page.template.references().next()) {
-        (true, Some((name, _))) => templates.find(name)?,
-        _ => &page.template,
-    };
-    let mut split = template.all_nodes().iter().filter_map(|node| match node {
+/// The first list of a template that is split.
+pub(super) fn find_split(template: &Template) -> Option<&Each> {
+    find_splits(template).next().map(|(each, _)| each)
+}
+
+/// All of them, each with what says so.
+fn find_splits(template: &Template) -> impl Iterator<Item = (&Each, &template::Value)> {
+    template.all_nodes().iter().filter_map(|node| match node {
         Node::Each(each) => each.paginate.as_ref().map(|paginate| (&**each, paginate)),
         _ => None,
-    });
-    let (first, _) = split.next()?;
-    for (_, paginate) in split {
+    })
+}
+
+/// The template whose list counts: a page that no file holds is one partial.
+fn listing<'a>(page: &'a Page, templates: &'a TemplateSet) -> Option<&'a Template> {
+    match (page.is_made, page.template.references().next()) {
+        (true, Some((name, _))) => templates.find(name).map(|template| &**template),
+        _ => page.has_split_list.then_some(&page.template),
+    }
+}
+
+/// Reports all lists of a template that are split but the first.
+fn report_more_splits(template: &Template) -> impl Iterator<Item = Diagnostic> {
+    find_splits(template).skip(1).map(|(_, paginate)| {
         let place = template.place(paginate.span);
         let message = "two lists of one page can't both be split";
-        let diagnostic = Diagnostic::new(Code::MalformedAttribute, place, message);
-        mistakes.push(diagnostic.with_help("leave `paginate` out of one of them, or use `limit`"));
-    }
-    Some(first)
+        Diagnostic::new(Code::MalformedAttribute, place, message)
+            .with_help("leave `paginate` out of one of them, or use `limit`")
+    })
 }
 
 fn part_of(page: &Page, part: Part, config: &Config) -> Arc<PageFile> {
     let mut file = PageFile::clone(&page.file);
+    let mut head = PageHead::clone(&page.head);
     let base = page.route.clone();
     let url_of = |number: usize| {
         let route = if number == 1 { base.clone() } else { base.child("page").child(&number.to_string()) };
         (page_url(&route, config.build.trailing_slash), route)
     };
-    (file.url, file.route) = url_of(part.number);
+    (head.url, head.route) = url_of(part.number);
     if part.number > 1 {
-        file.aliases.clear();
+        head.aliases.clear();
     }
     let previous = (part.number > 1).then(|| url_of(part.number - 1).0);
     let next = (part.number < part.count).then(|| url_of(part.number + 1).0);
     let mut fields = vec![
-        ("url", Value::Text(file.url.clone())),
+        ("url", Value::Text(head.url.clone())),
         ("page_number", Value::Number(part.number.to_string())),
         ("page_count", Value::Number(part.count.to_string())),
         ("previous_url", Value::Text(previous.unwrap_or_default())),
         ("next_url", Value::Text(next.unwrap_or_default())),
     ];
     if !config.base_url.is_empty() {
-        fields.push(("permalink", Value::Text(format!("{}{}", config.base_url, file.url))));
+        fields.push(("permalink", Value::Text(format!("{}{}", config.base_url, head.url))));
     }
     file.computed.extend(fields);
+    file.head = Arc::new(head);
     file.part = Some(part);
     Arc::new(file)
 }

@@ -1,13 +1,14 @@
 //! One page of the site: its source read, its URL and its fields known, nothing rendered.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::civil::{Date, DateTime};
 
 use super::defaults::Defaults;
-use super::list_pages::Part;
+use super::list_pages::{self, Part};
 use super::route::RoutePath;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
@@ -97,12 +98,13 @@ impl Page {
     }
 }
 
-/// A page as its own file tells it, read once and not changed again.
-#[derive(Clone, Debug)]
-pub struct PageFile {
-    /// The whole file.
-    pub source: SourceText,
-    /// The file's path below the folder of pages.
+/// What a page's path and front matter say of it. Its place among the others depends on this alone: as long as it stays
+/// the same, so do they.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PageHead {
+    /// The path of its source from the site's root.
+    pub source_path: Arc<str>,
+    /// The same below the folder of pages.
     pub content_path: String,
     /// Where it is published.
     pub route: RoutePath,
@@ -116,6 +118,19 @@ pub struct PageFile {
     pub date: Option<DateTime>,
     /// What its front matter says.
     pub front_matter: Fields,
+    /// The partial that its body is wrapped in, and where it is named; nowhere if it is a default.
+    pub layout: Option<(String, Option<Span>)>,
+    /// No file holds it: it is the page of a taxonomy.
+    pub is_made: bool,
+}
+
+/// A page as its own file tells it, read once and not changed again.
+#[derive(Clone, Debug)]
+pub struct PageFile {
+    /// What others see of it.
+    pub head: Arc<PageHead>,
+    /// The whole file.
+    pub source: SourceText,
     /// What is known of it besides: `url`, `date_iso`, `reading_time` and the like. They go before front matter, since
     /// `date` and `updated` are formatted here.
     pub computed: BTreeMap<&'static str, Value>,
@@ -125,12 +140,64 @@ pub struct PageFile {
     pub links: Vec<Link>,
     /// It has code that `highlight.css` shows.
     pub has_styled_code: bool,
-    /// The partial that its body is wrapped in, and where it is named; nowhere if it is a default.
-    pub layout: Option<(String, Option<Span>)>,
-    /// No file holds it: it is the page of a taxonomy.
-    pub is_made: bool,
+    /// It has a list of its own that is split.
+    pub has_split_list: bool,
     /// Which part of a list it shows, if its list is split.
     pub part: Option<Part>,
+    /// What the search index says of it, once somebody asked.
+    pub search_entry: OnceLock<String>,
+}
+
+impl Deref for PageFile {
+    type Target = PageHead;
+
+    fn deref(&self) -> &PageHead {
+        &self.head
+    }
+}
+
+impl PageHead {
+    /// Whether front matter sets a flag.
+    pub fn has_flag(&self, name: &str) -> bool {
+        self.front_matter.get(name).is_some_and(|field| matches!(field.value, Value::Bool(true)))
+    }
+
+    /// Whether only its owner may see it: pages under `/admin/` answer behind a password.
+    pub fn is_private(&self) -> bool {
+        self.route.as_str().starts_with("/admin/")
+    }
+
+    /// Whether search engines and feed readers may know of it.
+    pub fn is_listed(&self) -> bool {
+        !self.is_private() && !self.has_flag("noindex") && self.route.as_str() != "/404"
+    }
+
+    /// Whether it is a blog post: it has a date and a summary.
+    pub fn is_post(&self) -> bool {
+        self.date.is_some() && self.front_matter.get("summary").is_some()
+    }
+
+    /// Whether it is dated after a day.
+    pub fn is_after(&self, today: Date) -> bool {
+        self.date.is_some_and(|date| date.date() > today)
+    }
+
+    /// Its place among its neighbours: `weight` in front matter. Pages without one come last.
+    pub fn weight(&self) -> f64 {
+        let weight = self.front_matter.get("weight").and_then(|field| field.value.as_number());
+        weight.unwrap_or(f64::INFINITY)
+    }
+
+    /// The text of a field of its front matter, or nothing.
+    pub fn text(&self, name: &str) -> Cow<'_, str> {
+        self.front_matter.get(name).and_then(|field| field.value.as_text()).unwrap_or_default()
+    }
+
+    /// The path at which it is published, percent-decoded.
+    pub fn path(&self) -> String {
+        let slash = if self.url.ends_with('/') && !self.route.is_root() { "/" } else { "" };
+        format!("{}{slash}", self.route.as_str())
+    }
 }
 
 impl PageFile {
@@ -167,22 +234,29 @@ impl PageFile {
             let span = field.origin.is_none().then_some(field.span);
             Some((field.value.as_text()?.into_owned(), span))
         });
-        let mut page = Self {
+        let head = PageHead {
+            source_path: Arc::clone(&source.path),
             url: page_url(&route, config.build.trailing_slash),
             content_path: file.name.to_string(),
-            computed: BTreeMap::new(),
             front_matter: fields,
             route,
             route_span,
             aliases,
             date,
             layout,
-            part: None,
             is_made: false,
+        };
+        let has_split_list = list_pages::find_split(&template).is_some();
+        let mut page = Self {
+            head: Arc::new(head),
             source,
+            computed: BTreeMap::new(),
             template,
             links,
             has_styled_code,
+            has_split_list,
+            part: None,
+            search_entry: OnceLock::new(),
         };
         page.computed = page.compute_fields(body_start, config);
         Ok((page, diagnostics))
@@ -203,7 +277,8 @@ impl PageFile {
         if !config.base_url.is_empty() {
             computed.insert("permalink", Value::Text(format!("{}{url}", config.base_url)));
         }
-        Arc::new(Self {
+        let head = Arc::new(PageHead {
+            source_path: Arc::clone(&source.path),
             content_path: route.as_str().trim_start_matches('/').to_owned(),
             url,
             route,
@@ -211,14 +286,19 @@ impl PageFile {
             aliases: Vec::new(),
             date: None,
             front_matter: Fields::default(),
+            layout: None,
+            is_made: true,
+        });
+        Arc::new(Self {
+            head,
+            source,
             computed,
             template,
             links: Vec::new(),
             has_styled_code: false,
-            layout: None,
+            has_split_list: false,
             part: None,
-            is_made: true,
-            source,
+            search_entry: OnceLock::new(),
         })
     }
 
@@ -234,39 +314,8 @@ impl PageFile {
         first.unwrap_or_else(|| self.route.clone())
     }
 
-    /// Whether front matter sets a flag.
-    pub fn has_flag(&self, name: &str) -> bool {
-        self.front_matter.get(name).is_some_and(|field| matches!(field.value, Value::Bool(true)))
-    }
-
-    /// Whether only its owner may see it: pages under `/admin/` answer behind a password.
-    pub fn is_private(&self) -> bool {
-        self.route.as_str().starts_with("/admin/")
-    }
-
-    /// Whether search engines and feed readers may know of it.
-    pub fn is_listed(&self) -> bool {
-        !self.is_private() && !self.has_flag("noindex") && self.route.as_str() != "/404"
-    }
-
-    /// Whether it is a blog post: it has a date and a summary.
-    pub fn is_post(&self) -> bool {
-        self.date.is_some() && self.front_matter.get("summary").is_some()
-    }
-
-    /// Whether it is dated after a day.
-    pub fn is_after(&self, today: Date) -> bool {
-        self.date.is_some_and(|date| date.date() > today)
-    }
-
-    /// Its place among its neighbours: `weight` in front matter. Pages without one come last.
-    pub fn weight(&self) -> f64 {
-        let weight = self.front_matter.get("weight").and_then(|field| field.value.as_number());
-        weight.unwrap_or(f64::INFINITY)
-    }
-
     /// Its title, or nothing.
-    pub fn title(&self) -> std::borrow::Cow<'_, str> {
+    pub fn title(&self) -> Cow<'_, str> {
         self.field("title").and_then(Value::as_text).unwrap_or_default()
     }
 
@@ -329,7 +378,7 @@ fn read_aliases(fields: &Fields, source: &SourceText, diagnostics: &mut Vec<Diag
     };
     let mut aliases = Vec::new();
     for (index, text) in texts.into_iter().enumerate() {
-        let span = field.item_place(index, source).span;
+        let span = field.item_place(index, &source.path).span;
         match RoutePath::parse(&text) {
             Ok(route) => aliases.push((route, span)),
             Err(reason) => diagnostics.push(bad_path(source, "aliases", &text, reason, span)),

@@ -2,8 +2,9 @@
 //! their pages.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use super::{Page, RoutePath};
+use super::{PageHead, RoutePath};
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::front_matter::Value;
@@ -36,7 +37,7 @@ impl Taxonomy {
     /// Gathers the terms that pages name. Two different words with one slug are a mistake at the second.
     pub(super) fn gather(
         settings: &crate::config::Taxonomy,
-        pages: &[Page],
+        pages: &[Arc<PageHead>],
         config: &Config,
     ) -> (Self, Vec<Diagnostic>) {
         let route = RoutePath::parse(&settings.path).expect("the path was checked when `site.toml` was read");
@@ -52,7 +53,7 @@ impl Taxonomy {
                     let message = format!("`{word}` can't be a term: it has no letter and no digit");
                     diagnostics.push(Diagnostic::new(
                         Code::BadFrontMatter,
-                        field.item_place(index, &page.source),
+                        field.item_place(index, &page.source_path),
                         message,
                     ));
                     continue;
@@ -61,7 +62,7 @@ impl Taxonomy {
                 if *first != word && first.to_lowercase() != word.to_lowercase() {
                     let message = format!("`{word}` and `{first}` would both be published as `{slug}`");
                     let diagnostic =
-                        Diagnostic::new(Code::DuplicateUrl, field.item_place(index, &page.source), message);
+                        Diagnostic::new(Code::DuplicateUrl, field.item_place(index, &page.source_path), message);
                     diagnostics.push(diagnostic.with_help("give one of them another name"));
                 } else if numbers.last() != Some(&number) {
                     numbers.push(number);

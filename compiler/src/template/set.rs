@@ -4,8 +4,6 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::builtin::{BLOG_ITEM_PARTIAL, is_reserved};
 use super::syntax::{Attribute, Body, Each, Kind, Name, Node, Tag, Target, Template};
 use crate::cache::FileMemo;
@@ -28,8 +26,7 @@ impl TemplateSet {
 
     /// The same, where a file that was parsed before is not parsed again.
     pub fn parse_changed(files: &[SourceFile], memo: &FileMemo<ParsedPartial>) -> (Self, Vec<Diagnostic>) {
-        let parse = |file: &SourceFile| memo.find_or_make(&file.path, &file.bytes, || parse_partial(file));
-        let results: Vec<_> = files.par_iter().map(parse).collect();
+        let results = memo.find_or_make_all(files, |file| (Arc::clone(&file.path), &file.bytes), parse_partial);
         let mut diagnostics = Vec::new();
         let mut set = Self::default();
         for (file, ParsedPartial { template, mistakes }) in files.iter().zip(results) {

@@ -378,6 +378,35 @@ fn an_export_that_can_not_be_whole_writes_nothing() {
 }
 
 #[test]
+fn an_export_never_writes_one_file_over_another() {
+    // Which of the two a visitor gets would depend on the order in which they were written.
+    let long = "x(); ".repeat(200);
+    let pairs: [(&str, &[(&str, &str)], [&str; 2]); 4] = [
+        (
+            "export-twice",
+            &[("hello.md", "x"), ("y.html", "---\npath: /hello.html\n---\ny")],
+            ["`/hello`", "`/hello.html`"],
+        ),
+        ("export-gz", &[("a.js", &long), ("a.js.gz", "packed")], ["the compressed `/a.js`", "`/a.js.gz`"]),
+        ("export-headers", &[("_headers", "/\n")], ["`/_headers`", "the headers for the host"]),
+        ("export-redirects", &[("_redirects", "")], ["`/_redirects`", "the redirects for the host"]),
+    ];
+    for (name, files, both) in pairs {
+        let site = small_site(name);
+        for (path, text) in files {
+            write(site.join("content").join(path), text);
+        }
+        assert_eq!(build(&site).status, 0, "{name}");
+        let (bundle, out) = (site.join("dist/site.bundle"), site.join("out"));
+        let outcome = kiln(&["export", bundle.to_str().unwrap(), out.to_str().unwrap()]);
+        assert_eq!(outcome.status, 1, "{name}");
+        assert!(outcome.stderr.contains("would both be the file"), "{}", outcome.stderr);
+        assert!(both.iter().all(|one| outcome.stderr.contains(one)), "{}", outcome.stderr);
+        assert!(names(&out).is_empty());
+    }
+}
+
+#[test]
 fn a_renamed_folder_of_pages_does_not_replace_the_last_good_site() {
     let site = small_site("renamed");
     write(site.join("site.toml"), "title = \"x\"\n");
@@ -504,6 +533,8 @@ fn an_exported_page_carries_its_policy() {
     let page = "<!doctype html><head><meta charset=utf-8><title>x</title><script>x()</script>".to_owned()
         + &"<p>some words that compress well".repeat(20);
     write(site.join("content/index.html"), page);
+    let rule = "[[headers]]\npath = \"/\"\nset = { Content-Security-Policy-Report-Only = \"img-src 'none'\" }\n";
+    write(site.join("site.toml"), rule);
     assert_eq!(build(&site).status, 0);
     let (bundle, plain) = (site.join("dist/site.bundle"), site.join("plain"));
     assert_eq!(kiln(&["export", bundle.to_str().unwrap(), plain.to_str().unwrap()]).status, 0);
@@ -511,8 +542,14 @@ fn an_exported_page_carries_its_policy() {
     let start = "<!doctype html><head><meta charset=utf-8><meta http-equiv=\"Content-Security-Policy\" content=\"default-src \
         'self'; script-src 'self' 'sha256-";
     assert!(html.starts_with(start), "{html}");
+    // Who may show it in a frame, and what is only reported, can stand in a field alone.
     assert!(!html.contains("frame-ancestors"));
-    assert!(!fs::read_to_string(plain.join("_headers")).unwrap().contains("Content-Security-Policy"));
+    let headers = fs::read_to_string(plain.join("_headers")).unwrap();
+    let of_page = headers.lines().skip_while(|line| *line != "/").skip(1).take_while(|line| line.starts_with(' '));
+    let policies: Vec<_> = of_page.filter(|line| line.starts_with("  Content-Security-Policy")).collect();
+    let expected =
+        ["  Content-Security-Policy: frame-ancestors 'none'", "  Content-Security-Policy-Report-Only: img-src 'none'"];
+    assert_eq!(policies, expected, "{headers}");
     let mut unpacked = Vec::new();
     let packed = fs::read(plain.join("index.html.br")).unwrap();
     brotli::BrotliDecompress(&mut &packed[..], &mut unpacked).unwrap();

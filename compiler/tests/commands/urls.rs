@@ -218,6 +218,26 @@ fn an_old_sites_sitemap_can_be_taken_over() {
 }
 
 #[test]
+fn an_import_never_writes_over_a_lock_that_can_not_be_read() {
+    // One byte that is not UTF-8, or the marks of a conflict, and every URL ever published would be forgotten.
+    let site = small_site("import-bad-lock");
+    let sitemap = site.join("old.xml");
+    write(sitemap.clone(), "<urlset><url><loc>https://old.example/a</loc></url></urlset>");
+    for (lock, message) in [
+        (&b"/ content/index.html\n/caf\xe9 content/x.md\n"[..], "not UTF-8"),
+        (&b"/ content/index.html\n=======\n/b content/b.md\n"[..], "urls.lock:2:1"),
+    ] {
+        write(site.join("urls.lock"), lock);
+        let outcome = kiln(&["urls", "import", sitemap.to_str().unwrap(), "--site", site.to_str().unwrap()]);
+        assert_eq!(outcome.status, 1);
+        assert!(outcome.stderr.contains(message), "{}", outcome.stderr);
+        assert_eq!(fs::read(site.join("urls.lock")).unwrap(), lock);
+        assert_eq!(accept(&site).status, 1);
+        assert_eq!(fs::read(site.join("urls.lock")).unwrap(), lock);
+    }
+}
+
+#[test]
 fn a_lock_that_can_not_be_read_is_a_mistake_at_its_line() {
     let site = small_site("bad-lock");
     write(site.join("urls.lock"), "<<<<<<< HEAD\r\n/ content/index.html\r\n\r\n/x\r\n");

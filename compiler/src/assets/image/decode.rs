@@ -12,7 +12,8 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::color::{convert_8, convert_16, convert_inks};
 use super::turn::turned;
-use super::{Channels, ImageFault, ImageFormat, ImageSize, Picture, Probe, SIDE_PIXELS_MAX, guarded};
+use super::{Channels, ImageFault, ImageFormat, ImageSize, Picture, Probe, guarded};
+use crate::config::IMAGE_SIDE_MAX;
 
 /// The picture in a file that `probe` has looked at.
 ///
@@ -46,7 +47,7 @@ pub fn decode(bytes: &[u8], probe: &Probe) -> Result<Picture, ImageFault> {
 
 /// The decoder is strict: where others fill what is missing with grey, it says so.
 fn picture_of_jpeg(bytes: &[u8], probe: &Probe) -> Result<Picture, ImageFault> {
-    let side_max = SIDE_PIXELS_MAX as usize;
+    let side_max = IMAGE_SIDE_MAX as usize;
     let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
     let options = options.set_max_width(side_max).set_max_height(side_max);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);

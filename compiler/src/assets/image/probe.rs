@@ -1,8 +1,9 @@
 //! What an image's header says, whatever its format. Nothing is decoded.
 
 use super::color::Color;
-use super::{ImageFault, ImageFormat, ImageSize, Kind, Motion, Orientation, Probe, SIDE_PIXELS_MAX};
+use super::{ImageFault, ImageFormat, ImageSize, Kind, Motion, Orientation, Probe};
 use super::{avif, gif, jpeg, png, svg, webp};
+use crate::config::IMAGE_SIDE_MAX;
 
 /// What a format's own reader found.
 pub(super) struct Facts {
@@ -100,8 +101,8 @@ fn check_size(size: ImageSize, pixels_max: u64) -> Result<(), ImageFault> {
     if width == 0 || height == 0 {
         return Err(ImageFault::broken("its header says that it has no pixels"));
     }
-    if width.max(height) > SIDE_PIXELS_MAX {
-        let message = format!("it has {width} × {height} pixels: more than {SIDE_PIXELS_MAX} a side");
+    if width.max(height) > IMAGE_SIDE_MAX {
+        let message = format!("it has {width} × {height} pixels: more than {IMAGE_SIDE_MAX} a side");
         return Err(ImageFault::new(message, "make it smaller"));
     }
     if size.pixels() > pixels_max {
