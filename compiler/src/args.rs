@@ -13,7 +13,7 @@ use crate::commands::export::export;
 use crate::commands::inspect::{Question, inspect, inspect_difference};
 use crate::commands::new::new;
 use crate::commands::post::post;
-use crate::commands::{Failure, Report, documents, urls};
+use crate::commands::{Failure, Report, documents, signals, urls};
 use crate::watch::Method;
 
 /// The version, the commit if the build was told it (`KILN_COMMIT`), and the version of the bundle's format.
@@ -280,6 +280,7 @@ impl SiteFlags {
 /// # Errors
 /// Why it failed, with the exit status.
 pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
+    signals::end_programs_at_signals();
     match arguments.command {
         Command::New { dir } => new(&dir).map(Report::result),
         Command::Build(flags) => {

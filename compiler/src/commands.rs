@@ -12,6 +12,7 @@ mod memory;
 pub mod new;
 pub mod post;
 mod progress;
+pub(crate) mod signals;
 pub mod urls;
 
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Other people's programs that a build runs: the only place that starts a process.
+//! Other people's programs that a build runs. Only `process` starts and ends them.
 
 pub mod filter;
+pub mod process;
 pub mod tool;

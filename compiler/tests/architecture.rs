@@ -122,8 +122,16 @@ fn there_is_one_door_to_the_disk() {
 }
 
 /// Where the runtime binds, is handed, accepts and serves sockets, and where it opens one as a client.
-const NETWORK_DOORS: [&str; 6] =
-    ["listener.rs", "probe.rs", "server.rs", "server/door.rs", "server/stream.rs", "systemd.rs"];
+const NETWORK_DOORS: [&str; 8] = [
+    "listener.rs",
+    "probe.rs",
+    "server.rs",
+    "server/door.rs",
+    "server/held.rs",
+    "server/lounge.rs",
+    "server/stream.rs",
+    "systemd.rs",
+];
 
 #[test]
 fn there_is_one_door_to_the_network_and_one_to_raw_memory() {
@@ -141,15 +149,11 @@ fn there_is_one_door_to_the_network_and_one_to_raw_memory() {
 fn what_varies_is_an_argument() {
     // Without it two builds of one input could differ: no clock and no environment between the doors.
     let words = ["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "env::var"];
-    // A filter's time limit never reaches its result. What a development server does depends on when things happen; what
+    // A program's time limit never reaches its result. What a development server does depends on when things happen; what
     // it makes doesn't.
-    let clocks = ["main.rs", "commands/build.rs", "commands/cache.rs", "tools/filter.rs", "watch.rs", "dev/studio.rs"];
+    let clocks = ["main.rs", "commands/build.rs", "commands/cache.rs", "tools/process.rs", "watch.rs", "dev/studio.rs"];
     only_in("compiler/src", &words, &clocks);
-    only_in(
-        "compiler/src",
-        &["process::Command", "Command::new"],
-        &["tools/filter.rs", "tools/tool.rs", "commands/dev.rs"],
-    );
+    only_in("compiler/src", &["process::Command", "Command::new"], &["tools/process.rs", "commands/dev.rs"]);
     only_in("bundle/src", &words, &[]);
 }
 

@@ -102,6 +102,10 @@ impl<H: Handler> Handler for AdminHandler<H> {
         }
         door.answer(request).unwrap_or_else(|| self.inner.answer(request, view, added))
     }
+
+    fn may_wait(&self) -> bool {
+        self.inner.may_wait()
+    }
 }
 
 const NO_STORE: &str =

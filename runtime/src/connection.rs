@@ -118,6 +118,15 @@ pub trait Transport {
         Ok(None)
     }
 
+    /// Says that there will be waits of which this transport knows nothing: for a handler, or for a body that is yet to
+    /// be made.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn expect_waits(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Says that nothing more will be written.
     fn finish(&mut self) {}
 }
@@ -177,6 +186,11 @@ pub(crate) struct Conversation<V> {
 impl<V> Conversation<V> {
     pub(crate) fn new(view: V) -> Self {
         Self { view, input: Input::default(), desk: Desk::default() }
+    }
+
+    /// Brings what answers are made of up to date.
+    pub(crate) fn renew<H: Handler<View = V>>(&mut self, handler: &H) {
+        handler.renew(&mut self.view);
     }
 
     /// The id of the latest request.
@@ -362,6 +376,9 @@ impl<T: Transport> Exchange<'_, T> {
             is_head: request.method == Method::Head,
             is_persistent: request.is_persistent && body.is_some() && !is_last,
         };
+        if handler.may_wait() {
+            self.transport.expect_waits()?;
+        }
         let mut trace = begin(self.context, self.visit, self.desk, Some(&request));
         let answer = catch_unwind(AssertUnwindSafe(|| handler.answer(&request, view, &mut self.desk.added)));
         let has_body = request.framing != Framing::Empty;
@@ -469,6 +486,7 @@ impl<T: Transport> Exchange<'_, T> {
                 send_file(self.transport, bytes, file, *offset)?;
             }
             Some(Pending { answer: Answer { body: Body::Streamed(stream), .. }, is_chunked, .. }) => {
+                self.transport.expect_waits()?;
                 send_stream(self.transport, &mut *stream.0, *is_chunked)?;
             }
             _ => {}

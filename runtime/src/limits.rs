@@ -77,11 +77,14 @@ pub(crate) const STACK_BYTES: usize = 64 * 1024;
 /// Coroutines whose stacks are kept for the next connection. Measured: 12 KiB each after use, 1.5 MiB together; a new
 /// stack costs 60 µs.
 pub(crate) const STACKS_KEPT_MAX: usize = 128;
-/// How long an idle connection keeps its coroutine, in milliseconds. Guessed: longer than a browser pauses between
-/// the requests of one page.
+/// How long an idle connection that had a coroutine to itself keeps it, in milliseconds. Guessed: longer than a browser
+/// pauses between the requests of one page.
 pub(crate) const IDLE_GRACE_MS: u64 = 1_000;
 /// While more coroutines than this are alive, an idle connection gives its own back at once. Guessed: 20 MB of stacks.
 pub(crate) const COROUTINE_COUNT_CALM: usize = 1_280;
+/// Connections of which one look at a lounge hears. Guessed: what they take together, a few milliseconds, is what a
+/// connection with a coroutine to itself waits for its turn.
+pub(crate) const CALLS_AT_A_TIME_MAX: usize = 256;
 /// How often deadlines are looked at, in milliseconds: they are met with this precision.
 pub(crate) const TICK_MS: u64 = 250;
 /// Connections that wait in the kernel to be accepted. What Linux caps it at by default.

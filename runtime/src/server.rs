@@ -1,24 +1,26 @@
-//! The server: a thread at the door that admits connections and watches their deadlines, and a coroutine for each
-//! connection that has something to say.
+//! The server: a thread at the door that admits connections and watches their deadlines; for each worker a lounge where
+//! connections wait, and a coroutine that hosts it; and a coroutine for each connection that has to be waited for in the
+//! middle of something.
 
 mod door;
+mod held;
+mod host;
+mod lounge;
 mod stream;
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::connection::{Context, Conversation, Ending, Visit};
-use crate::estate::{Estate, keep_overflows_small};
+use crate::connection::Context;
+use crate::estate::keep_overflows_small;
 use crate::limits::{STACK_BYTES, STACKS_KEPT_MAX};
 use crate::listener::Listener;
-use crate::metrics::{Event, Metrics};
+use crate::metrics::Metrics;
 use crate::site::Handler;
 use door::Door;
-use stream::{Held, Stream};
 
 /// Serves whatever a [`Handler`] answers.
 ///
@@ -106,16 +108,39 @@ impl Remote {
 }
 
 /// What the door is told.
-#[derive(Clone, Copy)]
 enum Message {
     /// A connection is over.
     Left(usize),
-    /// A connection has nothing to say for now.
-    Paused(usize, Visit),
+    /// A connection that had a coroutine to itself has nothing to say for now.
+    Paused(usize),
+    /// A connection has taken its host for itself, and the lounge has another.
+    MovedOut {
+        /// The lounge.
+        lounge: usize,
+        /// The connection.
+        number: usize,
+        /// The new host.
+        host: Box<dyn Mortal>,
+    },
     /// Answers that were begun before this epoch are to end.
     Retire(u64),
     /// The server is to stop.
     Stop,
+}
+
+/// What a coroutine works with, which may die.
+trait Mortal: Send {
+    /// If it has died, ends the connection that it served.
+    fn bury(&mut self) -> Option<Death>;
+}
+
+/// Of a coroutine that ran out of stack.
+#[derive(Clone, Copy)]
+struct Death {
+    /// The connection that it served.
+    number: Option<usize>,
+    /// Whether that one had it to itself.
+    had_moved_out: bool,
 }
 
 /// Messages to the door, and what wakes it.
@@ -146,70 +171,4 @@ impl Inbox {
         self.wake.read().ok();
         std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// What a coroutine works with; the door has it back if the coroutine dies.
-struct Belongings<H: Handler> {
-    shared: Arc<Shared<H>>,
-    held: Arc<Held>,
-    visit: Visit,
-    stream: Option<Stream>,
-    conversation: Conversation<H::View>,
-}
-
-impl<H: Handler> Belongings<H> {
-    /// Holds the conversation; returns what outlives it if it only pauses.
-    fn converse(&mut self) -> Option<Visit> {
-        let Self { shared, held, visit, stream, conversation } = self;
-        let ending = catch_unwind(AssertUnwindSafe(|| {
-            let stream = stream.insert(Stream::new(Arc::clone(held), Arc::clone(&shared.context), visit)?);
-            Ok::<_, io::Error>(conversation.hold(stream, &shared.handler, &shared.context, visit))
-        }));
-        if let Ok(Ok(Ending::Paused)) = ending {
-            return Some(*visit);
-        }
-        if ending.is_err() {
-            // A panic costs this connection and no other.
-            shared.context.tell_of_panic(conversation.request_id());
-        }
-        held.close();
-        None
-    }
-
-    /// Ends a connection whose coroutine has died. Where nothing is on its way to the client yet, it is told.
-    fn bury(&self) {
-        let Context { metrics, report, .. } = &*self.shared.context;
-        metrics.count(Event::Panic);
-        let id = self.conversation.request_id();
-        report(&format!("request `{id}`: the stack was too small for the answer"));
-        if !self.conversation.is_sending() {
-            self.held.say(&format!("{INTERNAL_ERROR}X-Request-Id: {id}\r\n\r\n500 Internal Server Error\n"));
-        }
-        self.held.close();
-    }
-}
-
-const INTERNAL_ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 26\r\nCache-Control: no-store\r\nConnection: close\r\n";
-
-/// Starts the coroutine that holds a connection's conversation; `None` if the system has no room for it.
-fn start_conversation<H: Handler>(
-    shared: &Arc<Shared<H>>,
-    held: &Arc<Held>,
-    number: usize,
-    visit: Visit,
-) -> Option<Estate<Belongings<H>>> {
-    // A coroutine runs where its descriptor is watched.
-    let builder = may::coroutine::Builder::new().id(held.descriptor_number());
-    let conversation = Conversation::new(shared.handler.view());
-    let inbox = Arc::clone(&shared.inbox);
-    let belongings =
-        Belongings { shared: Arc::clone(shared), held: Arc::clone(held), visit, stream: None, conversation };
-    let farewell = move |paused| {
-        inbox.put(match paused {
-            Some(visit) => Message::Paused(number, visit),
-            None => Message::Left(number),
-        });
-    };
-    Estate::go_with(builder, belongings, Belongings::converse, farewell).ok()
 }

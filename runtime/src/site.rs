@@ -30,6 +30,11 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The answer to a request. Whole field lines can be added to `added`.
     fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v>;
+
+    /// Whether answering may wait for something, in the coroutine. Connections that never do so share one.
+    fn may_wait(&self) -> bool {
+        true
+    }
 }
 
 /// Bytes of a bundle, in a file or not.
@@ -409,6 +414,10 @@ impl<B: SiteBytes> Handler for SiteHandler<B> {
             self.answer_for_host(request, view, added)
         }
     }
+
+    fn may_wait(&self) -> bool {
+        false
+    }
 }
 
 impl<B: SiteBytes> SiteHandler<B> {
@@ -438,6 +447,10 @@ impl<H: Handler> Handler for Arc<H> {
 
     fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v> {
         H::answer(self, request, view, added)
+    }
+
+    fn may_wait(&self) -> bool {
+        H::may_wait(self)
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,7 +19,10 @@ use runtime::panics;
 use runtime::server::{Remote, Server};
 use runtime::site::Handler;
 
-struct Odd;
+/// What it answers may wait, or shares a coroutine with the others.
+struct Odd {
+    may_wait: bool,
+}
 
 static STREAMS_ALIVE: AtomicUsize = AtomicUsize::new(0);
 
@@ -39,6 +42,10 @@ impl Handler for Odd {
             b"/endless" => Answer::streamed("", Stream::new(usize::MAX)),
             _ => Answer::made(200, "", "well"),
         }
+    }
+
+    fn may_wait(&self) -> bool {
+        self.may_wait
     }
 }
 
@@ -86,6 +93,9 @@ impl BodyStream for Stream {
     }
 }
 
+/// What is counted and reported is of the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
 struct Running {
     remote: Remote,
     address: String,
@@ -93,13 +103,13 @@ struct Running {
 }
 
 impl Running {
-    fn start() -> Self {
+    fn start(odd: Odd) -> Self {
         std::panic::set_hook(Box::new(panics::remember));
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), PortUse::Alone).unwrap();
         let Address::Tcp(address) = listener.address().clone() else { panic!("it is a TCP address") };
         let mut context = Context::new(Limits::default(), Clock::started_now());
         context.report = |text| text.clone_into(&mut REPORTED.lock().unwrap());
-        let server = Server::new(Odd, context).unwrap();
+        let server = Server::new(odd, context).unwrap();
         let remote = server.remote();
         let thread = std::thread::spawn(move || server.run(vec![listener]).unwrap());
         Self { remote, address: address.to_string(), thread: Some(thread) }
@@ -118,6 +128,20 @@ impl Running {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
+    }
+
+    /// Has answering run out of stack on so many connections at a time.
+    fn overflow_all(&self, path: &str, count: usize) {
+        let asked = (0..count).map(|number| {
+            let mut stream = self.connect();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nX-Request-Id: {number}\r\n\r\n").unwrap();
+            stream
+        });
+        for (number, mut stream) in asked.collect::<Vec<_>>().into_iter().enumerate() {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains(&format!("\r\nX-Request-Id: {number}\r\n")));
+        }
     }
 }
 
@@ -139,9 +163,44 @@ fn descriptor_count() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// Asks for a plain answer on a connection that stays open.
+fn assert_well(stream: &mut TcpStream) {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"well") {
+        answer.push(0);
+        let last = answer.len() - 1;
+        stream.read_exact(&mut answer[last..]).unwrap();
+    }
+}
+
+#[test]
+fn where_connections_share_a_coroutine_its_end_costs_one_of_them() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // One request would take a whole worker with it, and everybody who waits there.
+    let running = Running::start(Odd { may_wait: false });
+    let mut good = (0..8).map(|_| running.connect()).collect::<Vec<_>>();
+    good.iter_mut().for_each(assert_well);
+    for _ in 0..100 {
+        assert!(running.ask("/panic", "1.1").starts_with("HTTP/1.1 500"));
+    }
+    good.iter_mut().for_each(assert_well);
+    running.overflow_all("/overflow", 4);
+    running.overflow_all("/narrow", 4);
+    good.iter_mut().for_each(assert_well);
+    // A stream that waits gets a coroutine to itself, and the others aren't held up by it.
+    let mut stream = running.connect();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 200]).unwrap();
+    good.iter_mut().for_each(assert_well);
+    stream.read_exact(&mut [0; 200]).unwrap();
+    assert!(running.ask("/short", "1.1").ends_with("0\r\n\r\n"));
+}
+
 #[test]
 fn a_handler_of_ones_own_streams_and_panics_without_harm() {
-    let running = Running::start();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = Running::start(Odd { may_wait: true });
 
     // RFC 9112 section 7.1: a body of unknown length comes in chunks, and to a 1.0 client until the end.
     let answer = running.ask("/short", "1.1");
@@ -161,15 +220,7 @@ fn a_handler_of_ones_own_streams_and_panics_without_harm() {
 
     // A panic costs its connection only; descriptors don't pile up.
     let mut good = running.connect();
-    let mut is_well = || {
-        good.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"well") {
-            answer.push(0);
-            let last = answer.len() - 1;
-            good.read_exact(&mut answer[last..]).unwrap();
-        }
-    };
+    let mut is_well = || assert_well(&mut good);
     is_well();
     let before = descriptor_count();
     for _ in 0..10_000 {
@@ -184,24 +235,12 @@ fn a_handler_of_ones_own_streams_and_panics_without_harm() {
     assert!(last_report().starts_with("request `mine`: panicked at "), "{}", last_report());
 
     // So does a stack that was too small, whatever of it was written over: what the coroutine worked with is had back.
-    let overflow_all = |path: &str, count: usize| {
-        let asked = (0..count).map(|number| {
-            let mut stream = running.connect();
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nX-Request-Id: {number}\r\n\r\n").unwrap();
-            stream
-        });
-        for (number, mut stream) in asked.collect::<Vec<_>>().into_iter().enumerate() {
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains(&format!("\r\nX-Request-Id: {number}\r\n")));
-        }
-    };
-    overflow_all("/narrow", 500);
-    overflow_all("/overflow", 500);
+    running.overflow_all("/narrow", 500);
+    running.overflow_all("/overflow", 500);
     let memory_before = memory_kib();
     for _ in 0..9 {
-        overflow_all("/narrow", 500);
-        overflow_all("/overflow", 500);
+        running.overflow_all("/narrow", 500);
+        running.overflow_all("/overflow", 500);
     }
     assert_eq!(running.remote.metrics().event_count(Event::Panic), 20_001);
     assert!(last_report().contains("`: the stack was too small"), "{}", last_report());

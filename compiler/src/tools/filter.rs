@@ -2,14 +2,12 @@
 //! command, its version and the block. No command is waited for without end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
+use super::process::{self, Ended, Ending, Excess, Order, Stop};
 use crate::cache::{Cache, CacheKey};
 use crate::config::Filter;
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -21,13 +19,10 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes that a command may give for one block. Guessed.
-const OUTPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of a command's complaint that are shown.
 const COMPLAINT_BYTES_MAX: usize = 400;
-
-/// Between two looks whether a command has ended.
-const POLL: Duration = Duration::from_millis(3);
 
 /// A block of code that a filter is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,39 +114,35 @@ pub fn run(
 
 /// What the command says to `--version`, whatever that is.
 fn find_version(filter: &Filter, root: &Path) -> Result<Vec<u8>, String> {
-    let program = filter.command.first().map_or("", String::as_str);
-    let mut command = new_command(program, root);
-    let outcome = wait(command.arg("--version").stdin(Stdio::null()), Vec::new(), VERSION_TIMEOUT);
-    match outcome {
-        Ok(outcome) => Ok(outcome.output),
-        Err(Fault::NotStarted(error)) => {
-            Err(format!("`{program}`, the filter for `{}`, can't be started: {error}", filter.language))
-        }
-        Err(Fault::TooLong | Fault::TooMuch) => Ok(Vec::new()),
+    let program = filter.command.first().cloned().unwrap_or_default();
+    let command = [program, "--version".to_owned()];
+    match run_command(&command, Vec::new(), root, VERSION_TIMEOUT) {
+        Ok(Ended { ending: Ending::Exited(_), output, .. }) => Ok(output),
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => Err(format!("`{}`, the filter for `{}`, can't be started: {error}", command[0], filter.language)),
     }
 }
 
 fn filter_block(filter: &Filter, code: &str, root: &Path) -> Result<String, (String, Option<String>)> {
-    let [program, arguments @ ..] = &filter.command[..] else { return Ok(String::new()) };
+    let program = filter.command.first().map_or("", String::as_str);
     let name = format!("`{program}`, the filter for `{}`,", filter.language);
-    let mut command = new_command(program, root);
-    let outcome = wait(command.args(arguments).stdin(Stdio::piped()), code.as_bytes().to_vec(), TIMEOUT);
-    let outcome = outcome.map_err(|fault| {
-        let what = match fault {
-            Fault::NotStarted(error) => format!("can't be started: {error}"),
-            Fault::TooLong => format!("took more than {} seconds", TIMEOUT.as_secs()),
-            Fault::TooMuch => format!("gave more than {} MB", OUTPUT_BYTES_MAX / 1024 / 1024),
-        };
-        (format!("{name} {what}"), None)
-    })?;
-    if let Some(status) = outcome.failure {
-        let complaint = String::from_utf8_lossy(&outcome.complaint);
+    let ended = run_command(&filter.command, code.as_bytes().to_vec(), root, TIMEOUT)
+        .map_err(|error| (format!("{name} can't be started: {error}"), None))?;
+    let fault = match ended.ending {
+        Ending::Exited(status) if status.success() => None,
+        Ending::Exited(status) => Some(format!("failed with {status}")),
+        Ending::TooLong => Some(format!("took more than {} seconds", TIMEOUT.as_secs())),
+        Ending::TooMuch => Some(format!("gave more than {} MB", OUTPUT_BYTES_MAX / 1024 / 1024)),
+        Ending::Stopped => Some("was stopped".to_owned()),
+    };
+    if let Some(fault) = fault {
+        let complaint = String::from_utf8_lossy(&ended.complaint);
         let complaint = complaint.trim();
         let shown = &complaint[..complaint.floor_char_boundary(COMPLAINT_BYTES_MAX)];
         let help = (!shown.is_empty()).then(|| format!("it says: {}", shown.replace('\n', " / ")));
-        return Err((format!("{name} failed with {status}"), help));
+        return Err((format!("{name} {fault}"), help));
     }
-    let text = String::from_utf8(outcome.output).map_err(|_| (format!("{name} gave what is not UTF-8"), None))?;
+    let text = String::from_utf8(ended.output).map_err(|_| (format!("{name} gave what is not UTF-8"), None))?;
     let markup = without_prologue(&text);
     if !markup.starts_with('<') {
         return Err((format!("{name} gave no SVG and no HTML"), None));
@@ -170,103 +161,14 @@ fn without_prologue(text: &str) -> &str {
     rest
 }
 
-/// A program of the site is named by its path there, all others by their names.
-fn new_command(program: &str, root: &Path) -> Command {
-    let own = std::path::absolute(root).map(|root| root.join(program)).ok().filter(|_| program.contains('/'));
-    let mut command = own.map_or_else(|| Command::new(program), Command::new);
-    command.current_dir(root).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// What a command gave.
-struct Outcome {
-    output: Vec<u8>,
-    complaint: Vec<u8>,
-    /// Its exit status, if that isn't 0.
-    failure: Option<String>,
-}
-
-enum Fault {
-    NotStarted(std::io::Error),
-    TooLong,
-    TooMuch,
-}
-
-/// Starts a command, feeds it and waits. Its streams are read by threads of their own, so that none of them can fill up
-/// and stop it, and so that a grandchild which keeps them open is not waited for.
-fn wait(command: &mut Command, input: Vec<u8>, timeout: Duration) -> Result<Outcome, Fault> {
-    let deadline = Instant::now() + timeout;
-    let mut child = command.spawn().map_err(Fault::NotStarted)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A command that doesn't read all of its input is none the worse.
-        std::thread::spawn(move || drop(stdin.write_all(&input)));
-    }
-    let output = read_in_background(child.stdout.take());
-    let complaint = read_in_background(child.stderr.take());
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(POLL),
-            _ => return end(child),
-        }
-    };
-    let left = || deadline.saturating_duration_since(Instant::now());
-    let output = output.recv_timeout(left()).map_err(|_| Fault::TooLong)?;
-    let complaint = complaint.recv_timeout(left()).unwrap_or_default();
-    if output.len() as u64 > OUTPUT_BYTES_MAX {
-        return Err(Fault::TooMuch);
-    }
-    Ok(Outcome { output, complaint, failure: (!status.success()).then(|| status.to_string()) })
-}
-
-fn end(mut child: Child) -> Result<Outcome, Fault> {
-    // It may have ended by itself just now.
-    drop(child.kill());
-    drop(child.wait());
-    Err(Fault::TooLong)
-}
-
-fn read_in_background(stream: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(stream) = stream {
-            // What was read before a fault is what there is.
-            drop(stream.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut bytes));
-        }
-        // Nobody listens any more if it took too long.
-        drop(sender.send(bytes));
-    });
-    receiver
+fn run_command(command: &[String], input: Vec<u8>, folder: &Path, timeout: Duration) -> std::io::Result<Ended> {
+    let (output_bytes_max, excess) = (OUTPUT_BYTES_MAX, Excess::Ends);
+    process::run(Order { command, folder, input, timeout, output_bytes_max, excess }, &Stop::default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn shell(script: &str) -> Command {
-        let mut command = new_command("sh", Path::new("."));
-        command.args(["-c", script]).stdin(Stdio::piped());
-        command
-    }
-
-    #[test]
-    fn nothing_is_waited_for_without_end() {
-        // A command that hangs, or leaves a child behind that keeps its output open, would stop every build.
-        for script in ["sleep 600", "sleep 600 & exit 0"] {
-            let outcome = wait(&mut shell(script), Vec::new(), Duration::from_millis(50));
-            assert!(matches!(outcome, Err(Fault::TooLong)), "{script}");
-        }
-    }
-
-    #[test]
-    fn streams_that_are_full_stop_nothing() {
-        let input = vec![b'a'; 1_000_000];
-        let outcome = wait(&mut shell("cat; cat /dev/zero | head -c 1000000 >&2; exit 3"), input, TIMEOUT);
-        let Ok(Outcome { output, complaint, failure }) = outcome else { panic!("it ended in time") };
-        assert_eq!((output.len(), complaint.len(), failure.is_some()), (1_000_000, 1_000_000, true));
-        assert!(wait(&mut shell("exit 0"), vec![b'a'; 1_000_000], TIMEOUT).is_ok());
-    }
 
     #[test]
     fn svg_loses_what_stands_before_it() {

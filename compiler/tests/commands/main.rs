@@ -472,6 +472,32 @@ fn a_failed_tool_is_exit_status_3_and_what_it_left_running_is_not_waited_for() {
 }
 
 #[test]
+fn a_build_that_is_ended_ends_its_tools_and_what_they_started() {
+    // Tools are in groups of their own, which the terminal's Ctrl-C doesn't reach.
+    let site = small_site("tool-ended");
+    let script = "sleep 600 & echo $! > child; mv child ready; wait";
+    write(site.join("site.toml"), format!("[[tools]]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"));
+    let mut build = Command::new(env!("CARGO_BIN_EXE_kiln")).args(["build", "--site"]).arg(&site).spawn().unwrap();
+    let until = |is_so: &dyn Fn() -> bool| {
+        for _ in 0..6_000 {
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("it takes too long");
+    };
+    until(&|| site.join("ready").exists());
+    let child = fs::read_to_string(site.join("ready")).unwrap();
+    assert!(Command::new("sh").args(["-c", &format!("kill -TERM {}", build.id())]).status().unwrap().success());
+    assert_eq!(build.wait().unwrap().code(), None, "it ended by the signal");
+    until(&|| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
+    });
+}
+
+#[test]
 fn an_exported_page_carries_its_policy() {
     // A plain host may take no notice of `_headers`, and then nothing would hold.
     let site = small_site("export-policy");

@@ -1,10 +1,11 @@
-//! The thread at the door: it accepts connections, keeps those that are idle without a coroutine, ends those that take
-//! too long, and keeps the clock. All its bookkeeping is its own; coroutines reach it by messages.
+//! The thread at the door: it accepts connections, shows them to a lounge, ends those that take too long, and keeps the
+//! clock. All its bookkeeping is its own; coroutines reach it by messages.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use std::time::Duration;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use socket2::Socket;
 
-use super::stream::Held;
-use super::{Belongings, Message, Shared, start_conversation};
+use super::held::Held;
+use super::host::start_host;
+use super::lounge::Lounge;
+use super::{Message, Mortal, Shared};
 use crate::connection::{Context, Visit};
-use crate::estate::Estate;
 use crate::limits::{
     ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, CROWD_CONNECTION_COUNT, IDLE_GRACE_MS, TICK_MS,
 };
@@ -29,15 +31,19 @@ pub(super) struct Door<H: Handler> {
     shared: Arc<Shared<H>>,
     epoll: Epoll,
     listeners: Vec<Listener>,
-    seats: Vec<Option<Seat<H>>>,
+    /// One for each worker, with its host.
+    lounges: Vec<Hosted>,
+    seats: Vec<Option<Seat>>,
     free_seats: Vec<usize>,
     /// How many connections an address has.
     address_counts: HashMap<AddressKey, usize>,
-    /// Seats whose connection has no coroutine.
-    paused_count: usize,
+    /// Connections that have a coroutine to themselves.
+    coroutine_count: usize,
     /// From which the ids of the next connection's requests are made.
     next_request_number: u64,
     swept_ms: u64,
+    /// The epoch of which the hosts were told.
+    epoch: u64,
     /// The most connections since memory was last given back.
     crowd_count: usize,
     /// Set while the system refuses to accept.
@@ -46,25 +52,19 @@ pub(super) struct Door<H: Handler> {
     stops_at_ms: Option<u64>,
 }
 
-/// One connection.
-struct Seat<H: Handler> {
-    held: Arc<Held>,
-    address: Option<AddressKey>,
-    /// Set while it has no coroutine.
-    paused: Option<Visit>,
-    /// What its coroutine works with.
-    estate: Option<Estate<Belongings<H>>>,
-    /// The coroutine had ended when it was last looked at, and hadn't said so.
-    was_silent: bool,
+/// A lounge and its host.
+struct Hosted {
+    lounge: Arc<Lounge>,
+    /// `None` while the system has no room for it.
+    host: Option<Box<dyn Mortal>>,
 }
 
-impl<H: Handler> Seat<H> {
-    /// Whether its coroutine has ended without a farewell: of a stack that was too small. A farewell may still be on its
-    /// way when this is asked for the first time.
-    fn has_died(&mut self) -> bool {
-        let is_silent = self.paused.is_none() && self.estate.as_ref().is_none_or(Estate::is_over);
-        std::mem::replace(&mut self.was_silent, is_silent) && is_silent
-    }
+/// One connection.
+struct Seat {
+    held: Arc<Held>,
+    address: Option<AddressKey>,
+    /// The coroutine that it has to itself, if it has one.
+    coroutine: Option<Box<dyn Mortal>>,
 }
 
 /// What counts as one address: an IPv6 client has a whole /64 to choose from.
@@ -77,25 +77,27 @@ fn address_key(address: IpAddr) -> AddressKey {
     }
 }
 
-/// What an event is about; seats and listeners are numbered apart.
+/// What an event is about; from here on, listeners are numbered.
 const WAKE: u64 = 0;
 const LISTENERS: u64 = 1 << 32;
-const SEATS: u64 = 2 << 32;
 
 impl<H: Handler> Door<H> {
     pub(super) fn new(shared: Arc<Shared<H>>, listeners: Vec<Listener>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&shared.inbox.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let lounges = Lounge::open_all(may::config().get_workers())?;
         let door = Self {
+            lounges: lounges.into_iter().map(|lounge| Hosted { lounge, host: None }).collect(),
             shared,
             epoll,
             listeners,
             seats: Vec::new(),
             free_seats: Vec::new(),
             address_counts: HashMap::new(),
-            paused_count: 0,
+            coroutine_count: 0,
             next_request_number: random_number(),
             swept_ms: 0,
+            epoch: 0,
             crowd_count: 0,
             accepts_again_ms: None,
             stops_at_ms: None,
@@ -106,7 +108,8 @@ impl<H: Handler> Door<H> {
 
     /// Stands at the door until the server has stopped.
     pub(super) fn stand(mut self) -> io::Result<()> {
-        let mut events = [EpollEvent::empty(); 256];
+        self.see_to_hosts();
+        let mut events = [EpollEvent::empty(); 16];
         loop {
             let until_next_second = self.shared.context.clock.turn();
             let wait = if self.is_empty() { until_next_second } else { Duration::from_millis(TICK_MS) };
@@ -125,7 +128,6 @@ impl<H: Handler> Door<H> {
             for event in &events[..count] {
                 match event.data() {
                     WAKE => {}
-                    seat @ SEATS.. => self.resume(number_of(seat - SEATS)),
                     listener => self.accept(number_of(listener - LISTENERS)),
                 }
             }
@@ -133,6 +135,7 @@ impl<H: Handler> Door<H> {
             if let Some(stops_at_ms) = self.stops_at_ms
                 && (self.is_empty() || self.now_ms() >= stops_at_ms)
             {
+                self.lounges.iter().for_each(|Hosted { lounge, .. }| lounge.close());
                 return Ok(());
             }
         }
@@ -206,11 +209,10 @@ impl<H: Handler> Door<H> {
         if let Some(address) = address {
             *self.address_counts.entry(address).or_default() += 1;
         }
-        let held = Arc::new(Held::new(socket, &self.shared.context));
         let visit = Visit {
             request_number: self.next_request_number,
             request_count: 0,
-            worker: held.descriptor_number(),
+            worker: usize::try_from(socket.as_raw_fd()).unwrap_or(0),
             peer,
             awaits_proxy_header: self.shared.context.begins_with_proxy_header,
         };
@@ -220,8 +222,27 @@ impl<H: Handler> Door<H> {
             self.seats.push(None);
             self.seats.len() - 1
         });
-        let estate = start_conversation(&self.shared, &held, number, visit);
-        self.seats[number] = Some(Seat { held, address, paused: None, estate, was_silent: false });
+        // One that can't be made so would hold up others.
+        let is_ready = socket.set_nonblocking(true).is_ok();
+        let held = Arc::new(Held::new(socket, &self.shared.context, visit));
+        self.seats[number] = Some(Seat { held, address, coroutine: None });
+        if is_ready {
+            self.seat(number);
+        } else {
+            self.forget(number);
+        }
+    }
+
+    /// Has a connection wait in the lounge of its worker.
+    fn seat(&mut self, number: usize) {
+        let Some(Some(Seat { held, .. })) = self.seats.get(number) else { return };
+        if self.lounge_of(held).admit(number, held).is_err() {
+            self.forget(number);
+        }
+    }
+
+    fn lounge_of(&self, held: &Held) -> &Lounge {
+        &self.lounges[held.descriptor_number() % self.lounges.len()].lounge
     }
 
     /// Whether the connections of this address are limited: not those of a proxy, which speaks for everybody.
@@ -245,18 +266,16 @@ impl<H: Handler> Door<H> {
         true
     }
 
-    /// Ends a connection that is idle: at once if it is paused, else as soon as its coroutine sees it.
-    fn end_idle(&mut self, number: usize) {
-        let Some(Some(seat)) = self.seats.get(number) else { return };
-        seat.held.end_reading();
-        if seat.paused.is_some() {
-            self.forget(number);
+    /// Ends a connection that is idle, as soon as whoever would serve it sees it.
+    fn end_idle(&self, number: usize) {
+        if let Some(Some(seat)) = self.seats.get(number) {
+            seat.held.end_idle(self.now_ms());
         }
     }
 
     fn forget(&mut self, number: usize) {
         if let Some(seat) = self.seats[number].take() {
-            self.paused_count -= usize::from(seat.paused.is_some());
+            self.coroutine_count -= usize::from(seat.coroutine.is_some());
             if let Some(address) = seat.address
                 && let Entry::Occupied(mut count) = self.address_counts.entry(address)
             {
@@ -269,28 +288,24 @@ impl<H: Handler> Door<H> {
         }
     }
 
-    /// A paused connection has something to say.
-    fn resume(&mut self, number: usize) {
-        let Some(Some(seat)) = self.seats.get_mut(number) else { return };
-        let Some(visit) = seat.paused.take() else { return };
-        self.paused_count -= 1;
-        // It was watched, so it can be unwatched; at worst an event comes for a seat that isn't paused.
-        self.epoll.delete(seat.held.socket()).ok();
-        seat.estate = start_conversation(&self.shared, &seat.held, number, visit);
-    }
-
     fn hear(&mut self, message: Message) {
         match message {
             Message::Left(number) => self.forget(number),
-            Message::Paused(number, visit) => {
+            Message::Paused(number) => {
                 let Some(Some(seat)) = self.seats.get_mut(number) else { return };
-                let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
-                let is_watched =
-                    self.epoll.add(seat.held.socket(), EpollEvent::new(events, SEATS + number as u64)).is_ok();
-                (seat.paused, seat.estate, seat.was_silent) = (Some(visit), None, false);
-                self.paused_count += 1;
-                if !is_watched || self.stops_at_ms.is_some() {
+                seat.coroutine = None;
+                self.coroutine_count -= 1;
+                self.seat(number);
+                if self.stops_at_ms.is_some() {
                     self.end_idle(number);
+                }
+            }
+            Message::MovedOut { lounge, number, host } => {
+                let Some(hosted) = self.lounges.get_mut(lounge) else { return };
+                let coroutine = hosted.host.replace(host);
+                if let Some(Some(seat)) = self.seats.get_mut(number) {
+                    self.coroutine_count += 1;
+                    seat.coroutine = coroutine;
                 }
             }
             Message::Retire(epoch) => self.retire(epoch),
@@ -301,10 +316,7 @@ impl<H: Handler> Door<H> {
     /// Ends answers that hold on to what isn't served any more, and has idle coroutines let go of it.
     fn retire(&mut self, epoch: u64) {
         let now_ms = self.now_ms();
-        for Seat { held, paused, .. } in self.seats.iter().flatten() {
-            if paused.is_some() {
-                continue;
-            }
+        for Seat { held, .. } in self.seats.iter().flatten() {
             if held.idle_ms(now_ms).is_some() {
                 held.ask_for_pause();
             } else if held.is_older_than(epoch) {
@@ -344,6 +356,7 @@ impl<H: Handler> Door<H> {
         self.crowd_count = count;
         if count == 0 {
             (self.seats, self.free_seats, self.address_counts) = (Vec::new(), Vec::new(), HashMap::new());
+            self.lounges.iter().for_each(|Hosted { lounge, .. }| lounge.shrink());
         }
         give_back_freed_memory();
     }
@@ -360,32 +373,42 @@ impl<H: Handler> Door<H> {
         }
         self.swept_ms = now_ms;
         self.give_back();
-        let coroutine_count = self.connection_count() - self.paused_count;
-        let grace_ms = if coroutine_count > COROUTINE_COUNT_CALM { 0 } else { IDLE_GRACE_MS };
+        self.see_to_hosts();
+        let grace_ms = if self.coroutine_count > COROUTINE_COUNT_CALM { 0 } else { IDLE_GRACE_MS };
         for number in 0..self.seats.len() {
-            let Some(seat) = &mut self.seats[number] else { continue };
-            if seat.has_died() {
-                // Without an estate it never began: the system had no room for a coroutine.
-                if let Some(belongings) = seat.estate.as_mut().and_then(Estate::take_back) {
-                    belongings.bury();
-                }
+            let Some(Seat { held, coroutine, .. }) = &mut self.seats[number] else { continue };
+            if coroutine.as_mut().is_some_and(|coroutine| coroutine.bury().is_some()) {
                 self.forget(number);
-                continue;
-            }
-            let Seat { held, paused, .. } = seat;
-            if held.is_overdue(now_ms) {
-                let (event, is_paused) = (held.expire(), paused.is_some());
-                if let Some(event) = event {
+            } else if held.is_overdue(now_ms) {
+                if let Some(event) = held.expire() {
                     self.count(event);
                 }
-                if is_paused {
-                    self.forget(number);
-                }
-            } else if paused.is_none() && held.idle_ms(now_ms).is_some_and(|idle_ms| idle_ms >= grace_ms) {
+            } else if coroutine.is_some() && held.idle_ms(now_ms).is_some_and(|idle_ms| idle_ms >= grace_ms) {
                 held.ask_for_pause();
             }
         }
         Ok(())
+    }
+
+    /// Starts the hosts that there aren't, and has the others let go of what isn't served any more.
+    fn see_to_hosts(&mut self) {
+        let epoch = self.shared.context.epoch.load(Ordering::Relaxed);
+        let is_new = std::mem::replace(&mut self.epoch, epoch) != epoch;
+        for index in 0..self.lounges.len() {
+            let Hosted { lounge, host } = &mut self.lounges[index];
+            let death = host.as_mut().and_then(|host| host.bury());
+            // Whoever had it to itself has seen to it that there is another.
+            if host.is_none() || death.is_some_and(|death| !death.had_moved_out) {
+                // If the system has no room for it, it may have next time.
+                *host = start_host(&self.shared, lounge).ok();
+                lounge.ring();
+            } else if is_new {
+                lounge.ring();
+            }
+            if let Some(number) = death.and_then(|death| death.number) {
+                self.forget(number);
+            }
+        }
     }
 }
 

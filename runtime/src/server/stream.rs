@@ -1,171 +1,39 @@
-//! A socket as the two who deal with it see it: the coroutine that reads and writes ([`Stream`]), and the door that
-//! watches how long that takes ([`Held`]).
+//! A connection as whoever serves it sees it. It reads only when there is something: after a read that didn't fill the
+//! buffer it waits for the next event first, which saves a system call for each request.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use may::io::{CoIo, WaitIo, WaitIoWaker};
-use socket2::Socket;
+use may::io::{CoIo, WaitIo};
 
+use super::held::{Descriptor, Held, Phase};
+use super::host::start_host;
+use super::lounge::{Call, Lounge};
+use super::{Message, Shared};
 use crate::connection::{Awaiting, Context, Transport, Visit};
 use crate::fetch::Fetch;
 use crate::limits::{FETCH_BYTES, LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
 use crate::mapped::is_in_memory;
-use crate::metrics::Event;
+use crate::site::Handler;
 
-/// What a connection is doing, as far as its deadline depends on it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub(super) enum Phase {
-    /// Nothing: it waits for a request, and nothing of it has come.
-    Idle = 0,
-    /// It makes an answer, or waits for what it is made of; no deadline.
-    Answering = 4,
-    /// It waits for the rest of a request.
-    Reading = 1,
-    /// It waits for the client to take an answer.
-    Writing = 2,
-    /// It waits for a refused client to end.
-    Ending = 3,
-}
-
-/// A connection as the door and its coroutine share it.
-pub(super) struct Held {
-    socket: Socket,
-    phase: AtomicU8,
-    /// When the phase began, and when it must be over, in milliseconds of the server's clock.
-    since_ms: AtomicU64,
-    deadline_ms: AtomicU64,
-    /// When what it answers from was served.
-    epoch: AtomicU64,
-    is_expired: AtomicBool,
-    wants_pause: AtomicBool,
-    waker: Mutex<Option<WaitIoWaker>>,
-}
-
-impl Held {
-    /// For a connection that was just accepted: the time for its first head runs.
-    pub(super) fn new(socket: Socket, context: &Context) -> Self {
-        let now_ms = context.clock.running_ms();
-        Self {
-            socket,
-            phase: AtomicU8::new(Phase::Idle as u8),
-            since_ms: AtomicU64::new(now_ms),
-            deadline_ms: AtomicU64::new(now_ms + context.limits.header_timeout_ms),
-            epoch: AtomicU64::new(context.epoch.load(Ordering::Relaxed)),
-            is_expired: AtomicBool::new(false),
-            wants_pause: AtomicBool::new(false),
-            waker: Mutex::new(None),
-        }
-    }
-
-    pub(super) fn socket(&self) -> &Socket {
-        &self.socket
-    }
-
-    pub(super) fn descriptor_number(&self) -> usize {
-        usize::try_from(self.socket.as_raw_fd()).unwrap_or(0)
-    }
-
-    /// How long it has been idle; `None` if it isn't.
-    pub(super) fn idle_ms(&self, now_ms: u64) -> Option<u64> {
-        let is_idle = self.phase.load(Ordering::Relaxed) == Phase::Idle as u8;
-        is_idle.then(|| now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)))
-    }
-
-    /// Whether what it answers with was begun before an epoch.
-    pub(super) fn is_older_than(&self, epoch: u64) -> bool {
-        self.epoch.load(Ordering::Relaxed) < epoch
-    }
-
-    /// Whether what it does has taken too long.
-    pub(super) fn is_overdue(&self, now_ms: u64) -> bool {
-        now_ms >= self.deadline_ms.load(Ordering::Relaxed)
-    }
-
-    /// Ends a phase that took too long, once; returns what that is called. Where the client may still be told so, only
-    /// reading ends.
-    pub(super) fn expire(&self) -> Option<Event> {
-        if self.is_expired.swap(true, Ordering::Relaxed) {
-            // Its coroutine had a while to see it.
-            self.close();
-            return None;
-        }
-        match self.phase.load(Ordering::Relaxed) {
-            phase if phase == Phase::Reading as u8 => {
-                self.end_reading();
-                Some(Event::RequestTimeout)
-            }
-            phase => {
-                self.close();
-                let is_idle = phase == Phase::Idle as u8;
-                (phase != Phase::Ending as u8).then_some(if is_idle { Event::IdleTimeout } else { Event::WriteTimeout })
-            }
-        }
-    }
-
-    /// Lets what was received be answered, and then ends the conversation.
-    pub(super) fn end_reading(&self) {
-        // A connection that is gone needs no ending.
-        self.socket.shutdown(Shutdown::Read).ok();
-    }
-
-    /// Ends the connection.
-    pub(super) fn close(&self) {
-        // A connection that is gone needs no ending.
-        self.socket.shutdown(Shutdown::Both).ok();
-    }
-
-    /// Sends a short text; a client that can't take it gets nothing.
-    pub(super) fn say(&self, text: &str) {
-        // Whether the client hears it or not, the connection closes.
-        self.socket.send(text.as_bytes()).ok();
-    }
-
-    /// Has an idle connection give back its coroutine.
-    pub(super) fn ask_for_pause(&self) {
-        self.wants_pause.store(true, Ordering::Relaxed);
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waker) = &*waker {
-            waker.wakeup();
-        }
-    }
-
-    fn enter(&self, phase: Phase, now_ms: u64, deadline_ms: u64) {
-        self.phase.store(phase as u8, Ordering::Relaxed);
-        self.since_ms.store(now_ms, Ordering::Relaxed);
-        self.deadline_ms.store(deadline_ms, Ordering::Relaxed);
-    }
-
-    fn is_expired(&self) -> bool {
-        self.is_expired.load(Ordering::Relaxed)
-    }
-}
-
-/// The number of a socket that somebody else owns.
-struct Descriptor(RawFd);
-
-impl AsRawFd for Descriptor {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
-}
-
-/// The coroutine's side of a connection. Waits by yielding, and reads only when there is something: after a read that
-/// didn't fill the buffer it waits for the next event first, which saves a system call for each request.
-pub(super) struct Stream {
-    io: CoIo<Descriptor>,
+/// A connection that is being served: by the host of its lounge, until it has to be waited for in the middle of something,
+/// and from then on by a coroutine that it has to itself.
+pub(super) struct Stream<H: Handler> {
+    shared: Arc<Shared<H>>,
+    lounge: Arc<Lounge>,
+    number: usize,
     held: Arc<Held>,
-    context: Arc<Context>,
+    /// Its own events, once it has a coroutine to itself.
+    events: Option<CoIo<Descriptor>>,
     /// What it waits for; `None` while it answers.
     awaiting: Option<Awaiting>,
     /// When the first head must be whole; `None` once there was an answer.
     first_head_deadline_ms: Option<u64>,
-    /// Nothing has come since its coroutine began.
+    /// Nothing has come since it is served.
     is_fresh: bool,
     /// Nothing is there to read until the next event.
     is_drained: bool,
@@ -186,25 +54,46 @@ struct Delay {
     progress_ms: u64,
 }
 
-impl Stream {
-    pub(super) fn new(held: Arc<Held>, context: Arc<Context>, visit: &Visit) -> io::Result<Self> {
-        let io = CoIo::new(Descriptor(held.socket.as_raw_fd()))?;
-        held.wants_pause.store(false, Ordering::Relaxed);
-        *held.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(io.waker());
-        // The time for the first head runs from the accept.
-        let first_head_deadline_ms = (visit.request_count == 0).then(|| held.deadline_ms.load(Ordering::Relaxed));
-        Ok(Self {
-            io,
-            held,
-            context,
+impl<H: Handler> Stream<H> {
+    pub(super) fn new(shared: &Arc<Shared<H>>, lounge: &Arc<Lounge>, call: &Call, visit: &Visit) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            lounge: Arc::clone(lounge),
+            number: call.number,
+            held: Arc::clone(&call.held),
+            events: None,
             awaiting: None,
-            first_head_deadline_ms,
+            // The time for the first head runs from the accept.
+            first_head_deadline_ms: (visit.request_count == 0).then(|| call.held.deadline_ms()),
             is_fresh: true,
             is_drained: false,
-            has_hung_up: false,
+            has_hung_up: call.has_hung_up,
             sent_len: 0,
             delay: None,
-        })
+        }
+    }
+
+    /// Whether it has a coroutine to itself.
+    pub(super) fn has_moved_out(&self) -> bool {
+        self.events.is_some()
+    }
+
+    fn context(&self) -> &Context {
+        &self.shared.context
+    }
+
+    /// Takes the coroutine that serves it for itself: whoever else waits gets another host.
+    fn move_out(&mut self) -> io::Result<&CoIo<Descriptor>> {
+        if self.events.is_none() {
+            self.lounge.dismiss(self.number, &self.held);
+            let events = CoIo::new(Descriptor(self.held.socket().as_raw_fd()))?;
+            // It begins when this one yields for the first time.
+            let host = start_host(&self.shared, &self.lounge)?;
+            self.shared.inbox.put(Message::MovedOut { lounge: self.lounge.number, number: self.number, host });
+            self.held.move_out(events.waker());
+            self.events = Some(events);
+        }
+        self.events.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// Starts the clock of a wait, unless it is one that goes on.
@@ -214,8 +103,8 @@ impl Stream {
             return;
         }
         self.awaiting = Some(awaiting);
-        let limits = &self.context.limits;
-        let now_ms = self.context.clock.running_ms();
+        let limits = &self.shared.context.limits;
+        let now_ms = self.context().clock.running_ms();
         let (phase, timeout_ms) = match awaiting {
             // The door has set the deadline of a connection that is new or was idle for a while.
             Awaiting::Request if self.is_fresh => return,
@@ -228,38 +117,39 @@ impl Stream {
     }
 
     /// Yields until something happens to the socket.
-    fn wait(&mut self) {
+    fn wait(&mut self) -> io::Result<()> {
         const HUNG_UP: usize = 0x2000 | 0x10 | 0x8; // EPOLLRDHUP, EPOLLHUP, EPOLLERR
-        let events = self.io.wait_io();
+        let events = self.move_out()?.wait_io();
         self.is_drained = false;
         self.has_hung_up |= events & HUNG_UP != 0;
+        Ok(())
     }
 
     /// Waits until the client takes more; its time runs from the last byte that it took.
     fn wait_for_room(&mut self) -> io::Result<()> {
-        let now_ms = self.context.clock.running_ms();
+        let now_ms = self.context().clock.running_ms();
         let delay = *self.delay.get_or_insert(Delay { since_ms: now_ms, progress_ms: now_ms });
-        let timeout_ms = self.context.limits.write_timeout_ms;
+        let timeout_ms = self.context().limits.write_timeout_ms;
         let total_ms = timeout_ms + self.sent_len * 1000 / WRITE_BYTES_PER_SECOND_MIN;
         let deadline_ms = (delay.progress_ms + timeout_ms).min(delay.since_ms + total_ms);
         self.held.enter(Phase::Writing, now_ms, deadline_ms);
         self.awaiting = None;
-        self.wait();
+        self.wait()?;
         if self.held.is_expired() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
     /// Ends a wait: what the client sent is being answered, or it has taken a part of the answer.
     fn answering(&mut self) {
         self.awaiting = None;
-        self.held.enter(Phase::Answering, self.context.clock.running_ms(), u64::MAX);
+        self.held.enter(Phase::Answering, self.context().clock.running_ms(), u64::MAX);
     }
 
     /// Has a part of a file brought into memory, and waits for that.
     fn fetch(&mut self, file: &File, offset: usize, len: usize) -> io::Result<()> {
-        let waker = self.io.waker();
+        let waker = self.move_out()?.waker();
         let fetch = Fetch::begin(file, offset as u64, len, move || waker.wakeup())?;
         while !fetch.is_done() {
-            self.wait();
+            self.wait()?;
         }
         Ok(())
     }
@@ -271,18 +161,21 @@ impl Stream {
         self.first_head_deadline_ms = None;
         self.sent_len += len as u64;
         if let Some(delay) = &mut self.delay {
-            delay.progress_ms = self.context.clock.running_ms();
+            delay.progress_ms = self.shared.context.clock.running_ms();
         }
         len
     }
 }
 
-impl Transport for Stream {
+impl<H: Handler> Transport for Stream<H> {
     fn receive(&mut self, awaiting: Awaiting, buffer: &mut [u8]) -> io::Result<usize> {
         self.begin(awaiting);
         loop {
             if self.is_drained {
-                self.wait();
+                if awaiting == Awaiting::Request && !self.has_moved_out() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                self.wait()?;
             }
             match self.held.socket().read(buffer) {
                 Ok(0) if self.held.is_expired() && awaiting != Awaiting::Request => {
@@ -292,15 +185,15 @@ impl Transport for Stream {
                     self.is_fresh = false;
                     if awaiting == Awaiting::Request {
                         self.answering();
-                        let epoch = self.context.epoch.load(Ordering::Acquire);
-                        self.held.epoch.store(epoch, Ordering::Relaxed);
+                        let epoch = self.context().epoch.load(Ordering::Acquire);
+                        self.held.enter_epoch(epoch);
                     }
                     self.is_drained = len < buffer.len() && !self.has_hung_up;
                     return Ok(len);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_drained = true;
-                    if awaiting == Awaiting::Request && self.held.wants_pause.load(Ordering::Relaxed) {
+                    if awaiting == Awaiting::Request && self.held.is_to_pause() {
                         return Err(error);
                     }
                 }
@@ -336,14 +229,20 @@ impl Transport for Stream {
         }
     }
 
+    fn expect_waits(&mut self) -> io::Result<()> {
+        self.move_out().map(|_| ())
+    }
+
     fn finish(&mut self) {
         // A connection that is gone needs no ending.
         self.held.socket().shutdown(Shutdown::Write).ok();
     }
 }
 
-impl Drop for Stream {
+impl<H: Handler> Drop for Stream<H> {
     fn drop(&mut self) {
-        *self.held.waker.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if self.has_moved_out() {
+            self.held.move_in();
+        }
     }
 }
