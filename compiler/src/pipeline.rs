@@ -69,7 +69,7 @@ pub struct Built {
 }
 
 /// How many there were of what.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Pages that are published.
     pub pages: usize,
