@@ -13,6 +13,7 @@ pub mod new;
 pub mod post;
 mod progress;
 pub(crate) mod signals;
+mod unchanged;
 pub mod urls;
 
 use std::fmt;

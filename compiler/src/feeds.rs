@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use html5gum::{Token, Tokenizer};
 use jiff::civil::DateTime;
 use quick_xml::escape::escape;
 use serde_json::json;
 
 use crate::config::Config;
 use crate::front_matter::Value;
+use crate::html::decode;
 use crate::site::{Index, PageHead};
 
 /// A sitemap holds at most this many URLs (specified).
@@ -207,13 +207,7 @@ fn text_field(page: &PageHead, name: &str) -> String {
 /// A field's text as a reader sees it: the character references that HTML would leave alone are resolved, and what XML
 /// can't hold (XML 1.0 section 2.2) is left out.
 fn plain_text(text: &str) -> String {
-    let markup = text.replace('<', "&lt;");
-    let mut plain = String::new();
-    for token in Tokenizer::new(&markup).map_while(Result::ok) {
-        if let Token::String(piece) = token {
-            plain.push_str(&String::from_utf8_lossy(&piece));
-        }
-    }
+    let mut plain = decode(text).into_owned();
     plain.retain(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'));
     plain
 }

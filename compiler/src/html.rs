@@ -14,7 +14,7 @@ pub use links::{HtmlUrl, UrlContext, find_ids, find_urls};
 pub use minify::minify;
 pub(crate) use script::{origin_of, sha256_source};
 pub use subresources::{Subresource, find_subresources};
-pub(crate) use tokens::{Event, Tag, read as read_events};
+pub(crate) use tokens::{Event, Tag, decode, read as read_events};
 
 /// A heading that can be linked to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,7 +45,7 @@ pub fn find_headings(html: &str) -> Vec<Heading> {
         Event::End(name) if heading_level(name).is_some() => headings.extend(open.take()),
         Event::Text(text) => {
             if let Some(heading) = &mut open {
-                heading.text.push_str(&String::from_utf8_lossy(text));
+                heading.text.push_str(&decode(text));
             }
         }
         _ => {}

@@ -69,7 +69,7 @@ pub struct Built {
 }
 
 /// How many there were of what.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Pages that are published.
     pub pages: usize,
@@ -92,7 +92,14 @@ pub struct Memory {
     site: SiteMemory,
     partials: FileMemo<ParsedPartial>,
     assets: FileMemo<ReadAsset>,
-    made: LastMemo<(ByAddress<Index>, Vec<Arc<PageHead>>), Vec<MadeFile>>,
+    made: LastMemo<MadeFrom, Vec<MadeFile>>,
+}
+
+/// What feeds and sitemaps are made from.
+#[derive(PartialEq, Debug)]
+struct MadeFrom {
+    index: ByAddress<Index>,
+    made_pages: Vec<Arc<PageHead>>,
 }
 
 impl Memory {
@@ -427,8 +434,8 @@ fn media_type_of(path: &str) -> String {
 /// The feeds and the sitemap, which depend on the pages' heads alone.
 fn make_files(site: &Site, config: &Config, memory: &Memory) -> Vec<MadeFile> {
     let made_pages = site.made_pages.iter().map(|page| Arc::clone(&page.head)).collect();
-    let input = (ByAddress(Arc::clone(&site.index)), made_pages);
-    memory.made.find_or_make(input, |(index, made_pages)| feeds::make_files(&index.0, made_pages, config))
+    let input = MadeFrom { index: ByAddress(Arc::clone(&site.index)), made_pages };
+    memory.made.find_or_make(input, |from| feeds::make_files(&from.index.0, &from.made_pages, config))
 }
 
 fn publish_redirect(redirect: &Redirect) -> Published {

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use html5gum::{Token, Tokenizer};
 use rayon::prelude::*;
 use serde_json::json;
 
 use crate::config::Config;
 use crate::feeds::MadeFile;
 use crate::front_matter::Value;
-use crate::html::find_headings;
+use crate::html::{Event, decode, find_headings, read_events};
 use crate::site::{Page, Site};
 use crate::template::Node;
 
@@ -70,21 +69,17 @@ fn own_html(page: &Page) -> String {
 /// The words of the text between the tags, in lower case, each once, with blanks between.
 fn words(html: &str) -> String {
     let mut words = BTreeSet::new();
-    let mut emitter = html5gum::DefaultEmitter::default();
-    emitter.naively_switch_states(true);
     let mut is_hidden = false;
-    for token in Tokenizer::new_with_emitter(html, emitter).map_while(Result::ok) {
-        match token {
-            Token::StartTag(tag) => is_hidden = matches!(tag.name.as_slice(), b"script" | b"style"),
-            Token::EndTag(_) => is_hidden = false,
-            Token::String(text) if !is_hidden => {
-                let text = String::from_utf8_lossy(&text).to_lowercase();
-                let found = text.split(|c: char| !c.is_alphanumeric());
-                let is_word = |word: &&str| (WORD_CHARS_MIN..=WORD_CHARS_MAX).contains(&word.chars().count());
-                words.extend(found.filter(is_word).map(str::to_owned));
-            }
-            _ => {}
+    read_events(html, |event, _| match event {
+        Event::Start(tag) => is_hidden = matches!(tag.name(), b"script" | b"style"),
+        Event::End(_) => is_hidden = false,
+        Event::Text(text) if !is_hidden => {
+            let text = decode(text).to_lowercase();
+            let found = text.split(|c: char| !c.is_alphanumeric());
+            let is_word = |word: &&str| (WORD_CHARS_MIN..=WORD_CHARS_MAX).contains(&word.chars().count());
+            words.extend(found.filter(is_word).map(str::to_owned));
         }
-    }
+        _ => {}
+    });
     Vec::from_iter(words).join(" ")
 }

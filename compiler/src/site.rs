@@ -71,7 +71,15 @@ pub struct ReadPage {
 pub struct SiteMemory {
     pages: FileMemo<ReadPage>,
     index: LastMemo<Vec<Arc<PageHead>>, Arc<Index>>,
-    term_pages: LastMemo<(ByAddress<Index>, Vec<[bool; 2]>), Vec<Page>>,
+    term_pages: LastMemo<TermPagesFrom, Vec<Page>>,
+}
+
+/// What the pages of taxonomies are made from.
+#[derive(PartialEq, Debug)]
+struct TermPagesFrom {
+    index: ByAddress<Index>,
+    /// For each taxonomy, whether there are partials for its list and for its terms.
+    has_partials: Vec<[bool; 2]>,
 }
 
 impl SiteMemory {
@@ -160,7 +168,8 @@ impl Site {
         let index = ByAddress(Arc::clone(&self.index));
         let has_partial = |taxonomy: &Taxonomy| taxonomy.partials().map(|partial| templates.find(&partial).is_some());
         let has_partials = index.0.taxonomies.iter().map(has_partial).collect();
-        let pages = memory.term_pages.find_or_make((index, has_partials), |(index, has_partials)| {
+        let input = TermPagesFrom { index, has_partials };
+        let pages = memory.term_pages.find_or_make(input, |TermPagesFrom { index, has_partials }| {
             let taxonomies = index.0.taxonomies.iter().zip(has_partials);
             taxonomies.flat_map(|(taxonomy, has_partials)| term_pages(taxonomy, *has_partials, config)).collect()
         });

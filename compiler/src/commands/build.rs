@@ -9,10 +9,11 @@ use jiff::tz::TimeZone;
 
 use super::memory::read_memory_bytes_max;
 use super::progress::ImageProgress;
+use super::unchanged::{self, DIGITS, Record, digest_text};
 use super::urls::record;
 use super::{Failure, Report, TOOL_EXIT_STATUS, open_bundle};
 use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
-use crate::cache::{CACHE_FOLDER, Cache};
+use crate::cache::{CACHE_FOLDER, Cache, CacheKey};
 use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
 use crate::output::{BUNDLE_NAME, Keeping, write_dist};
@@ -112,8 +113,13 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let previous = arguments.previous.as_deref().map(open_bundle).transpose()?;
     let loaded = Loaded::read(arguments)?;
     let folder = loaded.out_folder(arguments)?;
+    let options = loaded.options(arguments)?;
+    let key = loaded.key(&options).filter(|_| previous.is_none() && !arguments.lock);
+    if let Some(record) = key.as_ref().and_then(|key| unchanged::find(&loaded.cache, key, &folder)) {
+        return Ok(Summary::of_unchanged(record, folder.join(BUNDLE_NAME), start).report(arguments.summary));
+    }
     let pool = thread_pool(arguments.job_count)?;
-    let mut built = pool.install(|| loaded.build(arguments))?;
+    let mut built = pool.install(|| loaded.build(&options, arguments));
     let mut report = loaded.report(&built.diagnostics, arguments);
     let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
     // The writer refuses only what an earlier stage should have reported, so this is not the site's mistake alone.
@@ -129,13 +135,21 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     if arguments.lock {
         report.messages += &record(&arguments.site, &loaded.sources.past, &built.live)?;
     }
-    let summary = Summary { built: &built, bundle: folder.join(BUNDLE_NAME), bytes: packed.len(), start };
-    match arguments.summary {
-        SummaryFormat::Human => report.messages += &summary.to_text(),
-        SummaryFormat::Json => report.result += &summary.to_json(),
-        SummaryFormat::Quiet => {}
+    let record = Record {
+        bundle: packed.digest().hex(DIGITS),
+        texts: texts.iter().map(|(name, text)| ((*name).to_owned(), digest_text(text.as_bytes()))).collect(),
+        bytes: packed.len(),
+        counts: built.counts,
+        images: built.manifest.image_counts(),
+    };
+    // Warnings are to be told each time.
+    if let Some(key) = key.filter(|_| built.diagnostics.is_empty()) {
+        unchanged::keep(&loaded.cache, &key, &record);
     }
-    Ok(report)
+    let warnings = built.diagnostics.len();
+    let summary = Summary { record, warnings, is_unchanged: false, bundle: folder.join(BUNDLE_NAME), start };
+    let Report { result, messages, .. } = summary.report(arguments.summary);
+    Ok(Report { result: report.result + &result, messages: report.messages + &messages, ..report })
 }
 
 /// Verifies everything that a build verifies, and writes nothing.
@@ -144,7 +158,7 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
 /// There is no site, or a file can't be read. Mistakes in the site are in the report.
 pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     let loaded = Loaded::read(arguments)?;
-    let built = thread_pool(arguments.job_count)?.install(|| loaded.build(arguments))?;
+    let built = loaded.build_in_pool(arguments)?;
     let mut report = loaded.report(&built.diagnostics, arguments);
     if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {
         report.messages = format!("no mistakes in {}\n", plural(built.counts.pages, "page"));
@@ -229,12 +243,19 @@ impl Loaded {
 
     /// The same on threads of its own.
     pub(super) fn build_in_pool(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
-        thread_pool(arguments.job_count)?.install(|| self.build(arguments))
+        let options = self.options(arguments)?;
+        Ok(thread_pool(arguments.job_count)?.install(|| self.build(&options, arguments)))
     }
 
-    fn build(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
+    /// The name of a build of this input; nothing if there is something to tell of it already.
+    fn key(&self, options: &BuildOptions) -> Option<CacheKey> {
+        let settings = format!("{:?}\n{}", self.config_text, self.config.base_url);
+        self.diagnostics.is_empty().then(|| unchanged::find_key(&self.sources, &settings, options)).flatten()
+    }
+
+    fn options(&self, arguments: &BuildArguments) -> Result<BuildOptions, Failure> {
         let time = build_time()?;
-        let options = BuildOptions {
+        Ok(BuildOptions {
             asset_names: if arguments.plain_names { AssetNames::Plain } else { AssetNames::Digested },
             keeping: Keeping::ByKind,
             image_work: ImageWork::Make,
@@ -246,15 +267,18 @@ impl Loaded {
             },
             time,
             live_reload: "",
-        };
+        })
+    }
+
+    fn build(&self, options: &BuildOptions, arguments: &BuildArguments) -> Built {
         let bar = ImageProgress::default();
         let is_told = arguments.summary == SummaryFormat::Human && arguments.diagnostics == DiagnosticFormat::Human;
         let progress: &dyn Progress = if is_told { &bar } else { &Silent };
         let workshop = Workshop { cache: &self.cache, progress, memory_bytes_max: read_memory_bytes_max() };
-        let mut built = pipeline::build(&self.sources, &self.config, &options, &workshop);
+        let mut built = pipeline::build(&self.sources, &self.config, options, &workshop);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
-        Ok(built)
+        built
     }
 
     pub(super) fn report(&self, diagnostics: &[Diagnostic], arguments: &BuildArguments) -> Report {
@@ -327,16 +351,33 @@ pub(super) fn today(time: Option<u64>) -> Result<jiff::civil::Date, Failure> {
 }
 
 /// What a finished build has to tell.
-struct Summary<'a> {
-    built: &'a Built,
+struct Summary {
+    record: Record,
+    warnings: usize,
+    /// Nothing was made: it was there already.
+    is_unchanged: bool,
     bundle: PathBuf,
-    bytes: usize,
     start: Instant,
 }
 
-impl Summary<'_> {
+impl Summary {
+    fn of_unchanged(record: Record, bundle: PathBuf, start: Instant) -> Self {
+        let ImageCounts { encoded, from_cache, .. } = record.images;
+        // What was made then was found now.
+        let images = ImageCounts { decoded: 0, encoded: 0, from_cache: from_cache + encoded, ..record.images };
+        Self { record: Record { images, ..record }, warnings: 0, is_unchanged: true, bundle, start }
+    }
+
+    fn report(&self, format: SummaryFormat) -> Report {
+        match format {
+            SummaryFormat::Human => Report { messages: self.to_text(), ..Report::default() },
+            SummaryFormat::Json => Report::result(self.to_json()),
+            SummaryFormat::Quiet => Report::default(),
+        }
+    }
+
     fn to_text(&self) -> String {
-        let counts = self.built.counts;
+        let counts = self.record.counts;
         let left_out = [
             (counts.drafts_left_out, plural(counts.drafts_left_out, "draft")),
             (counts.future_left_out, plural(counts.future_left_out, "page") + " of the future"),
@@ -344,26 +385,27 @@ impl Summary<'_> {
         let left_out =
             left_out.into_iter().filter(|(count, _)| *count > 0).map(|(_, what)| format!(", {what} left out"));
         format!(
-            "{} ({}), {}{} → {}, {} KiB, in {} ms\n",
+            "{}{} ({}), {}{} → {}, {} KiB, in {} ms\n",
+            if self.is_unchanged { "nothing changed: " } else { "" },
             plural(counts.pages, "page"),
             plural(counts.posts, "post"),
             plural(counts.files, "file"),
             left_out.collect::<String>(),
             self.bundle.display(),
-            self.bytes.div_ceil(1024),
+            self.record.bytes.div_ceil(1024),
             self.start.elapsed().as_millis(),
-        ) + &images_line(self.built.manifest.image_counts())
+        ) + &images_line(self.record.images)
     }
 
     fn to_json(&self) -> String {
-        let warnings = self.built.diagnostics.len();
         let summary = serde_json::json!({
             "bundle": self.bundle.display().to_string(),
-            "bytes": self.bytes,
-            "counts": self.built.counts,
-            "images": self.built.manifest.image_counts(),
+            "bytes": self.record.bytes,
+            "changed": !self.is_unchanged,
+            "counts": self.record.counts,
+            "images": self.record.images,
             "milliseconds": u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "warnings": warnings,
+            "warnings": self.warnings,
         });
         format!("{summary}\n")
     }

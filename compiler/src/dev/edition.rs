@@ -102,7 +102,7 @@ impl Edition {
         output.settings.canonical_host.clear();
         let heads: Vec<_> = plan.site.all_pages().map(|page| Arc::clone(&page.head)).collect();
         // Where pages are depends on their heads alone, and most edits change texts only.
-        let same_pages = before.filter(|before| before.heads == heads);
+        let same_pages = before.filter(|before| are_at_same_places(&before.heads, &heads));
         let pages = same_pages.map_or_else(|| Arc::new(number_pages(&heads)), |before| Arc::clone(&before.pages));
         let lost = before.map(|before| before.find_lost(&plan, &pages)).unwrap_or_default();
         let files = ready_files(&output, before);
@@ -187,7 +187,8 @@ impl Edition {
     /// The path of the page or file that answers at a percent-decoded path.
     pub(super) fn find_path(&self, path: &[u8]) -> Option<String> {
         let own = self.map.find(path).and_then(|route| String::from_utf8(route.path().to_vec()).ok());
-        own.or_else(|| str::from_utf8(path).ok().filter(|path| self.lost.contains_key(*path)).map(str::to_owned))
+        let is_known = |path: &&str| self.files.contains_key(*path) || self.lost.contains_key(*path);
+        own.or_else(|| str::from_utf8(path).ok().filter(is_known).map(str::to_owned))
     }
 
     /// What the map alone answers: redirects, other spellings, methods that aren't allowed.
@@ -391,14 +392,26 @@ fn ready_files(output: &Output, before: Option<&Edition>) -> HashMap<String, Arc
     ready.collect()
 }
 
+fn are_at_same_places(before: &[Arc<PageHead>], now: &[Arc<PageHead>]) -> bool {
+    let is_same =
+        |(a, b): (&Arc<PageHead>, &Arc<PageHead>)| Arc::ptr_eq(a, b) || (a.route == b.route && a.url == b.url);
+    before.len() == now.len() && before.iter().zip(now).all(is_same)
+}
+
 fn have_same_routes(one: &Output, other: &Output) -> bool {
     let is_same = |(a, b): (&Published, &Published)| {
         (a.kind as u8, a.status) == (b.kind as u8, b.status) && a.path == b.path && a.location == b.location
     };
     one.settings == other.settings
         && one.security == other.security
-        && one.published.len() == other.published.len()
-        && one.published.iter().zip(&other.published).all(is_same)
+        && mapped(one).count() == mapped(other).count()
+        && mapped(one).zip(mapped(other)).all(is_same)
+}
+
+/// What the map holds besides pages. Digested names come and go with each edit of their file, and have one spelling: they
+/// are looked up among the files.
+fn mapped(output: &Output) -> impl Iterator<Item = &Published> {
+    output.published.iter().filter(|one| one.kind != RouteKind::Asset)
 }
 
 /// Numbers of pages by the paths at which they are published: the first of those that claim one.
@@ -414,7 +427,7 @@ fn number_pages(heads: &[Arc<PageHead>]) -> HashMap<String, usize> {
 fn draw_map(plan: &Plan, output: &Output) -> Map<Vec<u8>> {
     let empty: Arc<[u8]> = Arc::default();
     let pages = plan.site.all_pages().map(|page| publish_page(page, String::new()));
-    let others = output.published.iter().map(|one| match one.kind {
+    let others = mapped(output).map(|one| match one.kind {
         RouteKind::Redirect => one.clone(),
         _ if one.status == 410 => one.clone(),
         _ => Published { body: Arc::clone(&empty), ..one.clone() },

@@ -23,7 +23,9 @@ pub(super) struct PagePaths {
 impl PagePaths {
     pub(super) fn new(heads: &[Arc<PageHead>]) -> Self {
         let mut paths = Self::default();
-        heads.iter().for_each(|head| paths.add(head));
+        for head in heads {
+            paths.add(head);
+        }
         paths
     }
 
@@ -68,7 +70,9 @@ impl LinkTargets {
     pub fn new<'a>(site: &Site, content: &[SourceFile], config: &Config, paths: impl Iterator<Item = &'a str>) -> Self {
         let mut others = PagePaths::default();
         // The later pages of a list come from the file of the first.
-        site.made_pages.iter().for_each(|page| others.add(page));
+        for page in &site.made_pages {
+            others.add(page);
+        }
         for file in content.iter().filter(|file| !is_page(file)) {
             let path = format!("/{}", file.name);
             others.by_content_path.insert(file.name.to_string(), percent_encode(&path));

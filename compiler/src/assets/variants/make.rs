@@ -49,7 +49,7 @@ pub(crate) struct MadePicture {
 }
 
 /// What became of the images of a build, in numbers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct ImageCounts {
     /// Images that were looked at.
     pub images: u64,
