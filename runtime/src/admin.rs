@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -101,6 +102,10 @@ impl<H: Handler> Handler for AdminHandler<H> {
             return refusal;
         }
         door.answer(request).unwrap_or_else(|| self.inner.answer(request, view, added))
+    }
+
+    fn place_of<'v>(&self, view: &'v Self::View, bytes: &[u8]) -> Option<(&'v File, usize)> {
+        self.inner.place_of(view, bytes)
     }
 
     fn may_wait(&self) -> bool {

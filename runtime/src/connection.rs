@@ -1,145 +1,33 @@
 //! One conversation: requests read from a client, answers written back, in order, over anything that reads and writes.
 //! It knows neither sockets nor threads; how long a wait may take is the [`Transport`]'s business.
 
+mod context;
 mod delivery;
 mod input;
+mod transport;
 
-use std::fs::File;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
-use crate::access_log::{AccessLog, LogNote, Outcome};
-use crate::clock::Clock;
+use crate::access_log::{LogNote, Outcome};
 use crate::http::date::DateField;
 use crate::http::framing::{BodySkip, Framing};
-use crate::http::proxy::{AddressRange, Forwarded, ProxyHeader};
+use crate::http::proxy::{Forwarded, ProxyHeader};
 use crate::http::request::{Method, Refusal, Request, Version, field_slots};
 use crate::http::response::{Answer, Body};
-use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, Limits, REQUEST_ID_BYTES_MAX};
-use crate::metrics::{Counted, Event, Metrics};
-use crate::panics;
+use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, REQUEST_ID_BYTES_MAX};
+use crate::metrics::{Counted, Event};
 use crate::site::Handler;
-use delivery::{linger, send_file, send_stream, write_all};
+pub use context::Context;
+use delivery::{bring_in, linger, send_file, send_stream, write_all};
 use input::Input;
-
-/// What every connection of a server shares.
-#[derive(Debug)]
-pub struct Context {
-    /// The bounds.
-    pub limits: Limits,
-    /// The time.
-    pub clock: Clock,
-    /// Set when the server stops: answers under way are finished, and then connections close.
-    pub is_stopping: AtomicBool,
-    /// Grows when what is served changes; see [`Remote::begin_epoch`](crate::server::Remote::begin_epoch).
-    pub epoch: AtomicU64,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// Whether answers are counted, by path and duration, and not rare events only.
-    pub counts_answers: bool,
-    /// Where each answer leaves a line.
-    pub access_log: Option<AccessLog>,
-    /// Proxies that are believed when they say who asks.
-    pub trusted_proxies: Vec<AddressRange>,
-    /// Whether each connection begins with a proxy's `PROXY` header.
-    pub begins_with_proxy_header: bool,
-    /// Tells a person what went wrong in answering a request.
-    pub report: fn(&str),
-}
-
-impl Context {
-    /// For a server that has just started.
-    pub fn new(limits: Limits, clock: Clock) -> Self {
-        Self {
-            limits,
-            clock,
-            is_stopping: AtomicBool::new(false),
-            epoch: AtomicU64::new(0),
-            metrics: Arc::new(Metrics::new(1)),
-            counts_answers: false,
-            access_log: None,
-            trusted_proxies: Vec::new(),
-            begins_with_proxy_header: false,
-            report: |_| {},
-        }
-    }
-
-    /// Counts and reports a panic that cost a request.
-    pub(crate) fn tell_of_panic(&self, request_id: &str) {
-        self.metrics.count(Event::Panic);
-        (self.report)(&format!("request `{request_id}`: {}", panics::take()));
-    }
-
-    fn wants_durations(&self) -> bool {
-        self.counts_answers || self.access_log.is_some()
-    }
-}
-
-/// What a connection waits for when it reads; each has a limit of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Awaiting {
-    /// The first byte of a request.
-    Request,
-    /// The rest of a head.
-    Head,
-    /// The rest of a body.
-    Body,
-    /// The end of what a refused client still sends.
-    End,
-}
-
-/// What a conversation is held over. Everything that reads and writes is one, with no limit to a wait.
-pub trait Transport {
-    /// Reads what is there, waiting for it. `WouldBlock` while awaiting a request: nothing came, the conversation is to
-    /// be taken up again later. `TimedOut`: it took too long.
-    ///
-    /// # Errors
-    /// These two, and what the system says.
-    fn receive(&mut self, awaiting: Awaiting, buffer: &mut [u8]) -> io::Result<usize>;
-
-    /// Writes some of the pieces.
-    ///
-    /// # Errors
-    /// What the system says; a client that takes too long is cut off.
-    fn send(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// Sends some of `len` bytes of a file; `Ok(None)` where that isn't possible.
-    ///
-    /// # Errors
-    /// What the system says.
-    fn send_file(&mut self, _file: &File, _offset: usize, _len: usize) -> io::Result<Option<usize>> {
-        Ok(None)
-    }
-
-    /// Says that there will be waits of which this transport knows nothing: for a handler, or for a body that is yet to
-    /// be made.
-    ///
-    /// # Errors
-    /// What the system says.
-    fn expect_waits(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Says that nothing more will be written.
-    fn finish(&mut self) {}
-}
-
-impl<T: Read + Write> Transport for T {
-    fn receive(&mut self, _awaiting: Awaiting, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read(buffer)
-    }
-
-    fn send(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.write_vectored(pieces)
-    }
-}
+pub use transport::{Awaiting, Transport};
 
 /// What of a connection outlives a pause.
 #[derive(Clone, Copy, Debug)]
@@ -370,7 +258,11 @@ impl<T: Transport> Exchange<'_, T> {
         let mut body =
             if request.expects_continue { None } else { Some(BodySkip::new(request.framing, limits.body_bytes_max)?) };
         self.visit.request_count += 1;
-        let is_last = self.visit.request_count == limits.requests_max || self.is_stopping();
+        let is_used_up = self.visit.request_count == limits.requests_max;
+        if is_used_up {
+            self.context.metrics.count(Event::RequestsUsedUp);
+        }
+        let is_last = is_used_up || self.is_stopping();
         let manner = Manner {
             version: request.version,
             is_head: request.method == Method::Head,
@@ -381,6 +273,9 @@ impl<T: Transport> Exchange<'_, T> {
         }
         let mut trace = begin(self.context, self.visit, self.desk, Some(&request));
         let answer = catch_unwind(AssertUnwindSafe(|| handler.answer(&request, view, &mut self.desk.added)));
+        if let (Ok(answer), true) = (&answer, self.transport.is_disk_busy()) {
+            bring_in(self.transport, answer, handler, view)?;
+        }
         let has_body = request.framing != Framing::Empty;
         let head_len = head.end - self.input.start;
         self.input.take(head_len);

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use crate::limits::FETCH_THREAD_COUNT;
+use crate::limits::{FETCH_BYTES_SMALL, FETCH_THREAD_COUNT};
 
 /// A part of a file that is on its way into memory.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ impl Fetch {
         let job = Job { file: file.try_clone()?, offset, len, is_done: Arc::clone(&is_done), wake: Box::new(wake) };
         let queue = queue()?;
         queue.lock().push_back(job);
-        queue.arrived.notify_one();
+        // Not everyone takes every job.
+        queue.arrived.notify_all();
         Ok(Self(is_done))
     }
 
@@ -62,21 +63,24 @@ fn queue() -> io::Result<&'static Queue> {
     static STARTED: Mutex<bool> = Mutex::new(false);
     let mut is_started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*is_started {
-        for _ in 0..FETCH_THREAD_COUNT {
-            std::thread::Builder::new().name("fetch".to_owned()).spawn(|| work(&QUEUE))?;
-            // One is enough to go on with.
-            *is_started = true;
+        for number in 0..FETCH_THREAD_COUNT {
+            // One has time for pages, however many large files are waited for.
+            let len_max = if number == 0 { FETCH_BYTES_SMALL } else { usize::MAX };
+            std::thread::Builder::new().name("fetch".to_owned()).spawn(move || work(&QUEUE, len_max))?;
+            // All of them: a part that nobody takes would be waited for in vain.
+            *is_started = number + 1 == FETCH_THREAD_COUNT;
         }
     }
     Ok(&QUEUE)
 }
 
-fn work(queue: &Queue) {
+fn work(queue: &Queue, len_max: usize) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let mut jobs = queue.lock();
         let Job { file, offset, len, is_done, wake } = loop {
-            match jobs.pop_front() {
+            let next = jobs.iter().position(|job| job.len <= len_max);
+            match next.and_then(|index| jobs.remove(index)) {
                 Some(job) => break job,
                 None => jobs = queue.arrived.wait(jobs).unwrap_or_else(PoisonError::into_inner),
             }

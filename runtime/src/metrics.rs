@@ -27,6 +27,10 @@ pub enum Event {
     IdleTimeout,
     /// A client took its answer too slowly.
     WriteTimeout,
+    /// A connection had had as many requests as one may have.
+    RequestsUsedUp,
+    /// A connection was cut because it wasn't done in time when the server stopped.
+    DrainTimeout,
     /// A request was refused for what it is: 400, 417, 501, 505.
     BadRequest,
     /// A head was too long, or had too many fields: 414, 431.
@@ -47,7 +51,7 @@ pub enum Event {
 
 impl Event {
     /// All events, in their order, with the names that metrics have for them.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::Connection, "connections"),
         (Self::TurnedAway, "connections_turned_away"),
         (Self::AddressTurnedAway, "connections_turned_away_by_address"),
@@ -56,6 +60,8 @@ impl Event {
         (Self::RequestTimeout, "request_timeouts"),
         (Self::IdleTimeout, "idle_timeouts"),
         (Self::WriteTimeout, "write_timeouts"),
+        (Self::RequestsUsedUp, "connections_used_up"),
+        (Self::DrainTimeout, "drain_timeouts"),
         (Self::BadRequest, "bad_requests"),
         (Self::HeadTooLarge, "heads_too_large"),
         (Self::BodyTooLarge, "bodies_too_large"),

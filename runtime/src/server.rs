@@ -9,7 +9,7 @@ mod lounge;
 mod stream;
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -44,6 +44,8 @@ struct Shared<H> {
     handler: H,
     context: Arc<Context>,
     inbox: Arc<Inbox>,
+    /// When something last had to be read from a disk, by the server's clock; 0 for never.
+    fetched_ms: AtomicU64,
 }
 
 impl<H: Handler> Server<H> {
@@ -53,7 +55,14 @@ impl<H: Handler> Server<H> {
     /// What the system says when it is out of descriptors.
     pub fn new(handler: H, context: Context) -> io::Result<Self> {
         let context = Arc::new(context);
-        Ok(Self { shared: Arc::new(Shared { handler, context, inbox: Arc::new(Inbox::new()?) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                handler,
+                context,
+                inbox: Arc::new(Inbox::new()?),
+                fetched_ms: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// A way to reach the server while it runs.

@@ -4,8 +4,29 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 
 use super::{Awaiting, Transport};
-use crate::http::response::BodyStream;
+use crate::http::response::{Answer, Body, BodyStream};
 use crate::limits::LINGER_BYTES_MAX;
+use crate::site::Handler;
+
+/// Has what an answer is made of in memory before it is sent with others.
+pub(super) fn bring_in<H: Handler>(
+    transport: &mut impl Transport,
+    answer: &Answer<'_>,
+    handler: &H,
+    view: &H::View,
+) -> io::Result<()> {
+    let body = match &answer.body {
+        Body::Lying(bytes) => bytes,
+        // It looks after itself, or doesn't lie in a file.
+        _ => &[][..],
+    };
+    for bytes in [&*answer.start, answer.fields, body].into_iter().filter(|bytes| !bytes.is_empty()) {
+        if let Some((file, offset)) = handler.place_of(view, bytes) {
+            transport.bring_in(file, offset, bytes.len())?;
+        }
+    }
+    Ok(())
+}
 
 pub(super) fn write_all(transport: &mut impl Transport, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
     let mut rest = pieces;

@@ -135,10 +135,20 @@ impl<H: Handler> Door<H> {
             if let Some(stops_at_ms) = self.stops_at_ms
                 && (self.is_empty() || self.now_ms() >= stops_at_ms)
             {
-                self.lounges.iter().for_each(|Hosted { lounge, .. }| lounge.close());
+                self.leave();
                 return Ok(());
             }
         }
+    }
+
+    /// Ends what isn't over yet.
+    fn leave(&self) {
+        let cut_count = self.connection_count();
+        (0..cut_count).for_each(|_| self.count(Event::DrainTimeout));
+        if cut_count > 0 {
+            (self.shared.context.report)(&format!("time is up: connections that are cut off: {cut_count}"));
+        }
+        self.lounges.iter().for_each(|Hosted { lounge, .. }| lounge.close());
     }
 
     fn count(&self, event: Event) {

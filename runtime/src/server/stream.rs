@@ -16,7 +16,7 @@ use super::lounge::{Call, Lounge};
 use super::{Message, Shared};
 use crate::connection::{Awaiting, Context, Transport, Visit};
 use crate::fetch::Fetch;
-use crate::limits::{FETCH_BYTES, LINGER_MS, WRITE_BYTES_PER_SECOND_MIN};
+use crate::limits::{DISK_BUSY_MS, FETCH_BYTES, LINGER_MS, PAGES_AHEAD_BYTES, WRITE_BYTES_PER_SECOND_MIN};
 use crate::mapped::is_in_memory;
 use crate::site::Handler;
 
@@ -146,6 +146,7 @@ impl<H: Handler> Stream<H> {
 
     /// Has a part of a file brought into memory, and waits for that.
     fn fetch(&mut self, file: &File, offset: usize, len: usize) -> io::Result<()> {
+        self.shared.fetched_ms.store(self.context().clock.running_ms(), Ordering::Relaxed);
         let waker = self.move_out()?.waker();
         let fetch = Fetch::begin(file, offset as u64, len, move || waker.wakeup())?;
         while !fetch.is_done() {
@@ -227,6 +228,17 @@ impl<H: Handler> Transport for Stream<H> {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    fn is_disk_busy(&self) -> bool {
+        let fetched_ms = self.shared.fetched_ms.load(Ordering::Relaxed);
+        fetched_ms > 0 && self.context().clock.running_ms() < fetched_ms + DISK_BUSY_MS
+    }
+
+    fn bring_in(&mut self, file: &File, offset: usize, len: usize) -> io::Result<()> {
+        // What is read ahead comes in larger pieces than these.
+        let mut probes = (offset..offset + len).step_by(PAGES_AHEAD_BYTES).chain([offset + len - 1]);
+        if probes.all(|offset| is_in_memory(file, offset)) { Ok(()) } else { self.fetch(file, offset, len) }
     }
 
     fn expect_waits(&mut self) -> io::Result<()> {

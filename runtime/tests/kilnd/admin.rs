@@ -1,5 +1,7 @@
 //! `/admin` and the access log of the real binary.
 
+use std::io::{Read, Write};
+
 use bundle::Settings;
 
 use crate::process::{GET_POST, Kilnd, Scratch, command, request};
@@ -147,4 +149,40 @@ fn an_address_with_too_many_connections_is_turned_away_and_counted_unless_it_is_
     let mut busy = kilnd.connect();
     assert!(request(&mut busy, &format!("{GET_POST}{}", &GET_POST[..10])).starts_with("HTTP/1.1 200"));
     assert!(ask(&kilnd, "GET /post", &[]).starts_with("HTTP/1.1 200"), "a proxy speaks for everybody");
+}
+
+#[test]
+fn each_limit_that_a_client_meets_is_counted() {
+    // Whoever runs a server sees by these figures which of its limits is too narrow, and who attacks.
+    let words = ["--max-requests", "2", "--max-head", "200", "--max-body", "3", "--header-timeout", "0.3"];
+    let words = [&words[..], &["--idle-timeout", "0.3"]].concat();
+    let (_scratch, kilnd) = start("counted", &words, true);
+    let metrics = || ask_with(&kilnd, "GET /admin/metrics", RIGHT);
+    let connect_and_send = |text: &str| {
+        let mut stream = kilnd.connect();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let mut used_up = kilnd.connect();
+    assert!(request(&mut used_up, GET_POST).starts_with("HTTP/1.1 200"));
+    assert!(request(&mut used_up, GET_POST).contains("Connection: close\r\n"));
+    assert!(ask(&kilnd, "BAD", &[]).starts_with("HTTP/1.1 400"));
+    assert!(ask(&kilnd, &format!("GET /{}", "a".repeat(200)), &[]).starts_with("HTTP/1.1 431"));
+    let body = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+    assert!(request(&mut connect_and_send(body), "").starts_with("HTTP/1.1 413"));
+    assert!(request(&mut connect_and_send("GET / HT"), "").starts_with("HTTP/1.1 408"));
+    let mut idle = kilnd.connect();
+    assert!(request(&mut idle, GET_POST).starts_with("HTTP/1.1 200"));
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+    let counted = metrics();
+    for name in [
+        "connections_used_up",
+        "bad_requests",
+        "heads_too_large",
+        "bodies_too_large",
+        "request_timeouts",
+        "idle_timeouts",
+    ] {
+        assert!(counted.contains(&format!("\nkilnd_{name}_total 1\n")), "{name}: {counted}");
+    }
 }

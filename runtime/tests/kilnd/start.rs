@@ -85,3 +85,23 @@ fn it_serves_until_it_is_told_to_stop_and_answers_what_is_under_way() {
         assert!(TcpStream::connect(address).is_err());
     }
 }
+
+#[test]
+fn who_is_not_done_when_the_time_to_stop_is_over_is_cut_off() {
+    // Otherwise one client that dawdles keeps a deployment waiting for ever, or the platform kills in the midst of it.
+    let scratch = Scratch::new("drain-timeout");
+    let path = scratch.write("a.bundle", &small_site::packed(Settings::default()));
+    for (timeout, is_cut) in [("0.2", true), ("20", false)] {
+        let mut kilnd = Kilnd::start(&path, &["--drain-timeout", timeout]);
+        let mut busy = kilnd.connect();
+        assert!(request(&mut busy, &format!("{GET_POST}{}", &GET_POST[..10])).starts_with("HTTP/1.1 200"));
+        kilnd.signal("-TERM");
+        let said = if is_cut {
+            "kilnd: time is up: connections that are cut off: 1\n"
+        } else {
+            assert!(request(&mut busy, &GET_POST[10..]).starts_with("HTTP/1.1 200"));
+            ""
+        };
+        assert_eq!(kilnd.wait(), (Some(0), said.to_owned()));
+    }
+}
