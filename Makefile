@@ -22,10 +22,10 @@ SOURCE_DATE_EPOCH ?= $(COMMITTED)
 # For kiln alone: the build scripts of C libraries look at it too, and would compile anew after each commit.
 KILN := $(if $(SOURCE_DATE_EPOCH),SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) )$(TARGET)/$(PROFILE)/kiln
 
-.PHONY: help run build binaries dev test prepare check unit twice e2e bench image clean
+.PHONY: help run build binaries dev test prepare check unit twice e2e lighthouse bench image clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: build ## compile Kiln, then its own site, and serve it at http://127.0.0.1:8080 (LISTEN=ADDRESS:PORT for elsewhere)
 	@echo "serving http://$(LISTEN)/ – stop it with Ctrl-C"
@@ -65,6 +65,10 @@ twice: build ## build the site twice, with one thread and with several, and comp
 
 e2e: build ## the site in Chromium (skipped, loudly, where Chromium or Node can't be had)
 	@KILN="$(abspath $(TARGET)/$(PROFILE)/kiln)" .ci/e2e
+
+lighthouse: build ## Lighthouse and the weight of the first view, for this site and a new one (takes minutes; fetches Lighthouse)
+	cd e2e && npm ci --include=optional --ignore-scripts --no-audit --no-fund
+	cd e2e && CHROME_PATH="$${CHROME_PATH:-$$(command -v chromium || command -v google-chrome)}" KILN="$(abspath $(TARGET)/$(PROFILE)/kiln)" node lighthouse.mjs
 
 bench: ## the benchmarks of the crates (PHOTOS=folder: the photographs that the image road is measured with)
 	$(CARGO) bench --workspace --locked $$(.ci/assembler)
