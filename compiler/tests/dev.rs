@@ -427,7 +427,7 @@ fn a_tool_runs_at_the_start_and_when_what_it_reads_changes() {
     for flags in [&["--watch"][..], &["--poll"]] {
         let root = new_site(&format!("tools{}", flags[0]));
         write(&root, "js/a.ts", "one");
-        let script = "cat js/a.ts content/b.md > static/made.txt; echo ran >> runs";
+        let script = "echo ran >> runs; cat js/a.ts content/b.md > static/made.txt";
         write(&root, "site.toml", &tool("maker", script, "\"js/**/*.ts\", \"content/b.md\""));
         let server = Server::start(&root, flags);
         until("it ran", || server.get("/static/made.txt").contains("one"));

@@ -362,9 +362,8 @@ struct Summary {
 
 impl Summary {
     fn of_unchanged(record: Record, bundle: PathBuf, start: Instant) -> Self {
-        let ImageCounts { encoded, from_cache, .. } = record.images;
-        // What was made then was found now.
-        let images = ImageCounts { decoded: 0, encoded: 0, from_cache: from_cache + encoded, ..record.images };
+        // Nothing was made, and nothing was looked for.
+        let images = ImageCounts { decoded: 0, encoded: 0, from_cache: 0, dropped: 0, ..record.images };
         Self { record: Record { images, ..record }, warnings: 0, is_unchanged: true, bundle, start }
     }
 

@@ -65,7 +65,7 @@ fn describe_routes(view: &BundleView<Vec<u8>>) -> String {
     let columns: Vec<_> =
         Encoding::ALL.into_iter().filter(|one| *one == Encoding::Identity || used.contains(one)).collect();
     let cells = |cell: &dyn Fn(Encoding) -> String| -> String {
-        columns.iter().map(|encoding| format!(" {:>10}", cell(*encoding))).collect()
+        columns.iter().map(|encoding| format!(" {:>10}", cell(*encoding))).collect::<Vec<_>>().concat()
     };
     line(&mut text, format_args!("status kind    {}  path", cells(&|encoding| column_name(encoding).to_owned())));
     for route in view.routes() {

@@ -1,7 +1,6 @@
 //! A build that would make what is there already: the same program with the same input, and its output where it belongs.
 //! Then nothing is made and nothing is written. What was made lies in the cache, under everything that the build read.
 
-use std::fs;
 use std::path::Path;
 
 use bundle::{BundleView, Digest};
@@ -11,7 +10,10 @@ use crate::assets::ImageCounts;
 use crate::cache::{Cache, CacheKey};
 use crate::output::BUNDLE_NAME;
 use crate::pipeline::{BuildOptions, Counts};
-use crate::source::{SourceFile, Sources};
+use crate::source::{self, SourceFile, Sources};
+
+/// Hexadecimal digits of a whole digest.
+pub(super) const DIGITS: usize = 2 * Digest::BYTES;
 
 /// What a build left behind, and what it told.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ pub(super) struct Record {
 /// The name under which a build of this input is kept. `None`: it can't be told whether this program is the one that
 /// made it.
 pub(super) fn find_key(sources: &Sources, settings: &str, options: &BuildOptions) -> Option<CacheKey> {
-    let program = fs::metadata(std::env::current_exe().ok()?).ok()?;
+    let program = std::env::current_exe().ok()?.metadata().ok()?;
     let program = format!("{} {} {:?}", env!("CARGO_PKG_VERSION"), program.len(), program.modified().ok()?);
     let Sources { content, templates, static_files, styles, data, defaults, past, filtered } = sources;
     let lists = [content, templates, static_files, styles, data, defaults].map(|files| digest_of(files));
@@ -52,10 +54,10 @@ fn digest_of(files: &[SourceFile]) -> Digest {
 pub(super) fn find(cache: &Cache, key: &CacheKey, folder: &Path) -> Option<Record> {
     let record: Record = serde_json::from_slice(&cache.find(key)?).ok()?;
     let is_there = |(name, digest): &(String, String)| {
-        fs::read(folder.join(name)).is_ok_and(|bytes| Digest::of(&bytes).hex(64) == *digest)
+        source::read_file(&folder.join(name)).is_ok_and(|bytes| digest_text(&bytes) == *digest)
     };
-    let bundle = BundleView::open(fs::read(folder.join(BUNDLE_NAME)).ok()?).ok()?;
-    let is_same = bundle.digest().hex(64) == record.bundle && record.texts.iter().all(is_there);
+    let bundle = BundleView::open(source::read_file(&folder.join(BUNDLE_NAME)).ok()?).ok()?;
+    let is_same = bundle.digest().hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
     is_same.then_some(record)
 }
 
@@ -63,4 +65,9 @@ pub(super) fn find(cache: &Cache, key: &CacheKey, folder: &Path) -> Option<Recor
 pub(super) fn keep(cache: &Cache, key: &CacheKey, record: &Record) {
     let text = serde_json::to_vec(record).expect("numbers and texts are JSON");
     cache.keep(key, &text);
+}
+
+/// A digest as a record has it.
+pub(super) fn digest_text(bytes: &[u8]) -> String {
+    Digest::of(bytes).hex(DIGITS)
 }

@@ -408,7 +408,7 @@ mod tests {
             }
         }
 
-        fn add(&mut self, line: String, place: &Range<usize>) {
+        fn add(&mut self, line: &str, place: &Range<usize>) {
             self.end_text();
             self.lines.push(format!("{line} {place:?}"));
         }
@@ -420,14 +420,14 @@ mod tests {
     }
 
     fn describe(tag: &Tag) -> String {
-        let mut line = format!("<{} {}", String::from_utf8_lossy(tag.name()), tag.is_closed);
-        for one in tag.attributes() {
-            let text = String::from_utf8_lossy;
+        let text = String::from_utf8_lossy;
+        let describe_attribute = |one: AttributeView<'_>| {
             // Where an empty value stands is nowhere told by the other.
             let place = (!one.value.is_empty()).then_some(one.place);
-            line += &format!(" {}={:?} at {place:?}", text(one.name), text(one.value));
-        }
-        line
+            format!("{}={:?} at {place:?}", text(one.name), text(one.value))
+        };
+        let name = format!("<{} {}", text(tag.name()), tag.is_closed);
+        std::iter::once(name).chain(tag.attributes().map(describe_attribute)).collect::<Vec<_>>().join(" ")
     }
 
     fn ours(html: &str) -> Vec<String> {
@@ -436,16 +436,16 @@ mod tests {
         read(html, |event, place| match event {
             Event::Start(tag) => {
                 is_raw = matches!(tag.name(), b"script" | b"style" | b"iframe" | b"xmp" | b"noembed" | b"plaintext");
-                seen.add(describe(tag), &place);
+                seen.add(&describe(tag), &place);
             }
             Event::End(name) => {
                 is_raw = false;
-                seen.add(format!("</{}", String::from_utf8_lossy(name)), &place);
+                seen.add(&format!("</{}", String::from_utf8_lossy(name)), &place);
             }
             Event::Text(text) if is_raw => seen.text.push_str(text),
             Event::Text(text) => seen.text.push_str(&decode(text)),
-            Event::Comment => seen.add("comment".to_owned(), &place),
-            Event::Doctype => seen.add("doctype".to_owned(), &place),
+            Event::Comment => seen.add("comment", &place),
+            Event::Doctype => seen.add("doctype", &place),
         });
         seen.finish()
     }
@@ -466,12 +466,12 @@ mod tests {
                 CallbackEvent::CloseStartTag { self_closing } => {
                     tag.is_closed = self_closing;
                     tag.drop_repeated();
-                    seen.add(describe(&tag), &(start..place.end));
+                    seen.add(&describe(&tag), &(start..place.end));
                 }
-                CallbackEvent::EndTag { name } => seen.add(format!("</{}", String::from_utf8_lossy(name)), &place),
+                CallbackEvent::EndTag { name } => seen.add(&format!("</{}", String::from_utf8_lossy(name)), &place),
                 CallbackEvent::String { value } => seen.text.push_str(&String::from_utf8_lossy(value)),
-                CallbackEvent::Comment { .. } => seen.add("comment".to_owned(), &place),
-                CallbackEvent::Doctype { .. } => seen.add("doctype".to_owned(), &place),
+                CallbackEvent::Comment { .. } => seen.add("comment", &place),
+                CallbackEvent::Doctype { .. } => seen.add("doctype", &place),
                 CallbackEvent::Error(_) => {}
             }
             None
