@@ -9,10 +9,10 @@ mod script;
 mod subresources;
 mod tokens;
 
-pub use check::{Mistake, MistakeKind, PageReading, read_page};
+pub use check::{Mistake, MistakeKind, PageReading, WrittenIntegrity, read_page};
 pub use links::{HtmlUrl, UrlContext, find_ids, find_urls};
 pub use minify::minify;
-pub(crate) use script::{origin_of, sha256_source};
+pub(crate) use script::{ScriptKind, directive_of, origin_of, sha256_source};
 pub use subresources::{Subresource, find_subresources};
 pub(crate) use tokens::{Event, Tag, decode, read as read_events};
 

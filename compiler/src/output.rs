@@ -7,7 +7,6 @@ mod head;
 mod look;
 mod weight;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,6 +29,8 @@ use crate::security::{SheetSources, frame_ancestors, page_policy};
 pub struct Published {
     /// The percent-decoded path; a page's ends with a slash if the site wants that.
     pub path: String,
+    /// The path without the digest that is in it, as the site writes it; nothing if there is none in it.
+    pub plain_path: Option<String>,
     /// How the server treats it.
     pub kind: RouteKind,
     /// The status of its answers.
@@ -49,7 +50,17 @@ pub struct Published {
 impl Published {
     /// An answer with status 200.
     pub fn new(path: String, kind: RouteKind, media_type: String, body: Arc<[u8]>) -> Self {
-        Self { path, kind, status: 200, location: String::new(), media_type, noindex: false, is_private: false, body }
+        Self {
+            path,
+            plain_path: None,
+            kind,
+            status: 200,
+            location: String::new(),
+            media_type,
+            noindex: false,
+            is_private: false,
+            body,
+        }
     }
 
     /// A redirect, or with status 410 and no location the word that something is gone.
@@ -61,16 +72,7 @@ impl Published {
         };
         let kind = if location.is_empty() { RouteKind::Page } else { RouteKind::Redirect };
         let media_type = "text/html; charset=utf-8".to_owned();
-        Self {
-            path,
-            kind,
-            status,
-            location,
-            media_type,
-            noindex: false,
-            is_private: false,
-            body: body.into_bytes().into(),
-        }
+        Self { status, location, ..Self::new(path, kind, media_type, body.into_bytes().into()) }
     }
 
     /// A redirect for more than one path: both path and location have gaps.
@@ -164,7 +166,7 @@ impl Output {
         let routes = self.routes(cache);
         let is_policy = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Security-Policy");
         let has_own_policy = self.headers.iter().any(|rule| rule.set.iter().any(is_policy));
-        let faults = look::find_faults(&routes, self.security.csp == Csp::Auto && !has_own_policy);
+        let faults = look::find_faults(&self.published, &routes, self.security.csp == Csp::Auto && !has_own_policy);
         if !faults.is_empty() {
             return Err(PackError::Faults(faults));
         }
@@ -218,8 +220,8 @@ impl Output {
         }));
         let varies = bodies.len() > 1;
         let policy = self.policy(published);
-        let plain_path = plain_path(published);
-        let rules: Vec<_> = self.headers.iter().filter(|rule| rule.matches(&plain_path)).collect();
+        let plain_path = published.plain_path.as_ref().unwrap_or(&published.path);
+        let rules: Vec<_> = self.headers.iter().filter(|rule| rule.matches(plain_path)).collect();
         let fields = HeadFields {
             status: published.status,
             media_type: &published.media_type,
@@ -266,28 +268,6 @@ impl Output {
         }
     }
 }
-
-/// A published path without the digest that an asset's has, as the site writes it.
-fn plain_path(published: &Published) -> Cow<'_, str> {
-    match split_digest(&published.path).filter(|_| published.kind == RouteKind::Asset) {
-        Some((before, _, after)) => Cow::Owned([before, after].concat()),
-        None => Cow::Borrowed(&published.path),
-    }
-}
-
-/// `/static/app.0123456789abcdef.css` as what stands before the digest, the digest, and what follows.
-pub(super) fn split_digest(path: &str) -> Option<(&str, &str, &str)> {
-    let (folder, name) = path.split_at(path.rfind('/')? + 1);
-    let is_digest =
-        |part: &str| part.len() == ASSET_DIGITS && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let parts = name.rmatch_indices('.').map(|(at, _)| (at, name[at + 1..].split('.').next().unwrap_or_default()));
-    let (at, digest) = parts.into_iter().find(|(_, part)| is_digest(part))?;
-    let start = folder.len() + at;
-    Some((&path[..start], digest, &path[start + 1 + digest.len()..]))
-}
-
-/// Hexadecimal digits of the digest in an asset's name.
-const ASSET_DIGITS: usize = 16;
 
 /// A route of an older bundle, its bytes as they were.
 fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry {

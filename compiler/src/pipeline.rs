@@ -13,7 +13,7 @@ pub use filters::run_filters;
 
 use crate::assets::{
     self, AssetManifest, AssetNames, AssetOptions, AssetSources, ImageWork, ReadAsset, Workshop, find_integrity,
-    make_assets,
+    is_integrity_of, make_assets,
 };
 use crate::cache::{ByAddress, FileMemo, LastMemo};
 use crate::config::{self, Config, Csp, Redirect};
@@ -23,12 +23,12 @@ use crate::feeds::{self, MadeFile};
 use crate::html::{find_ids, minify};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Keeping, Output, Overweight, Published, media_type};
-use crate::render::{Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
+use crate::render::{Integrity, Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
 use crate::search;
-use crate::security::{SheetSources, find_sheet_sources};
+use crate::security::{SheetSources, find_sheet_sources, read_sheet};
 use crate::site::{
     self, Defaults, Index, LeftOut, LinkTargets, Page, PageHead, Reading, RoutePath, Selection, Site, SiteMemory,
-    Taxonomy,
+    Target, Taxonomy,
 };
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
@@ -171,7 +171,9 @@ impl Plan {
             AssetSources { static_files: &static_files, content: &sources.content, styles: &sources.styles };
         let BuildOptions { asset_names: names, image_work, .. } = options;
         let asset_options = AssetOptions { names, images: &config.images, image_work };
-        let (manifest, mistakes) = make_assets(asset_sources, &config.build, &asset_options, workshop, &memory.assets);
+        let (manifest, mut mistakes) =
+            make_assets(asset_sources, &config.build, &asset_options, workshop, &memory.assets);
+        mistakes.retain(|mistake| mistake.code != Code::BlockedSource || config.security.csp == Csp::Auto);
         diagnostics.extend(mistakes);
         let mut made = make_files(&site, &config, memory);
         made.extend(search::make_index(&site, &config));
@@ -207,7 +209,8 @@ impl Plan {
         diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), targets));
         let pages: Vec<_> = site.all_pages().collect();
         let has_policy = config.security.csp == Csp::Auto;
-        diagnostics.extend(report_mistakes(&pages, rendered, |code| code != Code::BlockedSource || has_policy));
+        let is_of_policy = |code| matches!(code, Code::BlockedSource | Code::LongPolicy | Code::TooLongPolicy);
+        diagnostics.extend(report_mistakes(&pages, rendered, |code| !is_of_policy(code) || has_policy));
         diagnostics.extend(self.links().check_fragments(&pages, rendered));
         diagnostics.extend(site::check_redirects(config, targets));
         if sources.past.lock.is_some() {
@@ -221,6 +224,32 @@ impl Plan {
         let named = named.chain(named_by_left_out(site)).chain(of_terms.iter().map(String::as_str));
         diagnostics.extend(templates.find_unused(named));
         diagnostics
+    }
+
+    /// What pages say themselves of the digests of the site's files, where that is wrong: no browser would load them.
+    fn check_integrities(&self, rendered: &[RenderedPage]) -> Vec<Diagnostic> {
+        let pages = self.site.all_pages().zip(rendered);
+        let written: Vec<_> =
+            pages.flat_map(|(page, rendered)| rendered.integrities.iter().map(move |one| (page, one))).collect();
+        if written.is_empty() {
+            return Vec::new();
+        }
+        let assets = self.manifest.published().map(|asset| (asset.path.to_owned(), asset.bytes));
+        let files = other_files(&self.sources).map(|file| (format!("/{}", file.name), &file.bytes));
+        let bytes_at: HashMap<String, &Arc<[u8]>> = files.chain(assets).collect();
+        let report = |(page, one): (&Page, &Integrity)| {
+            let url = match self.targets.resolve(&page.content_path, &one.url) {
+                Target::Url(url) => url,
+                Target::Unchanged | Target::Broken(_) => one.url.clone(),
+            };
+            let path = site::percent_decode(url.split(['?', '#']).next().unwrap_or_default())?;
+            let bytes = bytes_at.get(&path)?;
+            let message = format!("`integrity` is not that of `{path}`: no browser would load it");
+            let diagnostic = Diagnostic::new(Code::WrongIntegrity, one.place.clone(), message);
+            let help = "leave it out: kiln writes it for the site's own style sheets and scripts";
+            (!is_integrity_of(&one.value, bytes)).then(|| diagnostic.with_help(help))
+        };
+        written.into_iter().filter_map(report).collect()
     }
 
     /// Every URL that is published under a name that stays: pages, files, and the parts of pages that others link to.
@@ -308,7 +337,8 @@ impl Plan {
         for asset in manifest.published() {
             let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
             let (path, bytes) = (asset.path.to_owned(), Arc::clone(asset.bytes));
-            published.push(Published::new(path, kind, media_type_of(asset.path), bytes));
+            let plain_path = asset.is_digested.then(|| asset.plain_path.to_owned());
+            published.push(Published { plain_path, ..Published::new(path, kind, media_type_of(asset.path), bytes) });
         }
         let taken: HashSet<String> = published.iter().map(|one| one.path.clone()).collect();
         let missing = made.iter().filter(|file| !taken.contains(&file.path) && !site.has_page_at(&file.path));
@@ -321,11 +351,8 @@ impl Plan {
     /// What the site's style sheets load from other hosts, by the paths under which pages name them.
     fn sheet_sources(&self) -> SheetSources {
         let sheets = self.manifest.published().filter(|asset| media_type_of(asset.path).starts_with("text/css"));
-        let sources = sheets.map(|sheet| {
-            let css = String::from_utf8_lossy(sheet.bytes);
-            (sheet.path.to_owned(), find_sheet_sources(&css))
-        });
-        sources.filter(|(_, sources)| !sources.is_empty()).collect()
+        let sheets = sheets.map(|sheet| (sheet.path.to_owned(), read_sheet(&String::from_utf8_lossy(sheet.bytes))));
+        find_sheet_sources(&sheets.collect())
     }
 
     /// Pages that weigh more than they may, with what weighs most.
@@ -369,6 +396,7 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
     let pages: Vec<_> = plan.site.all_pages().collect();
     let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
     let mut diagnostics = plan.check(&rendered);
+    diagnostics.extend(plan.check_integrities(&rendered));
     diagnostics.append(&mut plan.diagnostics);
     let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let live = plan.live_urls(&rendered);

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use crate::assets::AssetManifest;
 use crate::diagnostic::{Code, Diagnostic, Place, Span};
 use crate::front_matter::Value as FieldValue;
-use crate::html::{HtmlUrl, find_urls, read_page};
+use crate::html::{HtmlUrl, WrittenIntegrity, find_urls, read_page};
 use crate::site::{Item, Page, Site};
 use crate::template::{
     Asset, Block, Body, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
@@ -57,12 +57,42 @@ pub struct RenderedPage {
     pub mistakes: Vec<Diagnostic>,
     /// Every URL in an attribute, until links are resolved.
     pub urls: Vec<HtmlUrl>,
+    /// What it says itself of the digests of what it loads.
+    pub integrities: Vec<Integrity>,
     /// Links to parts of pages.
     pub fragments: Vec<Fragment>,
     /// Links that lead nowhere, once they are resolved.
     pub broken_links: Vec<BrokenLink>,
     /// The partials that the page itself names, its layout included.
     pub partials: BTreeSet<String>,
+}
+
+/// An attribute `integrity` that a page or one of its partials has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Integrity {
+    /// What is loaded.
+    pub url: String,
+    /// The attribute's value.
+    pub value: String,
+    /// Where it was written.
+    pub place: Place,
+}
+
+impl Integrity {
+    /// Those of a page, in order; one that was put together from values has the page for its place.
+    fn locate(
+        written: Vec<WrittenIntegrity>,
+        page: &Page,
+        find_places: impl Fn(&[Range<usize>]) -> Vec<Option<Place>>,
+    ) -> Vec<Self> {
+        let ranges: Vec<_> = written.iter().map(|one| one.range.clone()).collect();
+        let places = if ranges.is_empty() { Vec::new() } else { find_places(&ranges) };
+        let located = written.into_iter().zip(places).map(|(WrittenIntegrity { url, value, .. }, place)| {
+            let place = place.unwrap_or_else(|| page.source.place(Span::default()));
+            Self { url, value, place }
+        });
+        located.collect()
+    }
 }
 
 /// What pages are made of besides their own text.
@@ -115,6 +145,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
         result.text = renderer.markup.text(whole, &toc);
         let reading = read_page(&result.text);
         let find_places = |ranges: &[Range<usize>]| renderer.markup.places(whole, &toc, ranges);
+        result.integrities = Integrity::locate(reading.integrities, page, find_places);
         result.mistakes = mistakes::locate(reading.mistakes, page, find_places);
         result.urls = reading.urls;
         if !renderer.preloads.is_empty() {

@@ -4,5 +4,7 @@
 mod policy;
 mod rules;
 
-pub use policy::{SheetSources, add_policy, find_sheet_sources, page_policy, policy_beside_meta};
+pub use policy::{
+    SheetReading, SheetSources, add_policy, find_sheet_sources, page_policy, policy_beside_meta, read_sheet,
+};
 pub use rules::{field_value, frame_ancestors};

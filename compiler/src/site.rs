@@ -15,6 +15,7 @@ mod urls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use collection::Selections;
 pub use collection::{Item, Query, QueryMistake, QueryPart, Selected};
 pub use defaults::Defaults;
 pub use index::Index;
@@ -104,6 +105,7 @@ pub struct Site {
     pub data: Data,
     /// The settings that pages show.
     pub config: Config,
+    selections: Selections,
 }
 
 impl Site {

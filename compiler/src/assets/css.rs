@@ -25,7 +25,9 @@ pub(crate) struct CssReference {
 pub(crate) enum CssReferenceKind {
     /// `@import`
     Import,
-    /// An image, a font and the like.
+    /// A font: it stands in `@font-face`.
+    Font,
+    /// An image and the like.
     Url,
     /// The comment `sourceMappingURL`, which is this range.
     SourceMap(Range<usize>),
@@ -64,6 +66,8 @@ pub(crate) fn css_url(url: &str) -> String {
 struct Open {
     closed_by: u8,
     holds_urls: bool,
+    /// It is the block of a `@font-face`.
+    is_font: bool,
 }
 
 /// The at-rule whose prelude is being read.
@@ -73,6 +77,8 @@ enum Prelude {
     Import,
     /// `@namespace`: its URL is a name, nothing is fetched.
     Namespace,
+    /// `@font-face`, its block still to come.
+    FontFace,
     Other,
 }
 
@@ -100,6 +106,8 @@ impl Scanner<'_> {
                     self.prelude = Prelude::Import;
                 } else if name.eq_ignore_ascii_case("namespace") {
                     self.prelude = Prelude::Namespace;
+                } else if name.eq_ignore_ascii_case("font-face") {
+                    self.prelude = Prelude::FontFace;
                 }
             }
             b'#' => {
@@ -109,8 +117,11 @@ impl Scanner<'_> {
             b'(' => self.open(b')', false)?,
             b'[' => self.open(b']', false)?,
             b'{' => {
-                self.prelude = Prelude::Other;
+                let is_font = std::mem::replace(&mut self.prelude, Prelude::Other) == Prelude::FontFace;
                 self.open(b'}', false)?;
+                if let Some(block) = self.open.last_mut() {
+                    block.is_font = is_font;
+                }
             }
             b')' | b']' | b'}' => {
                 if self.open.last().is_some_and(|open| open.closed_by == byte) {
@@ -132,7 +143,7 @@ impl Scanner<'_> {
         if self.open.len() >= CSS_DEPTH_MAX {
             return Err(TooDeep(self.at));
         }
-        self.open.push(Open { closed_by, holds_urls });
+        self.open.push(Open { closed_by, holds_urls, is_font: false });
         self.at += 1;
         Ok(())
     }
@@ -221,7 +232,8 @@ impl Scanner<'_> {
         let kind = match std::mem::replace(&mut self.prelude, Prelude::Other) {
             Prelude::Import => CssReferenceKind::Import,
             Prelude::Namespace => return,
-            Prelude::Other => CssReferenceKind::Url,
+            Prelude::Other | Prelude::FontFace if self.open.iter().any(|open| open.is_font) => CssReferenceKind::Font,
+            Prelude::Other | Prelude::FontFace => CssReferenceKind::Url,
         };
         // A range that ends within a character is the end of a sheet that breaks off after a backslash.
         let Some(text) = self.css.get(range.clone()) else { return };
@@ -310,9 +322,14 @@ mod tests {
 
     #[test]
     fn an_import_is_told_from_an_image() {
-        let kinds: Vec<_> = find_css_references("@import 'a';b{c:url(d)}").unwrap();
-        assert_eq!(kinds[0].kind, CssReferenceKind::Import);
-        assert_eq!(kinds[1].kind, CssReferenceKind::Url);
+        use CssReferenceKind::{Font, Import, Url};
+        let kinds = |css| find_css_references(css).unwrap().into_iter().map(|one| one.kind).collect::<Vec<_>>();
+        assert_eq!(kinds("@import 'a';b{c:url(d)}"), [Import, Url]);
+        assert_eq!(
+            kinds("@font-face{src:url(a),url(b.png)}@FONT-FACE { x: url('c') }d{e:url(f.woff2)}"),
+            [Font, Font, Font, Url]
+        );
+        assert_eq!(kinds("@font-face;a{b:url(c)}@font-face"), [Url]);
     }
 
     #[test]

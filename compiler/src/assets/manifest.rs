@@ -78,6 +78,22 @@ impl Asset {
         self.url = public_url(&self.path, Some(&digested_path), names);
         self.digested_path = Some(digested_path);
     }
+
+    /// The file itself or a variant of it, under both its paths.
+    fn publish<'a>(
+        &'a self,
+        digested_path: &'a str,
+        plain_path: &'a str,
+        bytes: &'a Arc<[u8]>,
+    ) -> [PublishedAsset<'a>; 2] {
+        [(digested_path, true), (plain_path, false)].map(|(path, is_digested)| PublishedAsset {
+            path,
+            is_digested,
+            plain_path,
+            bytes,
+            source_path: &self.source_path,
+        })
+    }
 }
 
 /// A path at which an asset is published, and what is there.
@@ -87,6 +103,8 @@ pub struct PublishedAsset<'a> {
     pub path: &'a str,
     /// Whether the path has the digest in it, so that what is there never changes.
     pub is_digested: bool,
+    /// The same without the digest.
+    pub plain_path: &'a str,
     /// The file's bytes.
     pub bytes: &'a Arc<[u8]>,
     /// What it was made of, from the site's root.
@@ -214,22 +232,11 @@ impl AssetManifest {
     /// since they are published with the other files there; their variants are not.
     pub fn published(&self) -> impl Iterator<Item = PublishedAsset<'_>> {
         self.iter().flat_map(|asset| {
-            let of = move |path, is_digested, bytes| PublishedAsset {
-                path,
-                is_digested,
-                bytes,
-                source_path: &asset.source_path,
-            };
             let digested = asset.digested_path.iter();
-            let own = digested.flat_map(move |digested| {
-                [of(digested.as_str(), true, &asset.bytes), of(asset.path.as_str(), false, &asset.bytes)]
-            });
-            let variants = asset.variants.iter().flat_map(move |variant| {
-                [
-                    of(variant.digested_path.as_str(), true, &variant.bytes),
-                    of(variant.path.as_str(), false, &variant.bytes),
-                ]
-            });
+            let own = digested.flat_map(move |digested| asset.publish(digested, &asset.path, &asset.bytes));
+            let variants = asset.variants.iter();
+            let variants =
+                variants.flat_map(move |variant| asset.publish(&variant.digested_path, &variant.path, &variant.bytes));
             own.chain(variants)
         })
     }
@@ -336,7 +343,8 @@ fn variants(path: &str, image: &MadeImage, names: AssetNames) -> Vec<ImageVarian
     image.pictures.iter().map(variant).collect()
 }
 
-fn with_digest(path: &str, bytes: &[u8]) -> String {
+/// The path of a file with the digest of its bytes in it.
+pub(crate) fn with_digest(path: &str, bytes: &[u8]) -> String {
     digested_path(path, &Digest::of(bytes).hex(DIGEST_DIGITS))
 }
 

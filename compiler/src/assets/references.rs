@@ -56,7 +56,7 @@ impl<'a> FileReferences<'a> {
 }
 
 /// A path as seen from a file: `..` above the root stays there, as in a browser (URL Standard, "shorten a path").
-fn url_path(base: &str, path: &str) -> String {
+pub(crate) fn url_path(base: &str, path: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     if !path.starts_with('/') {
         segments.extend(base.split('/').filter(|segment| !segment.is_empty()));

@@ -170,6 +170,7 @@ impl Desk<'_> {
             let named = self.files.find(&self.asset.path, &reference.url);
             has_map |= is_map && !matches!(named, Named::Missing(_));
             self.check(&mut draft, &named, reference.range.clone(), is_map);
+            self.check_elsewhere(&mut draft, reference);
         }
         // A sheet with a map was made by another tool, and the map is of these bytes.
         if !self.settings.build.minify || has_map {
@@ -182,6 +183,26 @@ impl Desk<'_> {
         }
         draft.edits = find_css_references(&draft.text).map_or_else(|_| Vec::new(), |found| self.edits(found));
         draft
+    }
+
+    /// Notes what no policy of a page allows, or what nobody can know.
+    fn check_elsewhere(&self, draft: &mut Draft, reference: &CssReference) {
+        let url = reference.url.trim_ascii();
+        let starts_with = |start: &str| url.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start));
+        let is_foreign = starts_with("https://") || starts_with("//");
+        let (message, help) = if starts_with("http://") && !matches!(reference.kind, CssReferenceKind::SourceMap(_)) {
+            (format!("the security policy of pages blocks `{url}`: it is not encrypted"), "write `https://`")
+        } else if is_foreign && reference.kind == CssReferenceKind::Import {
+            let message = format!("what `{url}` loads can't be known, and the security policy of pages blocks it");
+            (
+                message,
+                "copy it with its fonts into `static/`; or write a `csp` under `[security]` with their hosts in it",
+            )
+        } else {
+            return;
+        };
+        let place = self.place(draft, reference.range.clone());
+        draft.diagnostics.push(Diagnostic::new(Code::BlockedSource, place, message).with_help(help));
     }
 
     fn edits(&self, references: Vec<CssReference>) -> Vec<Edit> {

@@ -16,7 +16,7 @@ use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Worksh
 use crate::cache::{CACHE_FOLDER, Cache, CacheKey};
 use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
-use crate::output::{BUNDLE_NAME, Keeping, write_dist};
+use crate::output::{BUNDLE_NAME, Keeping, Output, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
@@ -158,8 +158,19 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
 /// There is no site, or a file can't be read. Mistakes in the site are in the report.
 pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     let loaded = Loaded::read(arguments)?;
+<<<<<<< HEAD
     let built = loaded.build_in_pool(arguments)?;
+=======
+    let pool = thread_pool(arguments.job_count)?;
+    let mut built = pool.install(|| loaded.build(arguments))?;
+>>>>>>> mend-b
     let mut report = loaded.report(&built.diagnostics, arguments);
+    if let (Some(output), 0) = (built.output.take(), report.exit_status) {
+        // Compressed bodies are none that anything could be wrong with, and cost the most.
+        let output = Output { compress: Vec::new(), ..output };
+        let packed = pool.install(|| output.pack_checked::<Vec<u8>>(None, &loaded.cache));
+        packed.map_err(|error| Failure::Site(error.to_string()))?;
+    }
     if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {
         report.messages = format!("no mistakes in {}\n", plural(built.counts.pages, "page"));
     }

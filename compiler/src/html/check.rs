@@ -1,15 +1,23 @@
 //! One pass through a finished page: the URLs that it names, its ids, and what is wrong with its markup.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use super::links::{HtmlUrl, UrlFinder};
+use super::links::{HtmlUrl, UrlContext, UrlFinder};
 use super::nesting::Nesting;
-use super::script::{Need, find_needs, sha256_source};
+use super::script::{Need, ScriptKind, directive_of, find_needs, origin_of, sha256_source};
 use super::tokens::{self, Event, Tag};
 use crate::diagnostic::Code;
+
+/// Bytes that a policy has for each script or style in the page: a blank, and `'sha256-…'`.
+const SOURCE_BYTES: usize = 54;
+/// So many scripts and styles make a policy of 8 KB, which is what many proxies and clients take of a head.
+const NAMED_COUNT_MANY: usize = 8_192 / SOURCE_BYTES;
+/// The most that a bundle has room for, with 2 KB for what else stands in a head.
+const NAMED_COUNT_MAX: usize = (65_535 - 2_048) / SOURCE_BYTES;
 
 /// What was found in a page.
 #[derive(Clone, Default, Debug)]
@@ -18,6 +26,19 @@ pub struct PageReading {
     pub urls: Vec<HtmlUrl>,
     /// What is wrong, in order.
     pub mistakes: Vec<Mistake>,
+    /// What the page itself says of the digests of what it loads, in order.
+    pub integrities: Vec<WrittenIntegrity>,
+}
+
+/// An attribute `integrity` that a page has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WrittenIntegrity {
+    /// What is loaded.
+    pub url: String,
+    /// The attribute's value.
+    pub value: String,
+    /// Where the value stands.
+    pub range: Range<usize>,
 }
 
 /// What kind of mistake it is.
@@ -35,6 +56,10 @@ pub enum MistakeKind {
     SkippedHeading,
     /// The policy that is made from the page won't allow it.
     Blocked,
+    /// The policy that is made from the page is long.
+    LongPolicy,
+    /// It is too long for a head.
+    TooLongPolicy,
 }
 
 impl MistakeKind {
@@ -46,6 +71,8 @@ impl MistakeKind {
             Self::MissingAlt => Code::MissingAlt,
             Self::SkippedHeading => Code::SkippedHeading,
             Self::Blocked => Code::BlockedSource,
+            Self::LongPolicy => Code::LongPolicy,
+            Self::TooLongPolicy => Code::TooLongPolicy,
         }
     }
 }
@@ -76,11 +103,20 @@ pub fn read_page(html: &str) -> PageReading {
         ids: HashMap::new(),
         heading: None,
         script: None,
+        foreign_sheets: Vec::new(),
+        integrities: Vec::new(),
+        named: HashSet::new(),
+        named_start: None,
+        many_at: None,
+        names_fonts: false,
     };
     tokens::read(html, |event, place| reader.handle(&event, place));
+    reader.report_foreign_sheets();
+    reader.report_plain_styles();
+    reader.report_long_policy();
     let mut mistakes = reader.nesting.finish();
     mistakes.sort_by_key(|mistake| mistake.range.start);
-    PageReading { urls: reader.urls.urls, mistakes }
+    PageReading { urls: reader.urls.urls, mistakes, integrities: reader.integrities }
 }
 
 struct Reader<'h> {
@@ -93,6 +129,17 @@ struct Reader<'h> {
     heading: Option<(u8, Range<usize>)>,
     /// Where the script that is open begins.
     script: Option<usize>,
+    /// Style sheets of other hosts.
+    foreign_sheets: Vec<(String, Range<usize>, Range<usize>)>,
+    /// The page says which host fonts come from.
+    names_fonts: bool,
+    integrities: Vec<WrittenIntegrity>,
+    /// Scripts and styles in the page, each of which its policy names once.
+    named: HashSet<u64>,
+    /// Where the one begins that is open.
+    named_start: Option<usize>,
+    /// The tag with which there are many.
+    many_at: Option<Range<usize>>,
 }
 
 impl Reader<'_> {
@@ -106,6 +153,9 @@ impl Reader<'_> {
                 self.nesting.start(tag, &place);
             }
             Event::End(name) if !is_too_much => {
+                if let Some(start) = self.named_start.take() {
+                    self.add_named(self.html.get(start..place.start).unwrap_or_default().as_bytes(), &place);
+                }
                 self.end_script(place.start);
                 self.nesting.end(name, &place);
             }
@@ -140,9 +190,24 @@ impl Reader<'_> {
 
     /// Finds what a policy can't allow because nothing in the page says that it should.
     fn check_policy(&mut self, tag: &Tag, place: &Range<usize>) {
-        if tag.name() == b"script" && tag.find(b"src").is_none() {
+        if tag.name() == b"script" && tag.find(b"src").is_none() && ScriptKind::of(tag) == ScriptKind::Code {
             self.script = Some(place.end);
         }
+        self.named_start = match tag.name() {
+            b"style" => Some(place.end),
+            b"script" if tag.find(b"src").is_none() && ScriptKind::of(tag).has_hash() => Some(place.end),
+            _ => None,
+        };
+        if let Some(style) = tag.find(b"style") {
+            self.add_named(style.value, place);
+        }
+        if let Some(integrity) = tag.find(b"integrity").filter(|one| !one.value.trim_ascii().is_empty())
+            && let Some(url) = tag.value(b"src").or_else(|| tag.value(b"href"))
+        {
+            let value = String::from_utf8_lossy(integrity.value).into_owned();
+            self.integrities.push(WrittenIntegrity { url: url.to_owned(), value, range: integrity.place });
+        }
+        self.check_elsewhere(tag, place);
         for attribute in tag.attributes() {
             let name = String::from_utf8_lossy(attribute.name);
             let is_handler =
@@ -171,6 +236,98 @@ impl Reader<'_> {
             self.report(MistakeKind::Blocked, attribute.place.clone(), message, &help);
             if let Some(mistake) = self.nesting.mistakes.last_mut() {
                 mistake.element = place.clone();
+            }
+        }
+    }
+
+    /// Finds what is loaded from elsewhere in a way that no policy allows, or that nobody can know.
+    fn check_elsewhere(&mut self, tag: &Tag, place: &Range<usize>) {
+        let is_link = tag.name() == b"link";
+        let relations = tag.value(b"rel").filter(|_| is_link).unwrap_or_default().to_ascii_lowercase();
+        let has = |relation: &str| relations.split_ascii_whitespace().any(|one| one == relation);
+        let is_loaded =
+            ["stylesheet", "icon", "apple-touch-icon", "manifest", "modulepreload", "preload"].into_iter().any(has);
+        for attribute in tag.attributes() {
+            let holds = match (tag.name(), attribute.name) {
+                (b"script", b"src") => true,
+                (b"link", b"href") => is_loaded,
+                (element, name) => directive_of(element, name).is_some(),
+            };
+            let value = String::from_utf8_lossy(attribute.value);
+            if holds && value.trim_ascii().get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://")) {
+                let message =
+                    format!("the page's security policy blocks `{}`: it is not encrypted", value.trim_ascii());
+                self.report(MistakeKind::Blocked, attribute.place.clone(), message, "write `https://`");
+                if let Some(mistake) = self.nesting.mistakes.last_mut() {
+                    mistake.element = place.clone();
+                }
+            }
+            if let Some(origin) = origin_of(&value).filter(|_| is_link && attribute.name == b"href") {
+                let is_font = tag.value(b"as").is_some_and(|kind| kind.eq_ignore_ascii_case("font"));
+                self.names_fonts |=
+                    has("preconnect") && tag.find(b"crossorigin").is_some() || has("preload") && is_font;
+                if has("stylesheet") {
+                    self.foreign_sheets.push((origin, attribute.place.clone(), place.clone()));
+                }
+            }
+        }
+    }
+
+    /// Counts what the page's policy has to name by its hash.
+    fn add_named(&mut self, bytes: &[u8], place: &Range<usize>) {
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        self.named.insert(hasher.finish());
+        if self.named.len() > NAMED_COUNT_MANY && self.many_at.is_none() {
+            self.many_at = Some(place.clone());
+        }
+    }
+
+    fn report_long_policy(&mut self) {
+        let Some(place) = self.many_at.take() else { return };
+        let (count, kilobytes) = (self.named.len(), self.named.len() * SOURCE_BYTES / 1_000);
+        let is_too_much = count > NAMED_COUNT_MAX;
+        let kind = if is_too_much { MistakeKind::TooLongPolicy } else { MistakeKind::LongPolicy };
+        let what =
+            if is_too_much { "which no head of an answer has room for" } else { "and many clients refuse such heads" };
+        let message = format!(
+            "the page has {count} scripts and styles of its own, and its security policy names each: {kilobytes} KB, {what}"
+        );
+        let help = "put the styles into classes and the scripts into files; or write a `csp` under `[security]`";
+        self.report(kind, place, message, help);
+    }
+
+    /// What the page's own CSS loads in a way that no policy allows.
+    fn report_plain_styles(&mut self) {
+        let is_plain = |url: &HtmlUrl| {
+            let start = url.url.trim_ascii().get(..7);
+            url.context != UrlContext::Attribute && start.is_some_and(|start| start.eq_ignore_ascii_case("http://"))
+        };
+        let plain: Vec<_> = self.urls.urls.iter().filter(|url| is_plain(url)).cloned().collect();
+        for HtmlUrl { url, range, .. } in plain {
+            let message = format!("the page's security policy blocks `{}`: it is not encrypted", url.trim_ascii());
+            self.report(MistakeKind::Blocked, range, message, "write `https://`");
+        }
+    }
+
+    /// What a foreign style sheet loads can't be known, and is most often a font.
+    fn report_foreign_sheets(&mut self) {
+        if self.names_fonts {
+            return;
+        }
+        for (origin, range, element) in std::mem::take(&mut self.foreign_sheets) {
+            let message = format!(
+                "what this style sheet of `{origin}` loads can't be known, and the page's security policy blocks it"
+            );
+            let fonts =
+                if origin == "https://fonts.googleapis.com" { "https://fonts.gstatic.com" } else { origin.as_str() };
+            let help = format!(
+                "name the host of its fonts: `<link rel=\"preconnect\" href=\"{fonts}\" crossorigin>`; or write a `csp` \
+                 under `[security]` with `font-src 'self' {fonts}` in it"
+            );
+            self.report(MistakeKind::Blocked, range, message, &help);
+            if let Some(mistake) = self.nesting.mistakes.last_mut() {
+                mistake.element = element;
             }
         }
     }

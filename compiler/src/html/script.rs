@@ -6,6 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use super::tokens::Tag;
+
 /// Something in a script that needs a source in the policy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Need {
@@ -15,6 +17,83 @@ pub(super) struct Need {
     pub(super) directive: &'static str,
     /// What the directive lacks: an origin, or a word in quotes.
     pub(super) source: String,
+}
+
+/// What a `<script>` without `src` is to a browser (HTML, “prepare the script element”).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ScriptKind {
+    /// It runs.
+    Code,
+    /// `importmap` and `speculationrules`: it says how others run, or what is loaded ahead.
+    Rules,
+    /// JSON-LD: it doesn't run, and a policy names it all the same.
+    LinkedData,
+    /// Data that nobody but a script reads.
+    Data,
+}
+
+/// The essences of MIME types that mean JavaScript (MIME Sniffing, “JavaScript MIME type”), and no type at all.
+const CODE_TYPES: [&str; 17] = [
+    "",
+    "application/ecmascript",
+    "application/javascript",
+    "application/x-ecmascript",
+    "application/x-javascript",
+    "text/ecmascript",
+    "text/javascript",
+    "text/javascript1.0",
+    "text/javascript1.1",
+    "text/javascript1.2",
+    "text/javascript1.3",
+    "text/javascript1.4",
+    "text/javascript1.5",
+    "text/jscript",
+    "text/livescript",
+    "text/x-ecmascript",
+    "text/x-javascript",
+];
+
+impl ScriptKind {
+    /// The kind of a `<script>`. A type with a parameter, such as `text/javascript; charset=utf-8`, is none that runs.
+    pub(crate) fn of(tag: &Tag) -> Self {
+        let written = tag.value(b"type").map(|kind| kind.trim_ascii().to_ascii_lowercase());
+        // Without a type an old attribute says it.
+        let language = tag.value(b"language").filter(|language| !language.is_empty());
+        let kind = match (written, language) {
+            (Some(kind), _) => kind,
+            (None, Some(language)) => format!("text/{}", language.to_ascii_lowercase()),
+            (None, None) => String::new(),
+        };
+        match kind.as_str() {
+            "module" => Self::Code,
+            "importmap" | "speculationrules" => Self::Rules,
+            "application/ld+json" => Self::LinkedData,
+            kind if CODE_TYPES.contains(&kind) => Self::Code,
+            _ => Self::Data,
+        }
+    }
+
+    /// Whether the page's policy has its hash.
+    pub(crate) fn has_hash(self) -> bool {
+        self != Self::Data
+    }
+}
+
+/// The directive of a policy that holds for the URL in an attribute of an element, if something is loaded from there.
+pub(crate) fn directive_of(element: &[u8], attribute: &[u8]) -> Option<&'static str> {
+    Some(match (element, attribute) {
+        (b"img" | b"input", b"src" | b"srcset")
+        | (b"source", b"srcset")
+        | (b"video", b"poster")
+        | (b"image" | b"feimage", b"href" | b"xlink:href") => "img-src",
+        (b"iframe" | b"frame", b"src") => "frame-src",
+        (b"audio" | b"video" | b"source" | b"track", b"src") => "media-src",
+        (b"embed", b"src") | (b"object", b"data") => "object-src",
+        (b"form", b"action") | (b"button" | b"input", b"formaction") => "form-action",
+        (b"base", b"href") => "base-uri",
+        (b"a" | b"area", b"ping") => "connect-src",
+        _ => return None,
+    })
 }
 
 /// Calls that take a URL, with the directive that holds for it.

@@ -1,30 +1,28 @@
 //! The last look at what is about to be written: digests in names, values of `integrity`, hashes of policies, tokens that
 //! should be gone. Nothing here is the site's fault, and nothing is written if something is wrong.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bundle::{Digest, Encoding, RouteEntry, RouteKind};
+use bundle::{Encoding, RouteEntry};
 use rayon::prelude::*;
-use sha2::{Sha256, Sha384, Sha512};
 
-use super::split_digest;
-use crate::html::{Event, Tag, read_events, sha256_source};
+use super::Published;
+use crate::assets::{is_integrity_of, with_digest};
+use crate::html::{Event, ScriptKind, Tag, read_events, sha256_source};
 use crate::markdown::has_token;
 
-/// Everything that is wrong with finished routes, in their order. `has_policy` says whether each page's policy was made
-/// from what is in it.
-pub(super) fn find_faults(routes: &[RouteEntry], has_policy: bool) -> Vec<String> {
+/// Everything that is wrong with the finished routes of what is published, in their order. `has_policy` says whether each
+/// page's policy was made from what is in it.
+pub(super) fn find_faults(published: &[Published], routes: &[RouteEntry], has_policy: bool) -> Vec<String> {
     let bodies: HashMap<&str, &[u8]> = routes.iter().map(|route| (route.path.as_str(), identity(route))).collect();
-    let faults = routes.par_iter().flat_map_iter(|route| {
+    let faults = published.par_iter().zip(routes).flat_map_iter(|(published, route)| {
         let mut look = Look { route, bodies: &bodies, policy: None, content: None, faults: Vec::new() };
-        look.check_digest();
+        look.check_digest(published);
         let policy = field(route, "Content-Security-Policy").filter(|_| has_policy);
         if let Ok(html) = str::from_utf8(identity(route))
             && field(route, "Content-Type").is_some_and(|media_type| media_type.starts_with("text/html"))
         {
-            look.policy = policy;
+            look.policy = policy.map(|policy| policy.split([' ', ';']).collect());
             look.check_page(html);
         }
         look.faults
@@ -47,21 +45,19 @@ fn field<'r>(route: &'r RouteEntry, name: &str) -> Option<&'r str> {
 struct Look<'r> {
     route: &'r RouteEntry,
     bodies: &'r HashMap<&'r str, &'r [u8]>,
-    policy: Option<&'r str>,
+    /// The words of the page's policy.
+    policy: Option<HashSet<&'r str>>,
     /// Where the inline script or style begins that is open.
     content: Option<usize>,
     faults: Vec<String>,
 }
 
 impl Look<'_> {
-    fn check_digest(&mut self) {
-        let Some((_, digest, _)) = split_digest(&self.route.path).filter(|_| self.route.kind == RouteKind::Asset)
-        else {
-            return;
-        };
-        let actual = Digest::of(identity(self.route)).hex(digest.len());
-        if actual != digest {
-            self.report(&format!("the digest in its name is not that of its bytes, `{actual}`"));
+    fn check_digest(&mut self, published: &Published) {
+        let Some(plain_path) = &published.plain_path else { return };
+        let actual = with_digest(plain_path, identity(self.route));
+        if actual != self.route.path {
+            self.report(&format!("the digest in its name is not that of its bytes, which would be `{actual}`"));
         }
     }
 
@@ -84,27 +80,28 @@ impl Look<'_> {
         if let Some(style) = tag.find(b"style") {
             self.check_hash(style.value);
         }
-        let is_script = tag.name() == b"script" && tag.find(b"src").is_none();
-        // Data that no browser runs needs no hash.
-        let is_run = !tag.value(b"type").is_some_and(|kind| kind.contains('/') && !kind.contains("javascript"));
-        if tag.name() == b"style" || is_script && is_run {
-            self.content = Some(end);
+        match tag.name() {
+            b"style" => self.content = Some(end),
+            b"script" if tag.find(b"src").is_none() => {
+                self.content = ScriptKind::of(tag).has_hash().then_some(end);
+            }
+            _ => {}
         }
         if let Some(integrity) = tag.value(b"integrity").filter(|value| !value.trim_ascii().is_empty()) {
             let url = tag.value(b"src").or_else(|| tag.value(b"href")).unwrap_or_default();
             let path = url.split(['?', '#']).next().unwrap_or_default();
             // What lies elsewhere can't be looked at.
             let Some(body) = self.bodies.get(path) else { return };
-            if !integrity.split_ascii_whitespace().any(|one| is_integrity_of(one, body)) {
-                self.report(&format!("`integrity` of `{path}` is not that of its bytes (a page that writes it itself had better leave it to kiln)"));
+            if !is_integrity_of(integrity, body) {
+                self.report(&format!("`integrity` of `{path}` is not that of its bytes"));
             }
         }
     }
 
     fn check_hash(&mut self, bytes: &[u8]) {
-        let Some(policy) = self.policy else { return };
+        let Some(policy) = &self.policy else { return };
         let hash = sha256_source(bytes);
-        if !policy.contains(&hash) {
+        if !policy.contains(hash.as_str()) {
             self.report(&format!("its policy lacks {hash}, the hash of a script or style in it"));
         }
     }
@@ -114,25 +111,18 @@ impl Look<'_> {
     }
 }
 
-/// Whether `sha384-…` is the digest of bytes.
-fn is_integrity_of(integrity: &str, bytes: &[u8]) -> bool {
-    use sha2::Digest as _;
-    let actual = match integrity.split_once('-') {
-        Some(("sha256", _)) => STANDARD.encode(Sha256::digest(bytes)),
-        Some(("sha384", _)) => STANDARD.encode(Sha384::digest(bytes)),
-        Some(("sha512", _)) => STANDARD.encode(Sha512::digest(bytes)),
-        _ => return false,
-    };
-    integrity.split_once('-').is_some_and(|(_, value)| value == actual)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use bundle::{Digest, RouteKind};
+    use sha2::Sha384;
+
     use super::*;
     use crate::cache::Cache;
-    use crate::output::{Output, Published};
+    use crate::output::Output;
 
     /// The routes of a page and a script, with what is published damaged before or after the heads are written.
     fn routes(html: &str, damage: impl Fn(&mut Vec<RouteEntry>)) -> Vec<String> {
@@ -140,14 +130,15 @@ mod tests {
         let path = format!("/static/a.{}.js", Digest::of(&script).hex(16));
         let page = html.as_bytes().into();
         let html_type = "text/html; charset=utf-8".to_owned();
+        let script = Published::new(path, RouteKind::Asset, "text/javascript; charset=utf-8".to_owned(), script);
         let output = Output::of(vec![
             Published::new("/".to_owned(), RouteKind::Page, html_type, page),
-            Published::new(path, RouteKind::Asset, "text/javascript; charset=utf-8".to_owned(), script),
+            Published { plain_path: Some("/static/a.js".to_owned()), ..script },
         ]);
         let mut routes: Vec<_> =
             output.published.iter().map(|published| output.route_entry(published, &Cache::none())).collect();
         damage(&mut routes);
-        find_faults(&routes, true)
+        find_faults(&output.published, &routes, true)
     }
 
     fn replace(routes: &mut [RouteEntry], index: usize, from: &str, to: &str) {
@@ -158,7 +149,9 @@ mod tests {
     #[test]
     fn what_is_sound_has_no_faults() {
         let html = "<p style=\"color:red\">x<style>a{}</style><script>x()</script><script type=\"application/ld+json\">{}\
-            </script><script type=\"text/template\"><b></script>";
+            </script><script type=\"text/template\"><b></script><script type=\"text/javascript; charset=utf-8\">a</script>\
+            <script type=x/javascript>b</script><script type=foo>c</script><script type=text/jscript>d</script>\
+            <script language=JavaScript1.2>e</script><script type>f</script><script type=SpeculationRules>{}</script>";
         assert_eq!(routes(html, |_| {}), Vec::<String>::new());
     }
 
@@ -182,12 +175,7 @@ mod tests {
         let right = format!("<script src=\"{path}\" integrity=\"sha384-{value}\"></script>");
         assert_eq!(routes(&right, |_| {}), Vec::<String>::new());
         let faults = routes(&right.replace("sha384-", "sha384-A"), |_| {});
-        assert_eq!(
-            faults,
-            [format!(
-                "`/`: `integrity` of `{path}` is not that of its bytes (a page that writes it itself had better leave it to kiln)"
-            )]
-        );
+        assert_eq!(faults, [format!("`/`: `integrity` of `{path}` is not that of its bytes")]);
     }
 
     #[test]

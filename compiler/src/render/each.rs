@@ -41,12 +41,9 @@ impl<'a> Renderer<'a> {
             filter: filter.as_deref(),
             limit: limit.and_then(|limit| limit.parse().ok()),
         };
-        let Selected { mut items, mistakes } = self.site.select(&query, self.page);
+        let Selected { items, mistakes } = self.site.select_part(&query, self.page, site::size_of(each));
         for mistake in mistakes {
             self.report_query(template, each, mistake);
-        }
-        if let (Some(part), Some(size)) = (self.page.part, site::size_of(each)) {
-            items = items.into_iter().skip((part.number - 1) * size).take(size).collect();
         }
         let caller = Caller { name: &each.partial, template, span: each.partial_span, kind: CallerKind::Each };
         let items = Items { partial, caller, attributes: Rc::new(attributes), left: items.into_iter(), is_first: true };

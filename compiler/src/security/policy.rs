@@ -3,23 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::html::{Event, Tag, origin_of, read_events, sha256_source};
+use crate::assets::{CssReferenceKind, find_css_references, url_path};
+use crate::html::{Event, ScriptKind, Tag, directive_of, origin_of, read_events, sha256_source};
+use crate::site::{is_elsewhere, percent_decode};
 
 /// What the style sheets of a site name at other hosts, by the sheets' paths.
 pub type SheetSources = BTreeMap<String, Vec<(&'static str, String)>>;
-
-/// The types of scripts that a browser runs, and of data that a policy counts among them.
-const SCRIPT_TYPES: [&str; 9] = [
-    "",
-    "application/ecmascript",
-    "application/javascript",
-    "application/ld+json",
-    "importmap",
-    "module",
-    "speculationrules",
-    "text/ecmascript",
-    "text/javascript",
-];
 
 /// The policy of a page by its finished bytes.
 pub fn page_policy(html: &str, sheets: &SheetSources) -> String {
@@ -110,10 +99,7 @@ impl Reader<'_> {
             b"script" if tag.find(b"src").is_some() => {
                 self.allow_url("script-src", tag.value(b"src").unwrap_or_default());
             }
-            b"script" => {
-                let kind = tag.value(b"type").unwrap_or_default().trim_ascii().to_ascii_lowercase();
-                self.content = SCRIPT_TYPES.contains(&kind.as_str()).then_some(("script-src", end));
-            }
+            b"script" => self.content = ScriptKind::of(tag).has_hash().then_some(("script-src", end)),
             b"style" => self.content = Some(("style-src", end)),
             b"link" => self.start_link(tag),
             name => {
@@ -142,6 +128,8 @@ impl Reader<'_> {
             () if has("icon") || has("apple-touch-icon") => "img-src",
             () if has("manifest") => "manifest-src",
             () if has("modulepreload") => "script-src",
+            // A host that the page says it will load fonts from, which a foreign style sheet names where nobody sees it.
+            () if has("preconnect") && tag.find(b"crossorigin").is_some() => "font-src",
             () if has("preload") => match tag.value(b"as").unwrap_or_default() {
                 "script" => "script-src",
                 "style" => "style-src",
@@ -156,7 +144,14 @@ impl Reader<'_> {
         for url in tag.value(b"imagesrcset").unwrap_or_default().split([',', ' ', '\n']) {
             self.allow_url("img-src", url);
         }
-        for (directive, source) in self.sheets.get(href).into_iter().flatten() {
+        self.allow_own_sheet(href);
+    }
+
+    /// Allows what one of the site's own sheets loads.
+    fn allow_own_sheet(&mut self, url: &str) {
+        let sheets = self.sheets;
+        let sources = sheet_path("/", url).and_then(|path| sheets.get(&path));
+        for (directive, source) in sources.into_iter().flatten() {
             self.allow(directive, source.clone());
         }
     }
@@ -171,8 +166,12 @@ impl Reader<'_> {
     }
 
     fn allow_sheet(&mut self, css: &str) {
-        for (directive, source) in find_sheet_sources(css) {
+        let SheetReading { sources, imports } = read_sheet(css);
+        for (directive, source) in sources {
             self.allow(directive, source);
+        }
+        for url in imports {
+            self.allow_own_sheet(&url);
         }
     }
 
@@ -200,57 +199,59 @@ impl Reader<'_> {
     }
 }
 
-/// Which directive holds for the URL in an attribute.
-fn directive_of(element: &[u8], attribute: &[u8]) -> Option<&'static str> {
-    Some(match (element, attribute) {
-        (b"img" | b"input", b"src" | b"srcset")
-        | (b"source", b"srcset")
-        | (b"video", b"poster")
-        | (b"image" | b"feimage", b"href" | b"xlink:href") => "img-src",
-        (b"iframe" | b"frame", b"src") => "frame-src",
-        (b"audio" | b"video" | b"source" | b"track", b"src") => "media-src",
-        (b"embed", b"src") | (b"object", b"data") => "object-src",
-        (b"form", b"action") | (b"button" | b"input", b"formaction") => "form-action",
-        (b"base", b"href") => "base-uri",
-        (b"a" | b"area", b"ping") => "connect-src",
-        _ => return None,
-    })
+/// A style sheet as far as a policy is concerned.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SheetReading {
+    /// What it loads from other hosts: directives with sources.
+    pub sources: Vec<(&'static str, String)>,
+    /// The URLs of the sheets that it imports, as they are written.
+    pub imports: Vec<String>,
 }
 
-/// What a style sheet loads from other hosts: directives with sources.
-pub fn find_sheet_sources(css: &str) -> Vec<(&'static str, String)> {
-    let mut sources = BTreeSet::new();
-    let starts = ["https://", "//", "data:"].into_iter().flat_map(|start| css.match_indices(start));
-    for (at, start) in starts {
-        // A URL stands in quotes or in `url(…)`; everything else is a comment or a longer URL's inside.
-        let before = css[..at].trim_ascii_end();
-        if !before.ends_with(['"', '\'', '(']) {
-            continue;
-        }
-        let end = css[at..].find(['"', '\'', ')', ' ', '\n']).map_or(css.len(), |len| at + len);
-        let url = &css[at..end];
-        let before_url = before.trim_end_matches(['"', '\'', '(']).trim_ascii_end();
-        let is_import = before_url.ends_with("@import")
-            || before_url.strip_suffix("url").is_some_and(|rest| rest.trim_ascii_end().ends_with("@import"));
-        let path = url.split(['?', '#']).next().unwrap_or_default();
-        let is_font = [".woff2", ".woff", ".ttf", ".otf", ".eot"].iter().any(|one| path.ends_with(one))
-            || ["data:font/", "data:application/font", "data:application/x-font"]
-                .iter()
-                .any(|one| url.starts_with(one));
-        let directive = if is_import {
-            "style-src"
-        } else if is_font {
-            "font-src"
-        } else {
-            "img-src"
+/// Reads a style sheet. One whose brackets are nested without end names nothing.
+pub fn read_sheet(css: &str) -> SheetReading {
+    let (mut sources, mut imports) = (BTreeSet::new(), Vec::new());
+    for reference in find_css_references(css).unwrap_or_default() {
+        let directive = match reference.kind {
+            CssReferenceKind::Import => "style-src",
+            CssReferenceKind::Font => "font-src",
+            CssReferenceKind::Url => "img-src",
+            CssReferenceKind::SourceMap(_) => continue,
         };
-        if start == "data:" {
-            sources.insert((directive, "data:".to_owned()));
-        } else if let Some(origin) = origin_of(url) {
+        let url = reference.url.trim_ascii();
+        if let Some(origin) = origin_of(url) {
             sources.insert((directive, origin));
+        } else if url.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:")) {
+            sources.insert((directive, "data:".to_owned()));
+        } else if directive == "style-src" {
+            imports.push(url.to_owned());
         }
     }
-    sources.into_iter().collect()
+    SheetReading { sources: sources.into_iter().collect(), imports }
+}
+
+/// What each of a site's style sheets, by their paths, loads from other hosts, with all sheets that it imports.
+pub fn find_sheet_sources(sheets: &BTreeMap<String, SheetReading>) -> SheetSources {
+    let with_imports = |path: &str| {
+        let mut sources = BTreeSet::new();
+        let (mut waiting, mut seen) = (vec![path.to_owned()], BTreeSet::from([path.to_owned()]));
+        while let Some(path) = waiting.pop() {
+            let Some(sheet) = sheets.get(&path) else { continue };
+            sources.extend(sheet.sources.iter().cloned());
+            let imports = sheet.imports.iter().filter_map(|url| sheet_path(&path, url));
+            waiting.extend(imports.filter(|path| seen.insert(path.clone())));
+        }
+        sources.into_iter().collect::<Vec<_>>()
+    };
+    let all = sheets.keys().map(|path| (path.clone(), with_imports(path)));
+    all.filter(|(_, sources)| !sources.is_empty()).collect()
+}
+
+/// The path of the site that the URL of a style sheet means, seen from the file at `base`.
+fn sheet_path(base: &str, url: &str) -> Option<String> {
+    let url = url.trim_ascii();
+    let path = url.split(['?', '#']).next().filter(|path| !path.is_empty() && !is_elsewhere(url))?;
+    Some(url_path(base, &percent_decode(path)?))
 }
 
 #[cfg(test)]
@@ -310,6 +311,43 @@ mod tests {
             "media-src 'self' https://video.example",
         ];
         assert_eq!(policy(html), expected.join("; "));
+    }
+
+    #[test]
+    fn a_sheets_fonts_images_and_imports_are_told_by_where_they_stand() {
+        // By its extension alone a font without one would be blocked, and so would all that an imported sheet loads.
+        let sheet = |css: &str| read_sheet(css);
+        let css = "@font-face{src:url(https://a.example/font?x),url(\"//b.example/b.png\")}\
+            a[href='https://c.example/'],b{content:\"https://d.example\"}c{background:url( https://e.example/f.woff2 )}";
+        let expected = [
+            ("font-src", "https://a.example".to_owned()),
+            ("font-src", "https://b.example".to_owned()),
+            ("img-src", "https://e.example".to_owned()),
+        ];
+        assert_eq!(sheet(css).sources, expected);
+        let sheets = BTreeMap::from([
+            ("/static/a.css".to_owned(), sheet("@import 'sub/b.css';@import url(https://f.example/x)")),
+            (
+                "/static/sub/b.css".to_owned(),
+                sheet("@import \"/static/a.css?v=1\";@font-face{src:url(data:font/woff2,x)}"),
+            ),
+            ("/static/c d.css".to_owned(), sheet("@import 'sub/b.css'")),
+            ("/static/none.css".to_owned(), sheet("a{}")),
+        ]);
+        let sources = find_sheet_sources(&sheets);
+        let all = vec![("font-src", "data:".to_owned()), ("style-src", "https://f.example".to_owned())];
+        let paths = ["/static/a.css", "/static/c d.css", "/static/sub/b.css"];
+        assert_eq!(sources, paths.map(|path| (path.to_owned(), all.clone())).into());
+        for html in ["<link rel=stylesheet href='/static/c%20d.css?x'>", "<style>@import '/static/sub/b.css'</style>"] {
+            let policy = page_policy(html, &sources);
+            assert!(policy.contains("https://f.example") && policy.contains("font-src 'self' data:"), "{policy}");
+        }
+    }
+
+    #[test]
+    fn the_fonts_of_a_foreign_sheet_are_allowed_where_the_page_connects_to_their_host() {
+        let html = "<link rel=preconnect href=https://fonts.example crossorigin><link rel=stylesheet href=https://css.example/x>";
+        assert!(policy(html).ends_with("; font-src 'self' https://fonts.example"), "{}", policy(html));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What `each` goes through: a collection by its name, filtered, sorted and cut as the tag says.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::civil::DateTime;
 
@@ -143,9 +144,13 @@ impl Site {
             mistakes.extend(find_doubt(&items, field, QueryPart::Filter));
             items.retain(|item| item.field(field).is_some_and(|value| matches_text(value, text)));
         }
-        if let [field, ..] = sort[..] {
-            let is_descending = sort.get(1) == Some(&"desc");
-            items.sort_by(|a, b| compare_items(a, b, field, is_descending));
+        // Items without the field come last in both directions.
+        match sort[..] {
+            [field, "desc", ..] => {
+                items.sort_by_cached_key(|item| SortKey::of(item, field).map(Reverse).ok_or(Absent));
+            }
+            [field, ..] => items.sort_by_cached_key(|item| SortKey::of(item, field).ok_or(Absent)),
+            [] => {}
         }
         items.truncate(query.limit.unwrap_or(usize::MAX));
         Selected { items, mistakes }
@@ -268,7 +273,7 @@ fn matches_text(value: &Value, text: &str) -> bool {
 }
 
 /// What items are sorted by. Kinds don't mix: dates come before numbers, numbers before text.
-#[derive(PartialEq, PartialOrd)]
+#[derive(PartialEq)]
 enum SortKey<'a> {
     Date(DateTime),
     Number(f64),
@@ -291,15 +296,78 @@ impl<'a> SortKey<'a> {
     }
 }
 
-/// Items without the field come last in both directions.
-fn compare_items(a: &Item<'_>, b: &Item<'_>, field: &str, descending: bool) -> Ordering {
-    match (SortKey::of(a, field), SortKey::of(b, field)) {
-        (None, None) => Ordering::Equal,
-        (None, Some(_)) => Ordering::Greater,
-        (Some(_), None) => Ordering::Less,
-        (Some(a), Some(b)) => {
-            let ordering = a.partial_cmp(&b).expect("no key is a NaN, so all keys can be compared");
-            if descending { ordering.reverse() } else { ordering }
+impl Eq for SortKey<'_> {}
+
+impl PartialOrd for SortKey<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SortKey<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Date(a), Self::Date(b)) => a.cmp(b),
+            (Self::Number(a), Self::Number(b)) => {
+                a.partial_cmp(b).expect("no key is a NaN, so all numbers can be compared")
+            }
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Date(_), _) | (Self::Number(_), Self::Text(_)) => Ordering::Less,
+            (Self::Number(_) | Self::Text(_), _) => Ordering::Greater,
         }
+    }
+}
+
+/// In the place of a key that an item doesn't have.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Absent;
+
+/// What lists that are split show in all: each of their parts asks for the same. A copy of a site has to ask anew.
+#[derive(Debug, Default)]
+pub(super) struct Selections(Mutex<HashMap<(Arc<str>, RoutePath, String), Arc<OnceLock<Selection>>>>);
+
+/// The numbers of the pages that a query gives, and what is wrong with it; nothing if it gives something else than pages.
+type Selection = Option<(Vec<usize>, Vec<QueryMistake>)>;
+
+impl Clone for Selections {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Site {
+    /// The items of a collection that one part of a page's list shows, `size` on each; all of them if it isn't split.
+    pub fn select_part<'a>(&'a self, query: &Query<'a, '_>, page: &'a Page, size: Option<usize>) -> Selected<'a> {
+        let (Some(part), Some(size)) = (page.part, size) else { return self.select(query, page) };
+        let start = (part.number - 1) * size;
+        let kept = query.item.is_none().then(|| self.find_selection(query, page));
+        let Some((numbers, mistakes)) = kept.as_ref().and_then(|kept| kept.get()?.as_ref()) else {
+            let Selected { items, mistakes } = self.select(query, page);
+            return Selected { items: items.into_iter().skip(start).take(size).collect(), mistakes };
+        };
+        let numbers = numbers.iter().skip(start).take(size);
+        let items = numbers.map(|number| Item::Page(&self.pages[*number])).collect();
+        Selected { items, mistakes: mistakes.clone() }
+    }
+
+    fn find_selection(&self, query: &Query<'_, '_>, page: &Page) -> Arc<OnceLock<Selection>> {
+        let Query { collection, item: _, of, sort, filter, limit } = query;
+        let key = format!("{collection:?} {of:?} {sort:?} {filter:?} {limit:?}");
+        let key = (Arc::clone(&page.source.path), page.list_route(), key);
+        let mut selections = self.selections.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = Arc::clone(selections.entry(key).or_default());
+        drop(selections);
+        kept.get_or_init(|| {
+            let Selected { items, mistakes } = self.select(&Query { item: None, ..*query }, page);
+            let number_of = |item: &Item<'_>| match item {
+                Item::Page(page) => {
+                    self.index.find(&page.route).filter(|number| self.pages[*number].route == page.route)
+                }
+                _ => None,
+            };
+            let numbers: Option<Vec<usize>> = items.iter().map(number_of).collect();
+            Some((numbers?, mistakes))
+        });
+        kept
     }
 }

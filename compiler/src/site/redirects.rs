@@ -1,6 +1,7 @@
 //! Where redirects end, and which of them can't be right: those that lead nowhere, in a circle, to another redirect, or
 //! that no request ever reaches.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -22,7 +23,7 @@ pub fn patterns_in_order(config: &Config) -> Vec<(&Redirect, &RedirectPattern)> 
 pub fn check_redirects(config: &Config, targets: &LinkTargets) -> Vec<Diagnostic> {
     let exact = config.redirects.iter().filter(|redirect| redirect.pattern.is_none());
     let exact = exact.filter_map(|redirect| Some((key(&redirect.from)?, redirect))).collect();
-    let roads = Roads { exact, patterns: patterns_in_order(config), targets };
+    let roads = Roads { exact, patterns: patterns_in_order(config), targets, ends: RefCell::default() };
     let mut diagnostics = roads.find_unreachable();
     let local = config.redirects.iter().filter(|redirect| redirect.to.starts_with('/'));
     diagnostics.extend(local.filter_map(|redirect| match Shape::of_location(redirect) {
@@ -46,10 +47,23 @@ fn place(redirect: &Redirect) -> Place {
     Place { path: config::FILE_NAME.into(), span: redirect.span }
 }
 
+/// Where a road ends.
+#[derive(Clone, Debug)]
+enum End {
+    /// At this location.
+    At(String),
+    /// At the word that something is gone.
+    Gone,
+    /// It goes on in a circle, or for ever.
+    Never,
+}
+
 struct Roads<'a> {
     exact: HashMap<RoutePath, &'a Redirect>,
     patterns: Vec<(&'a Redirect, &'a RedirectPattern)>,
     targets: &'a LinkTargets,
+    /// Where what was followed ends.
+    ends: RefCell<HashMap<RoutePath, End>>,
 }
 
 impl<'a> Roads<'a> {
@@ -67,25 +81,39 @@ impl<'a> Roads<'a> {
         self.patterns.iter().find_map(taken)
     }
 
+    /// Where a location leads in the end. What was found on the way is remembered: many redirects may take the same way.
+    fn find_end(&self, location: &str) -> End {
+        let step_count_max = self.exact.len() + self.patterns.len();
+        let (mut way, mut last) = (Vec::new(), location.to_owned());
+        let end = loop {
+            if last.is_empty() {
+                break End::Gone;
+            }
+            let Some(path) = key(&last) else { break End::At(last) };
+            if let Some(end) = self.ends.borrow().get(&path) {
+                break end.clone();
+            }
+            let Some((_, location)) = self.next(&path) else { break End::At(last) };
+            way.push(path);
+            last = location;
+            if way.len() > step_count_max {
+                break End::Never;
+            }
+        };
+        self.ends.borrow_mut().extend(way.into_iter().map(|path| (path, end.clone())));
+        end
+    }
+
     /// A redirect that always leads to the same place.
     fn check_single(&self, redirect: &Redirect) -> Option<Diagnostic> {
         let (from, to) = (&redirect.from, &redirect.to);
         let target = key(to)?;
-        let step_count_max = self.exact.len() + self.patterns.len();
-        let (mut last, mut step_count, mut second) = (to.clone(), 0, None);
-        while let Some((next, location)) = key(&last).and_then(|path| self.next(&path)) {
-            second.get_or_insert(next);
-            last = location;
-            step_count += 1;
-            if step_count > step_count_max || last.is_empty() {
-                break;
-            }
-        }
+        let second = self.next(&target).map(|(second, _)| second);
         let wrong = |message: String| Some(Diagnostic::new(Code::RedirectLoop, place(redirect), message));
-        let diagnostic = match second {
-            Some(_) if step_count > step_count_max => wrong(format!("the redirect from `{from}` never arrives")),
-            Some(_) if last.is_empty() => wrong(format!("the redirect from `{from}` leads to what is gone")),
-            Some(_) => wrong(format!("`{to}` is redirected once more"))
+        let diagnostic = match second.map(|_| self.find_end(to)) {
+            Some(End::Never) => wrong(format!("the redirect from `{from}` never arrives")),
+            Some(End::Gone) => wrong(format!("the redirect from `{from}` leads to what is gone")),
+            Some(End::At(last)) => wrong(format!("`{to}` is redirected once more"))
                 .map(|diagnostic| diagnostic.with_help(format!("write `\"{from}\" = \"{last}\"`"))),
             None if self.targets.find(target.as_str()).is_none() => Some(self.leads_nowhere(redirect, &target)),
             None => None,

@@ -67,6 +67,12 @@ pub fn check_unique<'a>(
     claims.diagnostics
 }
 
+/// Whether variants are made of a file.
+fn is_image(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| matches!(&*extension, "png" | "jpg" | "jpeg" | "gif" | "webp" | "avif"))
+}
+
 #[derive(Default)]
 struct Claims {
     by_path: BTreeMap<String, Place>,
@@ -90,8 +96,15 @@ impl Claims {
                 let message = format!("this {kind} is published at `{path}`, and so is `{}`", first.path);
                 let diagnostic = Diagnostic::new(Code::DuplicateUrl, place, message);
                 let note = (first.clone(), "the other one".to_owned());
-                self.diagnostics
-                    .push(Diagnostic { notes: vec![note], ..diagnostic }.with_help("give one of them another path"));
+                // `a.webp` beside `a.png`: the second is a variant that would be made of the first.
+                let is_variant = kind == "file" && is_image(&diagnostic.place.path) && is_image(&first.path);
+                let help = if is_variant {
+                    "one is made of the other: take it away, or write the other's name into `exclude` under `[images]`, \
+                     and nothing is made of it"
+                } else {
+                    "give one of them another path"
+                };
+                self.diagnostics.push(Diagnostic { notes: vec![note], ..diagnostic }.with_help(help));
             }
         }
     }

@@ -136,6 +136,40 @@ fn a_check_writes_nothing_and_can_speak_json() {
 }
 
 #[test]
+fn a_check_finds_what_a_bundle_has_no_room_for() {
+    // It said that all is well, and the build failed without a place.
+    let site = small_site("long-policy");
+    let page = |count: usize| (0..count).map(|n| format!("<p style=\"top:{n}px\">x</p>\n")).collect::<String>();
+    for (count, status, message) in [
+        (151, 0, ""),
+        (152, 0, "warning[long-policy]: the page has 152 scripts and styles of its own"),
+        (1_300, 1, "error[too-long-policy]: the page has 1300 scripts and styles of its own"),
+    ] {
+        write(site.join("content/index.html"), page(count));
+        for command in ["check", "build"] {
+            let outcome = kiln(&[command, "--site", site.to_str().unwrap()]);
+            assert_eq!(outcome.status, status, "{}", outcome.stderr);
+            assert!(outcome.stderr.contains(message), "{}", outcome.stderr);
+            assert_eq!(outcome.stderr.contains("-policy]"), count > 151, "{}", outcome.stderr);
+            assert_eq!(outcome.stderr.contains("content/index.html:152:"), count > 151, "{}", outcome.stderr);
+        }
+    }
+    write(site.join("site.toml"), "[security]\ncsp = \"off\"\n");
+    assert_eq!(build(&site).status, 0);
+    // What else a head has no room for: `check` looks at it as `build` does.
+    let rules: String = (0..20)
+        .map(|n| format!("[[headers]]\npath = \"/\"\nset = {{ X-{n} = \"{}\" }}\n", "x".repeat(4_000)))
+        .collect();
+    write(site.join("site.toml"), rules);
+    write(site.join("content/index.html"), "x");
+    for command in ["check", "build"] {
+        let outcome = kiln(&[command, "--site", site.to_str().unwrap()]);
+        assert_eq!(outcome.status, 1, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("a head is too long"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn warnings_fail_only_when_asked_to() {
     let site = small_site("warnings");
     write(site.join("templates/unused.html"), "nobody wants me");
@@ -381,7 +415,8 @@ fn an_export_that_can_not_be_whole_writes_nothing() {
 fn an_export_never_writes_one_file_over_another() {
     // Which of the two a visitor gets would depend on the order in which they were written.
     let long = "x(); ".repeat(200);
-    let pairs: [(&str, &[(&str, &str)], [&str; 2]); 4] = [
+    type Pair<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 2]);
+    let pairs: [Pair<'_>; 4] = [
         (
             "export-twice",
             &[("hello.md", "x"), ("y.html", "---\npath: /hello.html\n---\ny")],
