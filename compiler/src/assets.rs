@@ -16,14 +16,10 @@ mod workshop;
 pub(crate) use css::{CssReferenceKind, css_url, find_css_references};
 pub use image::{ImageFormat, ImageSize};
 pub use integrity::find_integrity;
-<<<<<<< HEAD
-pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset, make_image};
-=======
 pub(crate) use integrity::is_integrity_of;
 pub(crate) use manifest::with_digest;
-pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset};
+pub use manifest::{Asset, AssetManifest, AssetNames, AssetOptions, PublishedAsset, ReadAsset, make_image};
 pub(crate) use references::url_path;
->>>>>>> mend-b
 pub use style::sheet_name;
 pub use texts::is_text_asset;
 pub use variants::{ImageCounts, ImageVariant};

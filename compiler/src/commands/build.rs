@@ -158,12 +158,9 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
 /// There is no site, or a file can't be read. Mistakes in the site are in the report.
 pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     let loaded = Loaded::read(arguments)?;
-<<<<<<< HEAD
-    let built = loaded.build_in_pool(arguments)?;
-=======
+    let options = loaded.options(arguments)?;
     let pool = thread_pool(arguments.job_count)?;
-    let mut built = pool.install(|| loaded.build(arguments))?;
->>>>>>> mend-b
+    let mut built = pool.install(|| loaded.build(&options, arguments));
     let mut report = loaded.report(&built.diagnostics, arguments);
     if let (Some(output), 0) = (built.output.take(), report.exit_status) {
         // Compressed bodies are none that anything could be wrong with, and cost the most.
