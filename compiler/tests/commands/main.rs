@@ -381,7 +381,8 @@ fn an_export_that_can_not_be_whole_writes_nothing() {
 fn an_export_never_writes_one_file_over_another() {
     // Which of the two a visitor gets would depend on the order in which they were written.
     let long = "x(); ".repeat(200);
-    let pairs: [(&str, &[(&str, &str)], [&str; 2]); 4] = [
+    type Pair<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 2]);
+    let pairs: [Pair<'_>; 4] = [
         (
             "export-twice",
             &[("hello.md", "x"), ("y.html", "---\npath: /hello.html\n---\ny")],
