@@ -379,9 +379,9 @@ fn an_export_that_can_not_be_whole_writes_nothing() {
 
 #[test]
 fn an_export_never_writes_one_file_over_another() {
+    type Pair<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 2]);
     // Which of the two a visitor gets would depend on the order in which they were written.
     let long = "x(); ".repeat(200);
-    type Pair<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 2]);
     let pairs: [Pair<'_>; 4] = [
         (
             "export-twice",
