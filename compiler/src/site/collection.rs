@@ -324,7 +324,10 @@ struct Absent;
 
 /// What lists that are split show in all: each of their parts asks for the same. A copy of a site has to ask anew.
 #[derive(Debug, Default)]
-pub(super) struct Selections(Mutex<HashMap<(Arc<str>, RoutePath, String), Arc<OnceLock<Selection>>>>);
+pub(super) struct Selections(Mutex<HashMap<ListOfPage, Arc<OnceLock<Selection>>>>);
+
+/// The page's source, the route of the first part, and the query as text.
+type ListOfPage = (Arc<str>, RoutePath, String);
 
 /// The numbers of the pages that a query gives, and what is wrong with it; nothing if it gives something else than pages.
 type Selection = Option<(Vec<usize>, Vec<QueryMistake>)>;

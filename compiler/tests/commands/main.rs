@@ -98,6 +98,44 @@ fn two_builds_of_one_input_are_the_same_bytes() {
 }
 
 #[test]
+fn a_build_of_what_is_there_already_makes_nothing() {
+    // A build that wrongly thinks so publishes yesterday's site.
+    let site = small_site("unchanged");
+    let is_unchanged = |flags: &[&str]| {
+        let outcome = kiln(&[&["build", "--site", site.to_str().unwrap()], flags].concat());
+        assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+        outcome.stderr.starts_with("nothing changed: 1 page (0 posts), 1 file → ")
+    };
+    let bundle = site.join("dist/site.bundle");
+    assert!(!is_unchanged(&[]));
+    let before = fs::metadata(&bundle).unwrap().modified().unwrap();
+    assert!(is_unchanged(&[]) && is_unchanged(&["--jobs", "1"]));
+    assert_eq!(fs::metadata(&bundle).unwrap().modified().unwrap(), before);
+    for flags in [["--no-compress"].as_slice(), &["--plain-names"], &["--base-url", "https://other.example"]] {
+        assert!(!is_unchanged(flags) && is_unchanged(flags), "{flags:?}");
+    }
+    assert!(!is_unchanged(&[]) && is_unchanged(&[]));
+    // What lies there is looked at, and not only whether something does.
+    let good = fs::read(&bundle).unwrap();
+    for (name, bytes) in [("site.bundle", good[..good.len() - 1].to_vec()), ("manifest.json", b"{}".to_vec())] {
+        fs::write(site.join("dist").join(name), bytes).unwrap();
+        assert!(!is_unchanged(&[]) && is_unchanged(&[]), "{name}");
+        assert!(fs::read(&bundle).unwrap() == good);
+    }
+    for path in ["content/index.html", "static/a.css", "site.toml"] {
+        let path = site.join(path);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}\n\n")).unwrap();
+        assert!(!is_unchanged(&[]) && is_unchanged(&[]), "{}", path.display());
+    }
+    // Warnings are told each time.
+    write(site.join("templates/unused.html"), "x");
+    for _ in 0..2 {
+        assert!(build(&site).stderr.contains("no page uses the partial `unused.html`"));
+    }
+}
+
+#[test]
 fn a_failed_build_leaves_the_last_good_one() {
     let site = small_site("last-good");
     assert_eq!(build(&site).status, 0);
@@ -413,9 +451,9 @@ fn an_export_that_can_not_be_whole_writes_nothing() {
 
 #[test]
 fn an_export_never_writes_one_file_over_another() {
+    type Pair<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 2]);
     // Which of the two a visitor gets would depend on the order in which they were written.
     let long = "x(); ".repeat(200);
-    type Pair<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 2]);
     let pairs: [Pair<'_>; 4] = [
         (
             "export-twice",
