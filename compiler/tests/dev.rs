@@ -439,7 +439,9 @@ fn a_tool_runs_at_the_start_and_when_what_it_reads_changes() {
         until("the page is new", || server.get("/a").contains("Other."));
         write(&root, "content/b.md", "Three.\n");
         until("it ran once more", || server.get("/static/made.txt").contains("Three."));
-        assert_eq!(fs::read_to_string(root.join("runs")).unwrap(), "ran\nran\nran\n");
+        let runs = || fs::read_to_string(root.join("runs")).unwrap_or_default();
+        // A run that was under way may have read the new text already: then the third is still to come.
+        until("it ran three times", || runs() == "ran\nran\nran\n");
     }
 }
 

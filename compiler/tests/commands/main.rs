@@ -177,7 +177,8 @@ fn a_check_writes_nothing_and_can_speak_json() {
 fn a_check_finds_what_a_bundle_has_no_room_for() {
     // It said that all is well, and the build failed without a place.
     let site = small_site("long-policy");
-    let page = |count: usize| (0..count).map(|n| format!("<p style=\"top:{n}px\">x</p>\n")).collect::<String>();
+    let page =
+        |count: usize| (0..count).map(|n| format!("<p style=\"top:{n}px\">x</p>\n")).collect::<Vec<_>>().concat();
     for (count, status, message) in [
         (151, 0, ""),
         (152, 0, "warning[long-policy]: the page has 152 scripts and styles of its own"),
@@ -195,9 +196,10 @@ fn a_check_finds_what_a_bundle_has_no_room_for() {
     write(site.join("site.toml"), "[security]\ncsp = \"off\"\n");
     assert_eq!(build(&site).status, 0);
     // What else a head has no room for: `check` looks at it as `build` does.
-    let rules: String = (0..20)
+    let rules = (0..20)
         .map(|n| format!("[[headers]]\npath = \"/\"\nset = {{ X-{n} = \"{}\" }}\n", "x".repeat(4_000)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     write(site.join("site.toml"), rules);
     write(site.join("content/index.html"), "x");
     for command in ["check", "build"] {
