@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::{Failure, Report, TOOL_EXIT_STATUS};
+use crate::assets::image::has_assembler;
 use crate::config::{self, Config};
 use crate::source::{self, SourceFile};
 use crate::tools::tool::{Presence, look_for};
@@ -20,12 +21,8 @@ pub fn doctor(site: &Path) -> Result<Report, Failure> {
     let mut text = format!("kiln {}\n", env!("CARGO_PKG_VERSION"));
     let cores = std::thread::available_parallelism().map_or_else(|_| "unknown".to_owned(), |count| count.to_string());
     let memory = find_memory_mib()?.map_or_else(|| "unknown".to_owned(), |mib| format!("{mib} MiB"));
-    let encoders = if cfg!(feature = "asm") {
-        "AVIF with assembler"
-    } else {
-        "AVIF without assembler: the same files in three times the time; build kiln with nasm there and `--features asm`"
-    };
-    for (name, value) in [("cores", cores.as_str()), ("memory", &memory), ("encoders", encoders)] {
+    let encoders = encoders();
+    for (name, value) in [("cores", cores.as_str()), ("memory", &memory), ("encoders", &encoders)] {
         line(&mut text, name, value);
     }
     let mut is_missing = false;
@@ -45,6 +42,22 @@ pub fn doctor(site: &Path) -> Result<Report, Failure> {
     }
     let exit_status = if is_missing { TOOL_EXIT_STATUS } else { 0 };
     Ok(Report { result: text, exit_status, ..Report::default() })
+}
+
+/// How fast this program's own encoders of images are.
+fn encoders() -> String {
+    // That of WebP is C with the instructions that every machine of the architecture has.
+    let webp = match std::env::consts::ARCH {
+        "x86_64" => "WebP with SSE2",
+        "aarch64" => "WebP with NEON",
+        _ => "WebP",
+    };
+    if has_assembler() {
+        return format!("AVIF and JPEG with assembler, {webp}");
+    }
+    format!(
+        "AVIF without assembler: the same files in three times the time; build kiln with nasm there and `--features asm`; {webp}"
+    )
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
