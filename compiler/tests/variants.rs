@@ -139,6 +139,21 @@ fn pages_show_images_with_all_that_browsers_choose_from() {
 }
 
 #[test]
+fn a_page_can_name_one_variant() {
+    let site = site("one-variant");
+    let named = "<a href=\"{{+ /static/img/a.w60.jpg}}\">{{+ /static/img/a.webp}}</a>";
+    write(site.join("content/index.html"), format!("{HEAD}<p>{named}</p></body></html>\n"));
+    build(&site);
+    let text = page(&site);
+    assert!(text.contains("<a href=\"/static/img/a.w60.#.jpg\">/static/img/a.#.webp</a>"), "{text}");
+    // One that isn't made is a mistake like every name without a file.
+    write(site.join("content/index.html"), format!("{HEAD}<p>{{{{+ /static/img/a.w61.jpg}}}}</p></body></html>\n"));
+    let outcome = kiln(&["build"], &site);
+    assert_eq!(outcome.status, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("there is no asset `/static/img/a.w61.jpg`"), "{}", outcome.stderr);
+}
+
+#[test]
 fn every_variant_is_published_and_listed_under_both_its_names() {
     let site = site("names");
     build(&site);

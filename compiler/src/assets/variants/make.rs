@@ -202,6 +202,8 @@ impl Road<'_> {
         let fault = OnceLock::new();
         let mut task = Task { file, probe, candidates, found, lengths: None, missing: Vec::new(), fault };
         match strip(&file.bytes, &task.probe) {
+            // One without metadata is in memory already.
+            Some(stripped) if *stripped == *file.bytes => task.set_original(Arc::clone(&file.bytes)),
             Some(stripped) => task.set_original(Arc::from(stripped)),
             None if task.probe.needs_rewriting() => {}
             None => {

@@ -1,0 +1,3 @@
+// A note.
+const answer = 40 + 2;
+console.log(answer);
