@@ -4,7 +4,7 @@
 // Wants the two programs: dist/kilnd, and kiln by the name in KILN.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
@@ -12,6 +12,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+
+import { startServer } from "./server.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const kilnd = path.resolve(here, process.env.DIST ?? "../dist", "kilnd");
@@ -84,18 +86,7 @@ describe("a deploy under load", () => {
     const one = await build("one");
     const two = await build("two", one);
     install(one);
-    server = spawn(kilnd, [live, "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
-    origin = await new Promise((resolve, reject) => {
-      let printed = "";
-      const read = (text) => {
-        printed += text;
-        const found = /127\.0\.0\.1:(\d+)/.exec(printed);
-        if (found) resolve(`http://127.0.0.1:${found[1]}/`);
-      };
-      server.stdout.on("data", read);
-      server.stderr.on("data", read);
-      server.on("exit", () => reject(new Error(`kilnd ended: ${printed}`)));
-    });
+    ({ server, origin } = await startServer(kilnd, [live]));
     await until("the first version", async () => (await version().catch(() => "")) === "one");
 
     let isOver = false;

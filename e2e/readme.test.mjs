@@ -2,7 +2,7 @@
 // Wants the two programs: dist/kilnd, and kiln by the name in KILN.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,12 +10,13 @@ import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { startServer } from "./server.mjs";
+
 const here = path.dirname(fileURLToPath(import.meta.url));
 const programs = {
   kiln: path.resolve(here, process.env.KILN ?? "../target/release/kiln"),
   kilnd: path.resolve(here, process.env.DIST ?? "../dist", "kilnd"),
 };
-const START_MS_MAX = 20_000;
 
 /** The lines of a text's blocks of shell commands, without comments. */
 function commands(text) {
@@ -30,20 +31,8 @@ const words = (line) => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, p
 async function tryServer(program, values, cwd) {
   const port = values.indexOf("--listen");
   const plain = port < 0 ? values : values.toSpliced(port, 2);
-  const server = spawn(program, [...plain, "--listen", "127.0.0.1:0"], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const { server, origin } = await startServer(program, plain, cwd);
   try {
-    const origin = await new Promise((resolve, reject) => {
-      let printed = "";
-      const read = (text) => {
-        printed += text;
-        const found = /127\.0\.0\.1:(\d+)/.exec(printed);
-        if (found) resolve(`http://127.0.0.1:${found[1]}/`);
-      };
-      server.stdout.on("data", read);
-      server.stderr.on("data", read);
-      server.on("exit", () => reject(new Error(`${program} ended: ${printed}`)));
-      setTimeout(() => reject(new Error(`${program} says nothing: ${printed}`)), START_MS_MAX).unref();
-    });
     assert.equal((await fetch(origin)).status, 200);
   } finally {
     if (server.exitCode === null) {

@@ -61,7 +61,7 @@ fn encoders() -> String {
         return format!("AVIF and JPEG with assembler, {webp}");
     }
     format!(
-        "AVIF without assembler: the same files in three times the time; build kiln with nasm there and `--features asm`; {webp}"
+        "AVIF without assembler, which takes about three times as long; build kiln with nasm there and `--features asm`; {webp}"
     )
 }
 
