@@ -18,8 +18,20 @@ pub use memo::{ByAddress, FileMemo, LastMemo};
 use pack::Pack;
 pub use prune::{Pruned, prune};
 
-/// The file of small results, in the cache's folder.
-const PACK_NAME: &str = "small.pack";
+/// Which of the files of small results one belongs to. Each is read whole when the first of its results is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shelf {
+    /// Compressed pages.
+    Compressed,
+    /// What is a keyword in blocks of code, and what a comment.
+    Highlighted,
+}
+
+impl Shelf {
+    /// Their files in the cache's folder.
+    const FILE_NAMES: [&str; 2] = ["compressed.pack", "highlighted.pack"];
+}
+
 /// Where a site keeps its cache, from its root.
 pub const CACHE_FOLDER: &str = ".kiln/cache";
 /// Bytes before an entry's content: the digest of its key and its content.
@@ -75,7 +87,7 @@ pub struct CacheCounts {
 #[derive(Debug, Default)]
 pub struct Cache {
     folder: Option<PathBuf>,
-    pack: Pack,
+    packs: [Pack; Shelf::FILE_NAMES.len()],
     /// When results are used, so that pruning can tell.
     now: Option<SystemTime>,
     hits: AtomicU64,
@@ -129,33 +141,28 @@ impl Cache {
         Ok(result)
     }
 
-    /// The same for a small result, of which a site has thousands: they lie together in one file, which is written by
-    /// [`finish`](Self::finish).
-    ///
-    /// # Errors
-    /// What `make` says; errors are not remembered.
-    pub fn find_or_make_small<E>(
-        &self,
-        key: &CacheKey,
-        make: impl FnOnce() -> Result<Vec<u8>, E>,
-    ) -> Result<Vec<u8>, E> {
+    /// The same for a small result, of which a site has thousands: those of a shelf lie together in one file, which is
+    /// written by [`finish`](Self::finish).
+    pub fn find_or_make_small(&self, place: Shelf, key: &CacheKey, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
         let Some(folder) = &self.folder else { return make() };
-        let found = self.pack.find(&folder.join(PACK_NAME), &key.0);
+        let pack = &self.packs[place as usize];
+        let found = pack.find(&folder.join(Shelf::FILE_NAMES[place as usize]), &key.0);
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        let result = make()?;
-        self.pack.keep(&key.0, &result);
-        Ok(result)
+        found.unwrap_or_else(|| {
+            let result = make();
+            pack.keep(&key.0, &result);
+            result
+        })
     }
 
     /// Writes what is kept until the end of a build. A disk that refuses is counted.
     pub fn finish(&self) {
         let Some(folder) = &self.folder else { return };
-        if self.pack.write(&folder.join(PACK_NAME), self.now).is_err() {
-            self.not_kept.fetch_add(1, Ordering::Relaxed);
+        for (pack, name) in self.packs.iter().zip(Shelf::FILE_NAMES) {
+            if pack.write(&folder.join(name), self.now).is_err() {
+                self.not_kept.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

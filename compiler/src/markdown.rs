@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use comrak::{Anchorizer, Options};
 use rayon::prelude::*;
 
+use crate::cache::Cache;
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::front_matter;
@@ -55,15 +56,17 @@ struct Shared<'a> {
     links: Vec<Link>,
     has_styled_code: bool,
     filtered: &'a Filtered,
+    cache: &'a Cache,
     unfiltered: Vec<FilterInput>,
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Turns the texts of a Markdown page into HTML.
+/// Turns the texts of a Markdown page into HTML. The cache has the code that was highlighted before.
 pub fn to_html<'a>(
     template: &'a Template,
     settings: &'a config::Markdown,
     filtered: &'a Filtered,
+    cache: &'a Cache,
 ) -> (MarkdownPage, Vec<Diagnostic>) {
     let mut shared = Shared {
         template,
@@ -73,6 +76,7 @@ pub fn to_html<'a>(
         links: Vec::new(),
         has_styled_code: false,
         filtered,
+        cache,
         unfiltered: Vec::new(),
         diagnostics: Vec::new(),
     };
@@ -107,7 +111,7 @@ pub fn to_html<'a>(
 }
 
 /// The blocks of code in Markdown files that a filter is for.
-pub fn find_filter_inputs(files: &[SourceFile], config: &Config) -> Vec<FilterInput> {
+pub fn find_filter_inputs(files: &[SourceFile], config: &Config, cache: &Cache) -> Vec<FilterInput> {
     let filtered = Filtered::none(&config.filters);
     let find = |file: &SourceFile| {
         let has_language = |text: &str| filtered.languages.iter().any(|language| text.contains(&**language));
@@ -115,7 +119,7 @@ pub fn find_filter_inputs(files: &[SourceFile], config: &Config) -> Vec<FilterIn
         source.map_or_else(Vec::new, |source| {
             let (front_matter, _) = front_matter::parse(&source);
             let (template, _) = Template::parse(&source, front_matter.body_start, Kind::MarkdownPage);
-            to_html(&template, &config.markdown, &filtered).0.unfiltered
+            to_html(&template, &config.markdown, &filtered, cache).0.unfiltered
         })
     };
     let markdown = files.par_iter().filter(|file| is_markdown(file));

@@ -158,7 +158,8 @@ impl Plan {
         let (defaults, mistakes) = Defaults::read(&sources.defaults);
         diagnostics.extend(mistakes);
         diagnostics.extend(defaults.check_layouts(&templates));
-        let reading = Reading { config: &config, defaults: &defaults, filtered: &sources.filtered };
+        let filtered = &sources.filtered;
+        let reading = Reading { config: &config, defaults: &defaults, filtered, cache: workshop.cache };
         let (mut site, mistakes) = Site::read_changed(&sources.content, options.selection, &reading, &memory.site);
         diagnostics.extend(mistakes);
         let (data, mistakes) = Data::read(&sources.data);

@@ -29,7 +29,7 @@ pub use route::{RoutePath, percent_decode, percent_encode};
 pub use taxonomy::{Taxonomy, Term};
 pub use urls::check_unique;
 
-use crate::cache::{ByAddress, FileMemo, LastMemo};
+use crate::cache::{ByAddress, Cache, FileMemo, LastMemo};
 use crate::config::Config;
 use crate::data::Data;
 use crate::diagnostic::Diagnostic;
@@ -112,7 +112,7 @@ impl Site {
     /// Reads all pages among the files of the folder of pages, in parallel.
     pub fn read(content: &[SourceFile], config: &Config, selection: Selection) -> (Self, Vec<Diagnostic>) {
         let (defaults, filtered) = (Defaults::default(), Filtered::default());
-        let reading = Reading { config, defaults: &defaults, filtered: &filtered };
+        let reading = Reading { config, defaults: &defaults, filtered: &filtered, cache: &Cache::none() };
         Self::read_changed(content, selection, &reading, &SiteMemory::default())
     }
 

@@ -16,6 +16,11 @@ use crate::config::Glob;
 const QUIET_TIME: Duration = Duration::from_millis(10);
 /// Or so long after the first event. Specified.
 const CHANGE_TIME_MAX: Duration = Duration::from_millis(500);
+/// The same for a change of very many files, such as another branch: it is one change, and a slow disk stops in between.
+/// Guessed.
+const MASS_QUIET_TIME: Duration = Duration::from_millis(100);
+/// And so long after its first event. Guessed: 5,000 files take a slow disk two seconds.
+const MASS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Between two looks at a file system that tells nothing. Guessed: a look at 10,000 files takes 30 ms.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// More files than this are looked at all together.
@@ -167,8 +172,8 @@ impl Notices {
             self.add(event, &mut found);
         }
         let first = Instant::now();
-        while let Some(left) = CHANGE_TIME_MAX.checked_sub(first.elapsed()) {
-            match self.events.recv_timeout(QUIET_TIME.min(left)) {
+        while let Some(wait) = found.patience(first.elapsed()) {
+            match self.events.recv_timeout(wait) {
                 Ok(event) => self.add(event, &mut found),
                 Err(_) => break,
             }
@@ -224,5 +229,29 @@ struct Found {
 impl Found {
     fn is_empty(&self) -> bool {
         self.files.is_empty() && !self.wants_all
+    }
+
+    /// How long the next event is waited for, so long after the first one. `None`: what there is has to do.
+    fn patience(&self, since_first: Duration) -> Option<Duration> {
+        let is_mass = self.files.len() > FILE_COUNT_MAX;
+        let (quiet, all) = if is_mass { (MASS_QUIET_TIME, MASS_TIME_MAX) } else { (QUIET_TIME, CHANGE_TIME_MAX) };
+        all.checked_sub(since_first).map(|left| quiet.min(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_of_branches_is_one_change_however_slow_the_disk_is() {
+        let found =
+            |count: usize| Found { files: (0..count).map(|number| number.to_string()).collect(), ..Found::default() };
+        let at = Duration::from_millis;
+        assert_eq!(found(FILE_COUNT_MAX).patience(at(499)), Some(at(1)));
+        assert_eq!(found(FILE_COUNT_MAX).patience(at(501)), None);
+        assert_eq!(found(FILE_COUNT_MAX + 1).patience(at(501)), Some(at(100)));
+        assert_eq!(found(FILE_COUNT_MAX + 1).patience(at(4_999)), Some(at(1)));
+        assert_eq!(found(5_000).patience(at(5_001)), None);
     }
 }

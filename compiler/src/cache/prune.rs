@@ -77,7 +77,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::cache::{Cache, CacheKey};
+    use crate::cache::{Cache, CacheKey, Shelf};
 
     fn at(days: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(days * 24 * 60 * 60)
@@ -119,7 +119,7 @@ mod tests {
         let key = CacheKey::new("f 1", &[]);
         let build = |days| {
             let cache = Cache::new(folder.clone()).used_at(at(days));
-            cache.find_or_make_small(&key, || Ok::<_, ()>(b"content".to_vec())).unwrap();
+            cache.find_or_make_small(Shelf::Compressed, &key, || b"content".to_vec());
             cache.finish();
             cache.counts().hits
         };

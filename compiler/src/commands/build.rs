@@ -168,6 +168,7 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
         let packed = pool.install(|| output.pack_checked::<Vec<u8>>(None, &loaded.cache));
         packed.map_err(|error| Failure::Site(error.to_string()))?;
     }
+    loaded.cache.finish();
     if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {
         report.messages = format!("no mistakes in {}\n", plural(built.counts.pages, "page"));
     }

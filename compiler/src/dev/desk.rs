@@ -106,7 +106,10 @@ impl Desk {
         // All tools run at the start.
         self.renew_inputs();
         self.changed_inputs.clear();
-        Ok(self.plan())
+        let edition = self.plan();
+        // What was highlighted for the first time; an edit adds too little to be written down.
+        self.cache.finish();
+        Ok(edition)
     }
 
     /// Watches what the site is made from, and what its tools read.

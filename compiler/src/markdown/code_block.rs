@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::highlight::{self, Lines};
+use crate::cache::Cache;
 
 /// What stands after a fence.
 #[derive(PartialEq, Eq, Debug)]
@@ -57,7 +58,7 @@ pub(super) fn is_styled(info: &Info<'_>) -> bool {
 }
 
 /// The block as HTML. A block that is wider than the page scrolls, so the keyboard must reach it (WCAG 2.1.1).
-pub(super) fn to_html(info: &Info<'_>, code: &str, is_highlighted: bool) -> String {
+pub(super) fn to_html(info: &Info<'_>, code: &str, is_highlighted: bool, cache: &Cache) -> String {
     let is_styled = is_highlighted && is_styled(info);
     let language = highlight::find_language(info.name).filter(|_| is_styled);
     let lines = if is_styled { &info.lines } else { &Lines::default() };
@@ -77,7 +78,7 @@ pub(super) fn to_html(info: &Info<'_>, code: &str, is_highlighted: bool) -> Stri
         html.push('"');
     }
     html.push('>');
-    html.push_str(&highlight::to_html(language, code, lines));
+    html.push_str(&highlight::to_html(language, code, lines, cache));
     html.push_str("</code></pre>\n");
     html
 }

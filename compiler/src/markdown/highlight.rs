@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use arborium::{GrammarStore, Highlighter};
 
+use crate::cache::{Cache, CacheKey, Shelf};
 use crate::diagnostic::is_slip;
 
 /// Where the style sheet is published, unless the site has a file of its own there.
@@ -16,6 +17,9 @@ pub const STYLE_SHEET: &str = include_str!("highlight.css");
 
 /// Longer code is left plain. Guessed: nobody reads so much in a page, and it would cost seconds.
 const CODE_BYTES_MAX: usize = 256 * 1024;
+
+/// Names what is kept of code that was highlighted: the version of the grammars, and ours of what is made of their words.
+const VERSION: &str = "highlight 1, arborium 2.18.2";
 
 /// Grammars are put together when the first code in their language is met: each takes up to 40 ms.
 static GRAMMARS: LazyLock<Arc<GrammarStore>> = LazyLock::new(|| Arc::new(GrammarStore::new()));
@@ -136,8 +140,8 @@ pub(super) fn suggest_language(name: &str) -> Option<&'static str> {
 }
 
 /// The code as HTML. A language without a grammar gives plain text, its lines marked all the same.
-pub(super) fn to_html(language: Option<&str>, code: &str, lines: &Lines) -> String {
-    let kinds = language.map(|language| find_kinds(language, code)).unwrap_or_default();
+pub(super) fn to_html(language: Option<&str>, code: &str, lines: &Lines, cache: &Cache) -> String {
+    let kinds = language.map(|language| remembered_kinds(language, code, cache)).unwrap_or_default();
     let mut html = String::with_capacity(code.len() * 3);
     if lines.are_plain() {
         push_code(&mut html, code, &kinds, 0..code.len());
@@ -158,6 +162,23 @@ pub(super) fn to_html(language: Option<&str>, code: &str, lines: &Lines) -> Stri
         at += line.len();
     }
     html
+}
+
+/// The same as `find_kinds`, which the cache remembers as runs: parsing code is a third of what a page costs.
+fn remembered_kinds(language: &str, code: &str, cache: &Cache) -> Vec<u8> {
+    let key = CacheKey::new(VERSION, &[language.as_bytes(), code.as_bytes()]);
+    let runs = cache.find_or_make_small(Shelf::Highlighted, &key, || to_runs(&find_kinds(language, code)));
+    from_runs(&runs).collect()
+}
+
+/// Bytes as pairs: how often one comes, at most 255 times, and which.
+fn to_runs(kinds: &[u8]) -> Vec<u8> {
+    let same = kinds.chunk_by(|a, b| a == b).flat_map(|run| run.chunks(usize::from(u8::MAX)));
+    same.flat_map(|run| [u8::try_from(run.len()).unwrap_or(u8::MAX), run[0]]).collect()
+}
+
+fn from_runs(runs: &[u8]) -> impl Iterator<Item = u8> {
+    runs.as_chunks::<2>().0.iter().flat_map(|[count, kind]| std::iter::repeat_n(*kind, usize::from(*count)))
 }
 
 /// The class of each byte of the code, 0 for none; nothing if it can't be told.
@@ -312,6 +333,20 @@ mod tests {
         for (alias, language) in ALIASES {
             assert!(LANGUAGES.contains(&language), "{alias}");
         }
+    }
+
+    #[test]
+    fn what_is_remembered_of_code_is_what_was_found() {
+        let code = "fn main() {\n    // ".to_owned() + &"long ".repeat(400) + "\n    let a = \"ü\";\n}\n";
+        for language in ["rust", "diff", "text"] {
+            let kinds = find_kinds(language, &code);
+            assert!(from_runs(&to_runs(&kinds)).eq(kinds.iter().copied()), "{language}");
+            assert_eq!(kinds.len(), if language == "text" { 0 } else { code.len() });
+        }
+        let lock = include_str!("../../../Cargo.lock");
+        let (_, version) = VERSION.rsplit_once(", ").unwrap();
+        let locked = format!("name = \"arborium\"\nversion = \"{}\"\n", version.trim_start_matches("arborium "));
+        assert!(lock.contains(&locked), "`VERSION` says {version}, which isn't locked");
     }
 
     #[test]

@@ -316,7 +316,7 @@ fn format_code_block(
         writer.shared.diagnostics.push(diagnostic.with_help(format!("did you mean `{meant}`?")));
     }
     context.cr()?;
-    context.write_str(&code_block::to_html(&info, &code.literal, is_highlighted))?;
+    context.write_str(&code_block::to_html(&info, &code.literal, is_highlighted, context.user.shared.cache))?;
     Ok(ChildRendering::HTML)
 }
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bundle::{Encoding, RouteKind};
 
-use crate::cache::{Cache, CacheKey};
+use crate::cache::{Cache, CacheKey, Shelf};
 
 /// A variant must be smaller than this part of the original, in per cent.
 const VARIANT_PERCENT_MAX: usize = 95;
@@ -59,8 +59,7 @@ fn remembered(function: &str, body: &[u8], cache: &Cache, make: impl FnOnce() ->
 
 /// For pages: many, and small.
 fn remembered_small(function: &str, body: &[u8], cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-    let result = cache.find_or_make_small(&CacheKey::new(function, &[body]), || Ok::<_, Infallible>(make()));
-    result.unwrap_or_else(|never| match never {})
+    cache.find_or_make_small(Shelf::Compressed, &CacheKey::new(function, &[body]), make)
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {

@@ -12,7 +12,7 @@ use crate::tools::filter;
 
 /// Has the filters' commands make what stands in the place of their blocks of code.
 pub fn run_filters(sources: &mut Sources, config: &Config, root: &Path, cache: &Cache) -> Vec<Diagnostic> {
-    let inputs = markdown::find_filter_inputs(&sources.content, config);
+    let inputs = markdown::find_filter_inputs(&sources.content, config, cache);
     let own_files = |filter: &Filter| {
         // A word that names no file of the site is an argument like any other.
         let is_own = |word: &&String| !word.starts_with('/') && root.join(word).is_file();

@@ -10,6 +10,7 @@ use jiff::civil::{Date, DateTime};
 use super::defaults::Defaults;
 use super::list_pages::{self, Part};
 use super::route::RoutePath;
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::front_matter::{self, Fields, FrontMatter, Value};
@@ -52,6 +53,8 @@ pub struct Reading<'a> {
     pub defaults: &'a Defaults,
     /// What stands in the place of blocks of code.
     pub filtered: &'a Filtered,
+    /// The code that was highlighted before.
+    pub cache: &'a Cache,
 }
 
 /// A page in its place among the others.
@@ -207,7 +210,7 @@ impl PageFile {
     /// It can't be read as a page at all, or has no URL.
     pub fn read(file: &SourceFile, reading: &Reading<'_>) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let source = file.to_text().map_err(|diagnostic| vec![diagnostic])?;
-        let Reading { config, defaults, filtered } = *reading;
+        let Reading { config, defaults, filtered, cache } = *reading;
         let is_markdown = markdown::is_markdown(file);
         let (FrontMatter { mut fields, body_start }, mut diagnostics) = front_matter::parse(&source);
         defaults.add_to(&mut fields, &file.name);
@@ -215,7 +218,7 @@ impl PageFile {
         let (template, mistakes) = Template::parse(&source, body_start, kind);
         diagnostics.extend(mistakes);
         let MarkdownPage { template, links, has_styled_code, .. } = if is_markdown {
-            let (page, mistakes) = markdown::to_html(&template, &config.markdown, filtered);
+            let (page, mistakes) = markdown::to_html(&template, &config.markdown, filtered, cache);
             diagnostics.extend(mistakes);
             page
         } else {
