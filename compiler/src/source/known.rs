@@ -120,10 +120,21 @@ impl Sources {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && place.is_ok() => {
                     drop(place.map(|index| files.remove(index)));
                 }
+                // It came and went before anybody looked: editors write beside a file and rename.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.has_below(path) => {}
                 _ => renewal = Renewal::WantsAll,
             }
         }
         Ok(renewal)
+    }
+
+    /// Whether a path is that of a folder with files that were read.
+    fn has_below(&self, path: &str) -> bool {
+        let folder = format!("{path}/");
+        self.lists().into_iter().any(|files| {
+            let first = files.partition_point(|file| *file.path < *folder);
+            files.get(first).is_some_and(|file| file.path.starts_with(&folder))
+        })
     }
 
     /// The files of the folder that a path belongs to, and the path within it.
