@@ -9,6 +9,7 @@ use jiff::civil::DateTime;
 use quick_xml::escape::escape;
 use serde_json::json;
 
+use crate::bytes::Bytes;
 use crate::config::Config;
 use crate::front_matter::Value;
 use crate::html::decode;
@@ -28,7 +29,7 @@ pub struct MadeFile {
     /// `Content-Type`.
     pub media_type: &'static str,
     /// What it holds.
-    pub body: Arc<[u8]>,
+    pub body: Bytes,
 }
 
 impl MadeFile {
