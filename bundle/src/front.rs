@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::layout::{self, Section, u32_at, u64_at};
 
 /// What a bundle's index is read from.
@@ -56,7 +56,7 @@ impl ReadFront {
         let patterns_range = patterns_range(&bytes);
         let mut patterns = Vec::new();
         let mut total_len = bytes.len();
-        let mut hasher = blake3::Hasher::new();
+        let mut hasher = Hasher::default();
         hasher.update(bytes.get(layout::HASHED_FROM..).unwrap_or_default());
         let mut piece = vec![0; PIECE_BYTES.min(left)];
         while left > 0 {
@@ -74,7 +74,7 @@ impl ReadFront {
             }
             (total_len, left) = (total_len + len, left - len);
         }
-        Ok(Self { bytes, patterns, total_len, digest: Digest::from_bytes(*hasher.finalize().as_bytes()) })
+        Ok(Self { bytes, patterns, total_len, digest: hasher.finish() })
     }
 
     pub(crate) fn as_front(&self) -> Front<'_> {

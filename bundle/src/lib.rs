@@ -88,10 +88,10 @@ mod percent;
 mod view;
 mod writer;
 
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use index::OpenError;
 pub use layout::{Encoding, FORMAT_VERSION, LARGE_BODY_BYTES_MIN, PATTERN_COUNT_MAX, RouteKind, Settings};
 pub use pattern::RedirectPattern;
 pub use percent::{percent_decode, percent_encode};
-pub use view::{BundleView, Head, Route, Variant};
-pub use writer::{BundleWriter, HeadParts, PackedBundle, RouteEntry, VariantEntry, WriteError};
+pub use view::{BundleView, Head, Route, Variant, verify};
+pub use writer::{Body, BundleWriter, HeadParts, PackedBundle, RouteEntry, VariantEntry, WriteError};

@@ -9,6 +9,15 @@ use crate::front::{Front, ReadFront};
 use crate::index::{EMPTY_SLOT, Index, OpenError, RouteRecord, VariantRecord, hash, location_of};
 use crate::layout::{Encoding, RouteKind, Settings};
 
+/// Checks a whole bundle as [`BundleView::open`] does, and keeps nothing of it but the digest in its header.
+///
+/// # Errors
+/// What the reader reports; within that, the first thing found wrong.
+pub fn verify(reader: &mut impl Read) -> io::Result<Result<Digest, OpenError>> {
+    let front = ReadFront::read(reader, usize::MAX)?;
+    Ok(Index::read(&front.as_front()).map(|index| index.digest))
+}
+
 /// A checked bundle over any bytes that stay as they are: a map of a file, or a vector.
 ///
 /// The index (paths, lengths, entity tags) is private memory; heads and bodies are handed out as slices of `B`, never

@@ -3,16 +3,51 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
 use crate::pattern::RedirectPattern;
 
+/// The bytes of a body, wherever they are. The layout needs their length and digest alone, so that they can stay in a file
+/// until they are written.
+pub trait Body: Clone {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Their digest.
+    fn digest(&self) -> Digest;
+
+    /// Writes them: as many as `len` says, with the digest that `digest` gives.
+    ///
+    /// # Errors
+    /// What `out` reports, or that the bytes can't be had any more.
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()>;
+}
+
+impl Body for Arc<[u8]> {
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(self)
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self)
+    }
+}
+
 /// One URL to publish.
 #[derive(Clone, Debug)]
-pub struct RouteEntry {
+pub struct RouteEntry<B = Arc<[u8]>> {
     /// The percent-decoded path, `/` first; a pattern's with its gaps.
     pub path: String,
     /// How the server treats it.
@@ -22,18 +57,18 @@ pub struct RouteEntry {
     /// Where a redirect leads: a URL reference of visible ASCII. Empty for all other kinds.
     pub location: String,
     /// Its codings in any order, identity among them.
-    pub variants: Vec<VariantEntry>,
+    pub variants: Vec<VariantEntry<B>>,
 }
 
 /// One coding of a route's body.
 #[derive(Clone, Debug)]
-pub struct VariantEntry {
+pub struct VariantEntry<B = Arc<[u8]>> {
     /// The content coding.
     pub encoding: Encoding,
     /// The head, already written.
     pub head: HeadParts,
     /// The body's bytes.
-    pub body: Arc<[u8]>,
+    pub body: B,
 }
 
 /// A written head in its parts, as the crate's documentation describes them.
@@ -81,14 +116,14 @@ impl fmt::Display for WriteError {
 impl std::error::Error for WriteError {}
 
 /// Gathers routes and packs them.
-#[derive(Debug, Default)]
-pub struct BundleWriter {
+#[derive(Debug)]
+pub struct BundleWriter<B = Arc<[u8]>> {
     settings: Settings,
     build_info: Vec<(String, String)>,
-    routes: Vec<RouteEntry>,
+    routes: Vec<RouteEntry<B>>,
 }
 
-impl BundleWriter {
+impl<B: Body> BundleWriter<B> {
     /// A bundle with these settings and, for people, this text about how it was made (key and value; the last of two
     /// equal keys holds).
     pub fn new(settings: Settings, build_info: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -98,7 +133,7 @@ impl BundleWriter {
 
     /// Adds a route. Order matters to patterns only: of two with equally long beginnings, the first one added is tried
     /// first.
-    pub fn add(&mut self, route: RouteEntry) {
+    pub fn add(&mut self, route: RouteEntry<B>) {
         self.routes.push(route);
     }
 
@@ -106,7 +141,7 @@ impl BundleWriter {
     ///
     /// # Errors
     /// The first route, by path, that the format doesn't allow.
-    pub fn finish(mut self) -> Result<PackedBundle, WriteError> {
+    pub fn finish(mut self) -> Result<PackedBundle<B>, WriteError> {
         self.settings.check().map_err(WriteError::Settings)?;
         let patterns = patterns_in_order(&self.routes)?;
         self.routes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -127,30 +162,27 @@ impl BundleWriter {
 }
 
 /// A finished bundle, its bodies still where they were: written out without another copy of them.
-pub struct PackedBundle {
-    /// Everything before the first body: header, section table, index sections, heads.
+pub struct PackedBundle<B = Arc<[u8]>> {
+    /// Everything before the first body: header, section table, index sections, heads. The digest is still missing.
     front: Vec<u8>,
-    /// And the section after them, if there is one.
-    bodies: Vec<PlacedBody>,
+    /// What lies behind it, each piece with the number of zeros before it.
+    pieces: Vec<(usize, Piece<B>)>,
+    total_len: usize,
 }
 
-/// A body and the number of zeros before it.
-struct PlacedBody {
-    padding_len: usize,
-    body: Arc<[u8]>,
+/// Something that lies behind the front.
+enum Piece<B> {
+    Body(B),
+    /// The section after the bodies.
+    Patterns(Vec<u8>),
+    /// A section begins at its alignment even when nothing lies in it.
+    Start,
 }
 
-impl PackedBundle {
-    /// The digest in the header.
-    pub fn digest(&self) -> Digest {
-        let mut bytes = [0; Digest::BYTES];
-        bytes.copy_from_slice(&self.front[layout::DIGEST_OFFSET..layout::HASHED_FROM]);
-        Digest::from_bytes(bytes)
-    }
-
+impl<B: Body> PackedBundle<B> {
     /// Length of the whole bundle in bytes.
     pub fn len(&self) -> usize {
-        self.pieces().map(<[u8]>::len).sum()
+        self.total_len
     }
 
     /// Never: a bundle has at least its header.
@@ -158,20 +190,37 @@ impl PackedBundle {
         false
     }
 
-    /// Writes the whole bundle.
+    /// Writes the whole bundle from where `out` stands, reading each body once, and returns the digest in its header.
+    /// That is written last: nothing is a bundle before all of it is there.
     ///
     /// # Errors
-    /// What `out` reports.
-    pub fn write_to(&self, out: &mut impl io::Write) -> io::Result<()> {
-        self.pieces().try_for_each(|piece| out.write_all(piece))
+    /// What `out` or a body reports.
+    pub fn write_to(&self, out: &mut (impl Write + Seek)) -> io::Result<Digest> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let start = out.stream_position()?;
+        out.write_all(&self.front[..layout::HASHED_FROM])?;
+        let mut hashed = Hashed { out, hasher: Hasher::default() };
+        hashed.write_all(&self.front[layout::HASHED_FROM..])?;
+        for (padding_len, piece) in &self.pieces {
+            hashed.write_all(&ZEROS[..*padding_len])?;
+            match piece {
+                Piece::Body(body) => body.write_to(&mut hashed)?,
+                Piece::Patterns(bytes) => hashed.write_all(bytes)?,
+                Piece::Start => {}
+            }
+        }
+        let Hashed { out, hasher } = hashed;
+        let (digest, end) = (hasher.finish(), start + self.total_len as u64);
+        if out.stream_position()? != end {
+            return Err(io::Error::other("a body has another length than it said"));
+        }
+        out.seek(SeekFrom::Start(start + layout::DIGEST_OFFSET as u64))?;
+        out.write_all(digest.as_bytes())?;
+        out.seek(SeekFrom::Start(end))?;
+        Ok(digest)
     }
 
-    /// The whole bundle in memory.
-    pub fn to_vec(&self) -> Vec<u8> {
-        self.pieces().collect::<Vec<_>>().concat()
-    }
-
-    fn new(index: &[(Section, Vec<u8>)], bodies: Vec<Arc<[u8]>>, patterns: Vec<u8>) -> Self {
+    fn new(index: &[(Section, Vec<u8>)], bodies: Vec<B>, patterns: Vec<u8>) -> Self {
         let section_count = index.len() + 2 + usize::from(!patterns.is_empty());
         let mut front = vec![0; layout::SECTION_TABLE_OFFSET + section_count * layout::SECTION_ENTRY_BYTES];
         let mut table = Vec::new();
@@ -180,19 +229,18 @@ impl PackedBundle {
             table.push((*section, front.len(), content.len()));
             front.extend_from_slice(content);
         }
-        let mut placed = Vec::with_capacity(bodies.len() + 2);
+        let mut pieces = Vec::with_capacity(bodies.len() + 3);
         let mut end = front.len();
         let mut bodies = bodies.into_iter().peekable();
         for section in [Section::SmallBodies, Section::LargeBodies] {
             let alignment = section.alignment();
             let start = end.next_multiple_of(alignment);
-            // An empty body: a section begins at its alignment even when nothing lies in it.
-            placed.push(PlacedBody { padding_len: start - end, body: Arc::default() });
+            pieces.push((start - end, Piece::Start));
             end = start;
             while let Some(body) = bodies.next_if(|body| layout::body_section(body.len() as u64) == section) {
                 let padding_len = end.next_multiple_of(alignment) - end;
                 end += padding_len + body.len();
-                placed.push(PlacedBody { padding_len, body });
+                pieces.push((padding_len, Piece::Body(body)));
             }
             table.push((section, start, end - start));
         }
@@ -201,21 +249,40 @@ impl PackedBundle {
             table.push((Section::Patterns, start, patterns.len()));
             let padding_len = start - end;
             end = start + patterns.len();
-            placed.push(PlacedBody { padding_len, body: patterns.into() });
+            pieces.push((padding_len, Piece::Patterns(patterns)));
         }
         write_header(&mut front, &table, end);
-        let mut packed = Self { front, bodies: placed };
-        let hashed = std::iter::once(&packed.front[layout::HASHED_FROM..]).chain(packed.pieces().skip(1));
-        let digest = Digest::of_pieces(hashed);
-        packed.front[layout::DIGEST_OFFSET..layout::HASHED_FROM].copy_from_slice(digest.as_bytes());
-        packed
+        Self { front, pieces, total_len: end }
+    }
+}
+
+impl PackedBundle {
+    /// The whole bundle in memory.
+    ///
+    /// # Panics
+    /// Never: memory takes all that is written to it.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::with_capacity(self.total_len));
+        self.write_to(&mut bytes).expect("memory takes all that is written to it");
+        bytes.into_inner()
+    }
+}
+
+/// Hashes what is written.
+struct Hashed<'a, W> {
+    out: &'a mut W,
+    hasher: Hasher,
+}
+
+impl<W: Write> Write for Hashed<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..len]);
+        Ok(len)
     }
 
-    /// The file's bytes in order; the first piece is the whole front.
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        const ZEROS: [u8; 4096] = [0; 4096];
-        let bodies = self.bodies.iter().flat_map(|placed| [&ZEROS[..placed.padding_len], &*placed.body]);
-        std::iter::once(&*self.front).chain(bodies)
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -235,16 +302,16 @@ fn write_header(front: &mut [u8], table: &[(Section, usize, usize)], total_len: 
 }
 
 /// Every different body once, small ones first, those of assets before those of pages.
-struct Bodies {
-    in_order: Vec<Arc<[u8]>>,
+struct Bodies<B> {
+    in_order: Vec<B>,
     /// For each variant, those of the first route first, its body's place in the order.
     number_of_variant: Vec<u32>,
 }
 
-impl Bodies {
-    fn gather(routes: &[RouteEntry]) -> Result<Self, WriteError> {
+impl<B: Body> Bodies<B> {
+    fn gather(routes: &[RouteEntry<B>]) -> Result<Self, WriteError> {
         let variants = routes.iter().flat_map(|route| route.variants.iter().map(|variant| (route.kind, &variant.body)));
-        let all: Vec<_> = variants.map(|(kind, body)| (kind, body, Digest::of(body))).collect();
+        let all: Vec<_> = variants.map(|(kind, body)| (kind, body, body.digest())).collect();
         let mut in_storage_order: Vec<_> = all.iter().collect();
         in_storage_order.sort_by_key(|(kind, body, _)| {
             (layout::body_section(body.len() as u64) as u32, !matches!(kind, RouteKind::Asset | RouteKind::KeptAsset))
@@ -254,7 +321,7 @@ impl Bodies {
         for (_, body, digest) in in_storage_order {
             let next = u32::try_from(in_order.len()).map_err(|_| WriteError::TooLarge("the number of bodies"))?;
             number_of.entry(digest).or_insert_with(|| {
-                in_order.push(Arc::clone(body));
+                in_order.push(B::clone(body));
                 next
             });
         }
@@ -264,7 +331,7 @@ impl Bodies {
 }
 
 /// The sections before the bodies, in the order of their kinds.
-fn write_index(writer: &BundleWriter, bodies: &Bodies) -> Result<Vec<(Section, Vec<u8>)>, WriteError> {
+fn write_index<B: Body>(writer: &BundleWriter<B>, bodies: &Bodies<B>) -> Result<Vec<(Section, Vec<u8>)>, WriteError> {
     let (mut routes, mut variants, mut strings, mut heads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut body_numbers = bodies.number_of_variant.iter();
     for route in &writer.routes {
@@ -321,7 +388,7 @@ fn etag_range(shared: &str) -> std::ops::Range<usize> {
 }
 
 /// The paths of the patterns in the order in which they are tried.
-fn patterns_in_order(routes: &[RouteEntry]) -> Result<Vec<String>, WriteError> {
+fn patterns_in_order<B>(routes: &[RouteEntry<B>]) -> Result<Vec<String>, WriteError> {
     let patterns = routes.iter().filter(|route| route.kind == RouteKind::Pattern);
     let mut patterns = patterns
         .map(|route| {
@@ -337,7 +404,7 @@ fn patterns_in_order(routes: &[RouteEntry]) -> Result<Vec<String>, WriteError> {
     Ok(patterns.into_iter().map(|(_, path)| path).collect())
 }
 
-fn check(route: &RouteEntry) -> Result<(), WriteError> {
+fn check<B: Body>(route: &RouteEntry<B>) -> Result<(), WriteError> {
     let malformed = |reason| WriteError::Route { path: route.path.clone(), reason };
     let RouteEntry { path, kind, status, location, variants } = route;
     let facts = RouteFacts { path: path.as_bytes(), location: location.as_bytes(), kind: *kind, status: *status };

@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use bundle::Digest;
+use bundle::{Body, Digest};
 
 pub use memo::{ByAddress, FileMemo, LastMemo};
 use pack::Pack;
 pub use prune::{Pruned, prune};
+
+use crate::bytes::Bytes;
 
 /// Which of the files of small results one belongs to. Each is read whole when the first of its results is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,9 +65,9 @@ impl CacheKey {
         self.0.as_bytes()
     }
 
-    fn seal(&self, content: &[u8]) -> Digest {
+    fn seal(&self, content: &Digest) -> Digest {
         let mut text = self.0.as_bytes().to_vec();
-        text.extend_from_slice(Digest::of(content).as_bytes());
+        text.extend_from_slice(content.as_bytes());
         Digest::of(&text)
     }
 }
@@ -114,6 +116,11 @@ impl Cache {
 
     /// What a function returned for these inputs, if it is remembered and whole.
     pub fn find(&self, key: &CacheKey) -> Option<Vec<u8>> {
+        Some(self.find_bytes(key)?.read().ok()?.into_owned())
+    }
+
+    /// The same; what is large stays where it is kept.
+    pub fn find_bytes(&self, key: &CacheKey) -> Option<Bytes> {
         let found = self.folder.as_deref().and_then(|folder| self.read_entry(&entry_path(folder, key), key));
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -122,10 +129,26 @@ impl Cache {
 
     /// Remembers what a function returned. A disk that refuses is counted and costs time at the next build, no more.
     pub fn keep(&self, key: &CacheKey, content: &[u8]) {
-        let Some(folder) = &self.folder else { return };
-        if write_entry(&entry_path(folder, key), &key.seal(content), content, self.now).is_err() {
+        self.write(key, content);
+    }
+
+    /// The same, and gives the memory back where that is worth it: the bytes are read again when they are needed. What
+    /// could not be kept stays in memory.
+    pub fn keep_bytes(&self, key: &CacheKey, content: Vec<u8>) -> Bytes {
+        match self.write(key, &content) {
+            Some(path) => Bytes::leave(content, &path, SEAL_BYTES as u64),
+            None => content.into(),
+        }
+    }
+
+    /// Where the entry is now.
+    fn write(&self, key: &CacheKey, content: &[u8]) -> Option<PathBuf> {
+        let path = entry_path(self.folder.as_deref()?, key);
+        let written = write_entry(&path, &key.seal(&Digest::of(content)), content, self.now);
+        if written.is_err() {
             self.not_kept.fetch_add(1, Ordering::Relaxed);
         }
+        written.ok().map(|()| path)
     }
 
     /// What the cache remembers for these inputs, else what `make` returns, which is remembered then.
@@ -177,12 +200,11 @@ impl Cache {
         }
     }
 
-    fn read_entry(&self, path: &Path, key: &CacheKey) -> Option<Vec<u8>> {
+    fn read_entry(&self, path: &Path, key: &CacheKey) -> Option<Bytes> {
         let mut file = File::open(path).ok()?;
         let mut seal = [0; SEAL_BYTES];
-        let mut content = Vec::new();
-        let is_read = file.read_exact(&mut seal).and_then(|()| file.read_to_end(&mut content)).is_ok();
-        if is_read && key.seal(&content).as_bytes() == &seal {
+        let content = file.read_exact(&mut seal).and_then(|()| Bytes::read_rest(&mut file, path));
+        if let Some(content) = content.ok().filter(|content| key.seal(&content.digest()).as_bytes() == &seal) {
             mark(&file, self.now);
             return Some(content);
         }

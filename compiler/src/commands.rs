@@ -21,7 +21,7 @@ use std::path::Path;
 
 use bundle::BundleView;
 
-use crate::output::WriteDistError;
+use crate::output::{PackError, WriteDistError};
 use crate::source::{self, ReadError};
 
 /// Why a command failed, with its exit status.
@@ -41,13 +41,26 @@ impl Failure {
         match self {
             Self::Site(_) => 1,
             Self::Usage(_) => 2,
-            Self::Io(_) => 4,
+            Self::Io(_) => IO_EXIT_STATUS,
+        }
+    }
+}
+
+impl From<PackError> for Failure {
+    fn from(error: PackError) -> Self {
+        let text = error.to_string();
+        match error {
+            PackError::Read(_) => Self::Io(text),
+            // The writer refuses only what an earlier stage should have reported, so this is not the site's mistake alone.
+            PackError::Format(_) | PackError::Faults(_) => Self::Site(text),
         }
     }
 }
 
 /// The exit status if a tool is missing or failed.
 pub(crate) const TOOL_EXIT_STATUS: u8 = 3;
+/// The exit status if the disk, a file or a folder is in the way.
+pub(crate) const IO_EXIT_STATUS: u8 = 4;
 
 /// What a command has to say when it could do its work, even if what it found is bad.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -56,7 +69,8 @@ pub struct Report {
     pub result: String,
     /// For standard error.
     pub messages: String,
-    /// The exit status of the process: 0; 1 if the site has errors; 3 if a tool is missing or failed.
+    /// The exit status of the process: 0; 1 if the site has errors; 3 if a tool is missing or failed; 4 if a file was
+    /// changed meanwhile.
     pub exit_status: u8,
 }
 

@@ -173,6 +173,7 @@ codes! {
     BadDate "bad-date" Error " A date is not ISO 8601.",
     FilterFailed "filter-failed" Error " A filter's command is missing or failed.",
     BadConfig "bad-config" Error " `site.toml` can't be read or has a wrong key or value.",
+    ChangedFile "changed-file" Error " A file was changed, or went away, while the site was built.",
     BadEncoding "bad-encoding" Error " A text file is not UTF-8.",
     LinkOutside "link-outside" Error " A symbolic link leaves the site.",
     UnknownCollection "unknown-collection" Error " A collection, term or data file isn't there.",

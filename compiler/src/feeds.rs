@@ -9,6 +9,7 @@ use jiff::civil::DateTime;
 use quick_xml::escape::escape;
 use serde_json::json;
 
+use crate::bytes::Bytes;
 use crate::config::Config;
 use crate::front_matter::Value;
 use crate::html::decode;
@@ -28,13 +29,13 @@ pub struct MadeFile {
     /// `Content-Type`.
     pub media_type: &'static str,
     /// What it holds.
-    pub body: Arc<[u8]>,
+    pub body: Bytes,
 }
 
 impl MadeFile {
     /// A file of this text.
     pub fn new(path: String, media_type: &'static str, text: String) -> Self {
-        Self { path, media_type, body: text.into_bytes().into() }
+        Self { path, media_type, body: text.into() }
     }
 }
 

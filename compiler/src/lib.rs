@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod assets;
+pub mod bytes;
 pub mod cache;
 pub mod commands;
 pub mod config;

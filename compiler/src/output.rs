@@ -8,7 +8,7 @@ mod look;
 mod weight;
 
 use std::fmt;
-use std::sync::Arc;
+use std::io;
 
 use bundle::{
     BundleView, BundleWriter, Encoding, PackedBundle, RouteEntry, RouteKind, Settings, VariantEntry, WriteError,
@@ -20,6 +20,7 @@ pub use dist::{BUNDLE_NAME, WriteDistError, write_dist, write_text};
 pub use head::{Caching, HeadFields, media_type};
 pub use weight::Overweight;
 
+use crate::bytes::Bytes;
 use crate::cache::Cache;
 use crate::config::{Csp, HeaderRule, Security};
 use crate::security::{SheetSources, frame_ancestors, page_policy};
@@ -44,12 +45,12 @@ pub struct Published {
     /// Nobody but the visitor may keep it, nor the browser for long: `Cache-Control: private, no-store`.
     pub is_private: bool,
     /// The body as it is.
-    pub body: Arc<[u8]>,
+    pub body: Bytes,
 }
 
 impl Published {
     /// An answer with status 200.
-    pub fn new(path: String, kind: RouteKind, media_type: String, body: Arc<[u8]>) -> Self {
+    pub fn new(path: String, kind: RouteKind, media_type: String, body: Bytes) -> Self {
         Self {
             path,
             plain_path: None,
@@ -72,7 +73,7 @@ impl Published {
         };
         let kind = if location.is_empty() { RouteKind::Page } else { RouteKind::Redirect };
         let media_type = "text/html; charset=utf-8".to_owned();
-        Self { status, location, ..Self::new(path, kind, media_type, body.into_bytes().into()) }
+        Self { status, location, ..Self::new(path, kind, media_type, body.into()) }
     }
 
     /// A redirect for more than one path: both path and location have gaps.
@@ -123,8 +124,10 @@ pub struct Output {
 }
 
 /// Why nothing could be packed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub enum PackError {
+    /// A file of which bytes were to be published can't be read any more, or isn't what it was.
+    Read(io::Error),
     /// The format can't hold it.
     Format(WriteError),
     /// What was made doesn't fit together: a mistake in this program.
@@ -134,6 +137,7 @@ pub enum PackError {
 impl fmt::Display for PackError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Read(error) => error.fmt(out),
             Self::Format(error) => error.fmt(out),
             Self::Faults(faults) => {
                 out.write_str("this is a fault of kiln and not of the site; nothing was written, please report it:")?;
@@ -150,6 +154,12 @@ impl fmt::Display for PackError {
 
 impl std::error::Error for PackError {}
 
+impl From<io::Error> for PackError {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
 /// One is enough to find the cause; a few show what they have in common.
 const FAULTS_SHOWN_MAX: usize = 10;
 
@@ -162,11 +172,11 @@ impl Output {
         self,
         previous: Option<&BundleView<B>>,
         cache: &Cache,
-    ) -> Result<PackedBundle, PackError> {
-        let routes = self.routes(cache);
+    ) -> Result<PackedBundle<Bytes>, PackError> {
+        let routes = self.routes(cache)?;
         let is_policy = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Security-Policy");
         let has_own_policy = self.headers.iter().any(|rule| rule.set.iter().any(is_policy));
-        let faults = look::find_faults(&self.published, &routes, self.security.csp == Csp::Auto && !has_own_policy);
+        let faults = look::find_faults(&self.published, &routes, self.security.csp == Csp::Auto && !has_own_policy)?;
         if !faults.is_empty() {
             return Err(PackError::Faults(faults));
         }
@@ -177,26 +187,26 @@ impl Output {
     /// that this build doesn't have are carried along, so that a page loaded from the old bundle finds them.
     ///
     /// # Errors
-    /// A route that the format can't hold, or two for one path.
+    /// A route that the format can't hold, or two for one path; a body that can't be read any more.
     pub fn pack<B: AsRef<[u8]>>(
         self,
         previous: Option<&BundleView<B>>,
         cache: &Cache,
-    ) -> Result<PackedBundle, WriteError> {
-        let routes = self.routes(cache);
-        self.lay_out(routes, previous)
+    ) -> Result<PackedBundle<Bytes>, PackError> {
+        let routes = self.routes(cache)?;
+        self.lay_out(routes, previous).map_err(PackError::Format)
     }
 
-    fn routes(&self, cache: &Cache) -> Vec<RouteEntry> {
+    fn routes(&self, cache: &Cache) -> io::Result<Vec<RouteEntry<Bytes>>> {
         self.published.par_iter().map(|published| self.route_entry(published, cache)).collect()
     }
 
     fn lay_out<B: AsRef<[u8]>>(
         self,
-        routes: Vec<RouteEntry>,
+        routes: Vec<RouteEntry<Bytes>>,
         previous: Option<&BundleView<B>>,
-    ) -> Result<PackedBundle, WriteError> {
-        let mut writer = BundleWriter::new(self.settings, self.build_info);
+    ) -> Result<PackedBundle<Bytes>, WriteError> {
+        let mut writer = BundleWriter::<Bytes>::new(self.settings, self.build_info);
         if let Some(previous) = previous {
             let own: std::collections::HashSet<_> = routes.iter().map(|route| route.path.as_bytes()).collect();
             let assets = previous.routes().filter(|route| route.kind() == RouteKind::Asset);
@@ -211,15 +221,21 @@ impl Output {
     }
 
     /// One published URL as the bundle holds it.
-    pub fn route_entry(&self, published: &Published, cache: &Cache) -> RouteEntry {
+    ///
+    /// # Errors
+    /// Its body lies in a file, and can't be read any more.
+    pub fn route_entry(&self, published: &Published, cache: &Cache) -> io::Result<RouteEntry<Bytes>> {
         let wanted = if head::is_compressible(&published.media_type) { &self.compress[..] } else { &[] };
-        let mut bodies = vec![(Encoding::Identity, Arc::clone(&published.body))];
-        bodies.extend(wanted.iter().filter_map(|encoding| {
-            let body = compress(*encoding, published.kind, &published.body, cache)?;
-            Some((*encoding, Arc::from(body)))
-        }));
+        let mut bodies = vec![(Encoding::Identity, published.body.clone())];
+        if !wanted.is_empty() {
+            let body = published.body.read().map_err(io::Error::other)?;
+            let compressed = wanted
+                .iter()
+                .filter_map(|encoding| Some((*encoding, compress(*encoding, published.kind, &body, cache)?.into())));
+            bodies.extend(compressed);
+        }
         let varies = bodies.len() > 1;
-        let policy = self.policy(published);
+        let policy = self.policy(published)?;
         let plain_path = published.plain_path.as_ref().unwrap_or(&published.path);
         let rules: Vec<_> = self.headers.iter().filter(|rule| rule.matches(plain_path)).collect();
         let fields = HeadFields {
@@ -237,40 +253,40 @@ impl Output {
             policy: policy.as_deref(),
             rules: &rules,
         };
-        let variants = bodies.into_iter().map(|(encoding, body)| VariantEntry {
-            encoding,
-            head: fields.write(encoding, &body),
-            body,
+        let variants = bodies.into_iter().map(|(encoding, body)| {
+            let head = fields.write(encoding, &body)?;
+            Ok(VariantEntry { encoding, head, body })
         });
-        RouteEntry {
+        Ok(RouteEntry {
             path: published.path.clone(),
             kind: published.kind,
             status: published.status,
             location: published.location.clone(),
-            variants: variants.collect(),
-        }
+            variants: variants.collect::<io::Result<_>>()?,
+        })
     }
 }
 
 impl Output {
     /// The policy of a page, with who may show it in a frame.
-    fn policy(&self, published: &Published) -> Option<String> {
+    fn policy(&self, published: &Published) -> io::Result<Option<String>> {
         if !published.media_type.starts_with("text/html") {
-            return None;
+            return Ok(None);
         }
-        match &self.security.csp {
+        Ok(match &self.security.csp {
             Csp::Off => None,
             Csp::Own(policy) => Some(policy.clone()),
             Csp::Auto => {
-                let policy = page_policy(str::from_utf8(&published.body).unwrap_or_default(), &self.sheets);
+                let body = published.body.read().map_err(io::Error::other)?;
+                let policy = page_policy(str::from_utf8(&body).unwrap_or_default(), &self.sheets);
                 Some(policy + frame_ancestors(&self.security.frame_options))
             }
-        }
+        })
     }
 }
 
 /// A route of an older bundle, its bytes as they were.
-fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry {
+fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry<Bytes> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let variants = route.variants().map(|variant| {
         let head = variant.head();

@@ -15,6 +15,7 @@ use crate::assets::{
     self, AssetManifest, AssetNames, AssetOptions, AssetSources, ImageWork, ReadAsset, Workshop, find_integrity,
     is_integrity_of, make_assets,
 };
+use crate::bytes::Bytes;
 use crate::cache::{ByAddress, FileMemo, LastMemo};
 use crate::config::{self, Config, Csp, Redirect};
 use crate::data::Data;
@@ -237,18 +238,19 @@ impl Plan {
         }
         let assets = self.manifest.published().map(|asset| (asset.path.to_owned(), asset.bytes));
         let files = other_files(&self.sources).map(|file| (format!("/{}", file.name), &file.bytes));
-        let bytes_at: HashMap<String, &Arc<[u8]>> = files.chain(assets).collect();
+        let bytes_at: HashMap<String, &Bytes> = files.chain(assets).collect();
         let report = |(page, one): (&Page, &Integrity)| {
             let url = match self.targets.resolve(&page.content_path, &one.url) {
                 Target::Url(url) => url,
                 Target::Unchanged | Target::Broken(_) => one.url.clone(),
             };
             let path = site::percent_decode(url.split(['?', '#']).next().unwrap_or_default())?;
-            let bytes = bytes_at.get(&path)?;
+            // One that can't be read any more fails the build when it is written.
+            let bytes = bytes_at.get(&path)?.read().ok()?;
             let message = format!("`integrity` is not that of `{path}`: no browser would load it");
             let diagnostic = Diagnostic::new(Code::WrongIntegrity, one.place.clone(), message);
             let help = "leave it out: kiln writes it for the site's own style sheets and scripts";
-            (!is_integrity_of(&one.value, bytes)).then(|| diagnostic.with_help(help))
+            (!is_integrity_of(&one.value, &bytes)).then(|| diagnostic.with_help(help))
         };
         written.into_iter().filter_map(report).collect()
     }
@@ -257,10 +259,10 @@ impl Plan {
     /// Digested names come and go, and so do the later parts of a list.
     pub fn live_urls(&self, rendered: &[RenderedPage]) -> Vec<LiveUrl> {
         let Self { sources, config, site, manifest, .. } = self;
-        let live = |url: String, source: &str, content: &Arc<[u8]>| LiveUrl {
+        let live = |url: String, source: &str, content: &Bytes| LiveUrl {
             url,
             source: source.into(),
-            content: Arc::clone(content),
+            content: content.clone(),
         };
         let pages: Vec<_> = site.all_pages().collect();
         let stays = |page: &Page| page.route.as_str() != "/404" && page.part.is_none_or(|part| part.number == 1);
@@ -271,11 +273,11 @@ impl Plan {
         let of_pages = pages
             .iter()
             .filter(|page| stays(page))
-            .map(|page| live(page.url.clone(), &source_of(page), &Arc::from(Arc::clone(&page.source.text))));
+            .map(|page| live(page.url.clone(), &source_of(page), &Arc::clone(&page.source.text).into()));
         let parts = self.links().linked_parts(&pages, rendered);
         let parts = parts.iter().filter(|(number, _)| stays(pages[*number])).map(|(number, name)| {
             let url = format!("{}#{}", pages[*number].url, site::percent_encode(name));
-            live(url, &source_of(pages[*number]), &Arc::default())
+            live(url, &source_of(pages[*number]), &Bytes::default())
         });
         let files = other_files(sources)
             .map(|file| live(site::percent_encode(&format!("/{}", file.name)), &file.path, &file.bytes));
@@ -333,18 +335,18 @@ impl Plan {
             let path = format!("/{}", file.name);
             // An image's metadata is never published, wherever it lies.
             let bytes = manifest.find(&path).map_or(&file.bytes, |image| &image.bytes);
-            published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), Arc::clone(bytes)));
+            published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), bytes.clone()));
         }
         for asset in manifest.published() {
             let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
-            let (path, bytes) = (asset.path.to_owned(), Arc::clone(asset.bytes));
+            let (path, bytes) = (asset.path.to_owned(), asset.bytes.clone());
             let plain_path = asset.is_digested.then(|| asset.plain_path.to_owned());
             published.push(Published { plain_path, ..Published::new(path, kind, media_type_of(asset.path), bytes) });
         }
         let taken: HashSet<String> = published.iter().map(|one| one.path.clone()).collect();
         let missing = made.iter().filter(|file| !taken.contains(&file.path) && !site.has_page_at(&file.path));
         published.extend(missing.map(|file| {
-            Published::new(file.path.clone(), RouteKind::File, file.media_type.to_owned(), Arc::clone(&file.body))
+            Published::new(file.path.clone(), RouteKind::File, file.media_type.to_owned(), file.body.clone())
         }));
         published
     }
@@ -352,7 +354,9 @@ impl Plan {
     /// What the site's style sheets load from other hosts, by the paths under which pages name them.
     fn sheet_sources(&self) -> SheetSources {
         let sheets = self.manifest.published().filter(|asset| media_type_of(asset.path).starts_with("text/css"));
-        let sheets = sheets.map(|sheet| (sheet.path.to_owned(), read_sheet(&String::from_utf8_lossy(sheet.bytes))));
+        // One that can't be read any more fails the build when it is written.
+        let read = |bytes: &Bytes| read_sheet(&String::from_utf8_lossy(&bytes.read().unwrap_or_default()));
+        let sheets = sheets.map(|sheet| (sheet.path.to_owned(), read(sheet.bytes)));
         find_sheet_sources(&sheets.collect())
     }
 
@@ -415,7 +419,8 @@ fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -
     let name = STYLE_SHEET_PATH.trim_start_matches("/static/");
     let compiled = || sources.styles.iter().filter_map(assets::sheet_name);
     let is_own = || files.iter().any(|file| *file.name == *name) || compiled().any(|sheet| sheet == name);
-    let names_it = |file: &SourceFile| find_bytes(&file.bytes, STYLE_SHEET_PATH.as_bytes());
+    let names_it =
+        |file: &SourceFile| file.bytes.read().is_ok_and(|bytes| find_bytes(&bytes, STYLE_SHEET_PATH.as_bytes()));
     let is_needed = || site.pages.iter().any(|page| page.has_styled_code) || sources.templates.iter().any(names_it);
     if !config.markdown.highlight || is_own() || !is_needed() {
         return files;
@@ -479,7 +484,7 @@ fn publish_redirect(redirect: &Redirect) -> Published {
 /// A page at its URL, with this text.
 pub fn publish_page(page: &Page, text: String) -> Published {
     let is_not_found_page = page.route.as_str() == "/404";
-    let body = text.into_bytes().into();
+    let body = text.into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
         noindex: page.has_flag("noindex") || page.is_private(),

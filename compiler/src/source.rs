@@ -4,9 +4,10 @@
 mod inputs;
 mod known;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use walkdir::{DirEntry, WalkDir};
 pub use inputs::Inputs;
 pub use known::{KnownFiles, Renewal, SETTLING_TIME};
 
+pub use crate::bytes::ReadError;
+
+use crate::bytes::Bytes;
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
 use crate::tools::filter::Filtered;
@@ -84,7 +88,7 @@ pub struct SourceFile {
     /// From its own folder (of pages, of partials, …).
     pub name: Arc<str>,
     /// Its bytes.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
 }
 
 impl SourceFile {
@@ -93,12 +97,31 @@ impl SourceFile {
         Path::new(&*self.name).extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase()
     }
 
+    /// The file's bytes, read again if they aren't held.
+    ///
+    /// # Errors
+    /// A diagnostic if the file isn't what it was.
+    pub fn read(&self) -> Result<Cow<'_, [u8]>, Diagnostic> {
+        self.bytes.read().map_err(|ReadError { error, .. }| {
+            let place = Place { path: Arc::clone(&self.path), span: Span::default() };
+            let message = format!("`{}` can't be used: {error}", self.path);
+            Diagnostic::new(Code::ChangedFile, place, message).with_help(LEAVE_ALONE)
+        })
+    }
+
     /// The file as text: UTF-8, without a byte order mark, with LF line ends.
     ///
     /// # Errors
-    /// A diagnostic at the first byte that is not UTF-8.
+    /// A diagnostic at the first byte that is not UTF-8, or that the file isn't what it was.
     pub fn to_text(&self) -> Result<SourceText, Diagnostic> {
-        let bytes = self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes);
+        if let Bytes::Text(text) = &self.bytes
+            && !text.starts_with('\u{feff}')
+            && !text.contains('\r')
+        {
+            return Ok(SourceText { path: Arc::clone(&self.path), text: Arc::clone(text) });
+        }
+        let bytes = self.read()?;
+        let bytes = without_mark(&bytes);
         match str::from_utf8(bytes) {
             Ok(text) => Ok(SourceText { path: Arc::clone(&self.path), text: with_lf_line_ends(text).into() }),
             Err(error) => {
@@ -114,34 +137,24 @@ impl SourceFile {
 
     /// The text that the places of diagnostics count in, whatever the file holds.
     pub fn to_shown_text(&self) -> Arc<str> {
-        let bytes = self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.bytes);
-        with_lf_line_ends(&String::from_utf8_lossy(bytes)).into()
+        let bytes = self.bytes.read().unwrap_or_default();
+        with_lf_line_ends(&String::from_utf8_lossy(without_mark(&bytes))).into()
     }
 }
 
-fn with_lf_line_ends(text: &str) -> std::borrow::Cow<'_, str> {
+/// What helps if a file isn't what it was.
+pub const LEAVE_ALONE: &str = "leave the site's files alone while it is built, and build again";
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+fn with_lf_line_ends(text: &str) -> Cow<'_, str> {
     if !text.contains('\r') {
         return text.into();
     }
     text.replace("\r\n", "\n").replace('\r', "\n").into()
 }
-
-/// A fault of the world while reading: which file, and what the system said.
-#[derive(Debug)]
-pub struct ReadError {
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What the system said.
-    pub error: io::Error,
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "can't read `{}`: {}", self.path.display(), self.error)
-    }
-}
-
-impl std::error::Error for ReadError {}
 
 /// Reads a file that may be absent.
 ///
@@ -161,6 +174,19 @@ pub fn read_file_if_there(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
 /// What the system said.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     std::fs::read(path).map_err(|error| ReadError { path: path.to_owned(), error })
+}
+
+/// Opens a file to read it.
+///
+/// # Errors
+/// What the system said.
+pub fn open_file(path: &Path) -> Result<File, ReadError> {
+    File::open(path).map_err(|error| ReadError { path: path.to_owned(), error })
+}
+
+/// A source's bytes; large ones that are no text stay in the file.
+fn read_bytes(path: &Path) -> Result<Bytes, ReadError> {
+    Bytes::read_rest(&mut open_file(path)?, path).map_err(|error| ReadError { path: path.to_owned(), error })
 }
 
 impl Sources {
@@ -236,7 +262,7 @@ struct FoundFile {
 
 impl FoundFile {
     fn read(self) -> Result<SourceFile, ReadError> {
-        let bytes = read_file(&self.on_disk)?.into();
+        let bytes = read_bytes(&self.on_disk)?;
         Ok(SourceFile { path: self.path, name: self.name, bytes })
     }
 }

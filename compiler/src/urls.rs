@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 pub use sketch::Sketch;
 
+use crate::bytes::{Bytes, ReadError};
 use crate::config::{self, Config};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 use crate::site::{LeftOut, LinkTargets, percent_decode, percent_encode};
@@ -23,7 +24,7 @@ pub struct LiveUrl {
     /// The file that answers it.
     pub source: Arc<str>,
     /// What that file says, for comparing.
-    pub content: Arc<[u8]>,
+    pub content: Bytes,
 }
 
 /// Finds the parts of the page at a URL, if a page answers there.
@@ -149,7 +150,8 @@ impl<'a> Successors<'a> {
         let old =
             old.filter_map(|line| line.split_once(' ')).filter_map(|(url, text)| Some((url, Sketch::parse(text)?)));
         let pages = live.par_iter().filter(|one| !one.url.contains('#'));
-        let new = pages.map(|one| (one, Sketch::of(&one.content), !locked.contains(one.url.as_str())));
+        // What can't be read any more is nothing that a lost one could be now.
+        let new = pages.filter_map(|one| Some((one, sketch(one).ok()?, !locked.contains(one.url.as_str()))));
         Self { old: old.collect(), new: new.collect() }
     }
 
@@ -183,15 +185,21 @@ pub fn write_lock(locked: &[Locked<'_>], live: &[LiveUrl]) -> String {
 }
 
 /// The new text of `urls.sketches`: a line for each URL of which it is known what it said.
-pub fn write_sketches(past: &Past, live: &[LiveUrl]) -> String {
+///
+/// # Errors
+/// A file that isn't what it was when the site was built.
+pub fn write_sketches(past: &Past, live: &[LiveUrl]) -> Result<String, ReadError> {
     let mut lines = BTreeMap::new();
     let old = past.sketches.iter().flat_map(|sketches| sketches.text.lines()).filter_map(|line| line.split_once(' '));
     lines.extend(old.map(|(url, sketch)| (url, sketch.to_owned())));
     let pages: Vec<_> = live.par_iter().filter(|one| !one.url.contains('#')).collect();
-    lines.extend(
-        pages.par_iter().map(|one| (one.url.as_str(), Sketch::of(&one.content).to_string())).collect::<Vec<_>>(),
-    );
-    lines.iter().map(|(url, sketch)| [url, " ", sketch.as_str(), "\n"].concat()).collect()
+    let sketches = pages.par_iter().map(|one| Ok((one.url.as_str(), sketch(one)?.to_string())));
+    lines.extend(sketches.collect::<Result<Vec<_>, ReadError>>()?);
+    Ok(lines.iter().map(|(url, sketch)| [url, " ", sketch.as_str(), "\n"].concat()).collect())
+}
+
+fn sketch(one: &LiveUrl) -> Result<Sketch, ReadError> {
+    Ok(Sketch::of(&one.content.read()?))
 }
 
 /// The paths that a sitemap names (sitemaps.org), as URLs of this site, or the number of the line that is wrong and why.

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use compiler::assets::{AssetNames, ImageWork, Workshop};
+use compiler::bytes::Bytes;
 use compiler::cache::Cache;
 use compiler::config::{self, Config};
 use compiler::dev::{Desk, DevOptions, Edition};
@@ -78,8 +79,8 @@ fn options(root: &Path) -> DevOptions {
 }
 
 /// A body as text, so that a difference can be read.
-fn as_text(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).into_owned()
+fn as_text(body: &Bytes) -> String {
+    String::from_utf8_lossy(&body.read().unwrap()).into_owned()
 }
 
 /// Every page and file of an edition; `None` for a page with mistakes.

@@ -1,7 +1,12 @@
 //! What goes into a writer comes out of a view, whatever the order in which it went in.
 
+use std::io::{self, Cursor, Write};
+
 use crate::sample::{patterns, route, routes, writer};
-use bundle::{BundleView, BundleWriter, Encoding, RouteEntry, RouteKind, Settings, WriteError};
+use bundle::{
+    Body, BundleView, BundleWriter, Digest, Encoding, HeadParts, RouteEntry, RouteKind, Settings, VariantEntry,
+    WriteError, verify,
+};
 use proptest::prelude::*;
 
 #[test]
@@ -96,11 +101,54 @@ fn an_empty_site_is_a_bundle_too() {
 #[test]
 fn writing_to_a_stream_and_to_memory_gives_the_same_bytes() {
     let packed = writer(routes()).finish().unwrap();
-    let mut streamed = Vec::new();
-    packed.write_to(&mut streamed).unwrap();
+    let mut streamed = Cursor::new(b"before".to_vec());
+    streamed.set_position(6);
+    let digest = packed.write_to(&mut streamed).unwrap();
+    assert_eq!(streamed.position(), 6 + packed.len() as u64, "what follows is written behind the bundle");
+    let streamed = streamed.into_inner().split_off(6);
     assert_eq!(streamed, packed.to_vec());
     assert_eq!(streamed.len(), packed.len());
-    assert_eq!(BundleView::open(streamed).unwrap().digest(), packed.digest());
+    assert_eq!(verify(&mut &*streamed).unwrap(), Ok(digest));
+    assert_eq!(BundleView::open(streamed).unwrap().digest(), digest);
+}
+
+/// A body that lies somewhere else, and is other than it was.
+#[derive(Clone)]
+struct Changed(&'static [u8]);
+
+impl Body for Changed {
+    fn len(&self) -> usize {
+        4
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(b"then")
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self.0)
+    }
+}
+
+#[test]
+fn a_body_is_read_when_it_is_written_and_has_the_length_that_it_said() {
+    // A bundle whose offsets are those of other bodies would send the wrong bytes for every path behind them.
+    let written = |body: Changed| {
+        let head = HeadParts {
+            status_line: "HTTP/1.1 200 OK\r\n".to_owned(),
+            length: "Content-Length: 4\r\n".to_owned(),
+            ..HeadParts::default()
+        };
+        let variants = vec![VariantEntry { encoding: Encoding::Identity, head, body }];
+        let mut writer = BundleWriter::new(Settings::default(), []);
+        let (path, location) = ("/a".to_owned(), String::new());
+        writer.add(RouteEntry { path, kind: RouteKind::File, status: 200, location, variants });
+        let mut out = Cursor::new(Vec::new());
+        writer.finish().unwrap().write_to(&mut out).map(|_| out.into_inner())
+    };
+    let bundle = written(Changed(b"then")).unwrap();
+    assert_eq!(BundleView::open(bundle).unwrap().find(b"/a").unwrap().identity().body(), b"then");
+    assert!(written(Changed(b"now")).is_err() && written(Changed(b"later")).is_err());
 }
 
 #[test]
@@ -185,7 +233,7 @@ fn what_the_format_forbids_is_refused_in_writing() {
     refused_pattern(|entry| entry.status = 410);
     refused_pattern(|entry| entry.status = 200);
     let blank_host = Settings { canonical_host: "a b".to_owned(), ..Settings::default() };
-    assert!(matches!(BundleWriter::new(blank_host, []).finish().err(), Some(WriteError::Settings(_))));
+    assert!(matches!(BundleWriter::<Changed>::new(blank_host, []).finish().err(), Some(WriteError::Settings(_))));
     let twice = vec![routes().remove(0), routes().remove(0)];
     assert_eq!(writer(twice).finish().err(), Some(WriteError::DuplicatePath("/".to_owned())));
     let mut outside = routes().remove(3);

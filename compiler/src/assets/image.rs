@@ -230,13 +230,24 @@ pub struct ImageFault {
     pub message: String,
     /// What to do.
     pub help: &'static str,
-    /// Whether only the file's name is wrong: its content has another format.
-    pub is_misnamed: bool,
+    /// What kind of fault it is.
+    pub kind: FaultKind,
+}
+
+/// What is wrong with a file that should be an image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// It is damaged, too large, or of a kind that browsers don't show.
+    Broken,
+    /// Only its name is wrong: its content has another format.
+    Misnamed,
+    /// It isn't what it was when it was read, or isn't there any more.
+    Changed,
 }
 
 impl ImageFault {
     pub(crate) fn new(message: impl Into<String>, help: &'static str) -> Self {
-        Self { message: message.into(), help, is_misnamed: false }
+        Self { message: message.into(), help, kind: FaultKind::Broken }
     }
 
     /// The file ends too early or contradicts itself.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bundle::Digest;
+use bundle::Body;
 use rayon::prelude::*;
 
-use super::image::{ImageFault, ImageFormat, ImageSize, is_image};
+use super::image::{FaultKind, ImageFault, ImageFormat, ImageSize, is_image};
 use super::variants::{ImageCounts, ImageVariant, MadeImage, MadePicture, digested_path, make, variant_path};
 use super::workshop::{ImageWork, Workshop};
+use crate::bytes::Bytes;
 use crate::cache::{Cache, FileMemo};
 use crate::config::Images;
 use crate::diagnostic::{Code, Diagnostic, Place, Span, nearest};
@@ -55,7 +56,7 @@ pub struct Asset {
     /// stands first, the original's own last.
     pub variants: Vec<ImageVariant>,
     /// The file's bytes, as they are published.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
     /// Its source, from the site's root.
     pub source_path: Arc<str>,
 }
@@ -73,19 +74,14 @@ pub struct ReadAsset {
 
 impl Asset {
     /// Names a static file by the digest of its bytes.
-    fn set_digest(&mut self, bytes: &[u8], names: AssetNames) {
-        let digested_path = with_digest(&self.path, bytes);
+    fn set_digest(&mut self, names: AssetNames) {
+        let digested_path = with_digest(&self.path, &self.bytes);
         self.url = public_url(&self.path, Some(&digested_path), names);
         self.digested_path = Some(digested_path);
     }
 
     /// The file itself or a variant of it, under both its paths.
-    fn publish<'a>(
-        &'a self,
-        digested_path: &'a str,
-        plain_path: &'a str,
-        bytes: &'a Arc<[u8]>,
-    ) -> [PublishedAsset<'a>; 2] {
+    fn publish<'a>(&'a self, digested_path: &'a str, plain_path: &'a str, bytes: &'a Bytes) -> [PublishedAsset<'a>; 2] {
         [(digested_path, true), (plain_path, false)].map(|(path, is_digested)| PublishedAsset {
             path,
             is_digested,
@@ -106,7 +102,7 @@ pub struct PublishedAsset<'a> {
     /// The same without the digest.
     pub plain_path: &'a str,
     /// The file's bytes.
-    pub bytes: &'a Arc<[u8]>,
+    pub bytes: &'a Bytes,
     /// What it was made of, from the site's root.
     pub source_path: &'a str,
 }
@@ -147,7 +143,10 @@ impl AssetManifest {
             .map(|((file, folder), remembered, made)| {
                 remembered.unwrap_or_else(|| {
                     let read = read_asset(file, *folder, options.names, made);
-                    memo.keep(&file.path, &file.bytes, read.clone());
+                    // A fault of the disk may be gone at the next look.
+                    if read.diagnostic.as_ref().is_none_or(|one| one.code != Code::ChangedFile) {
+                        memo.keep(&file.path, &file.bytes, read.clone());
+                    }
                     read
                 })
             })
@@ -199,9 +198,10 @@ impl AssetManifest {
 
     /// Gives an asset its finished bytes, and with them its digested name.
     pub(super) fn finish(&mut self, path: &str, bytes: Vec<u8>, names: AssetNames) {
-        let Some(asset) = self.assets.get_mut(path).filter(|asset| *asset.bytes != *bytes) else { return };
-        asset.set_digest(&bytes, names);
-        asset.bytes = bytes.into();
+        let bytes = Bytes::from(bytes);
+        let Some(asset) = self.assets.get_mut(path).filter(|asset| asset.bytes != bytes) else { return };
+        asset.bytes = bytes;
+        asset.set_digest(names);
     }
 
     /// The asset at a path such as `/static/css/app.css`.
@@ -311,7 +311,7 @@ fn read_asset(
         format: ImageFormat::from_extension(&file.extension()),
         size: image.as_ref().and_then(|image| image.size),
         variants,
-        bytes: Arc::clone(bytes),
+        bytes: bytes.clone(),
         source_path: Arc::clone(&file.path),
         path,
     };
@@ -337,15 +337,15 @@ fn variants(path: &str, image: &MadeImage, names: AssetNames) -> Vec<ImageVarian
             url: public_url(&path, Some(&digested_path), names),
             path,
             digested_path,
-            bytes: Arc::clone(&picture.bytes),
+            bytes: picture.bytes.clone(),
         }
     };
     image.pictures.iter().map(variant).collect()
 }
 
 /// The path of a file with the digest of its bytes in it.
-pub(crate) fn with_digest(path: &str, bytes: &[u8]) -> String {
-    digested_path(path, &Digest::of(bytes).hex(DIGEST_DIGITS))
+pub(crate) fn with_digest(path: &str, bytes: &Bytes) -> String {
+    digested_path(path, &bytes.digest().hex(DIGEST_DIGITS))
 }
 
 /// The URL that pages use, percent-encoded.
@@ -357,6 +357,10 @@ fn public_url(path: &str, digested_path: Option<&str>, names: AssetNames) -> Str
 fn to_diagnostic(file: &SourceFile, fault: &ImageFault) -> Diagnostic {
     let place = Place { path: Arc::clone(&file.path), span: Span::default() };
     let message = format!("`{}` can't be used: {}", file.path, fault.message);
-    let code = if fault.is_misnamed { Code::ImageTypeMismatch } else { Code::BrokenImage };
+    let code = match fault.kind {
+        FaultKind::Broken => Code::BrokenImage,
+        FaultKind::Misnamed => Code::ImageTypeMismatch,
+        FaultKind::Changed => Code::ChangedFile,
+    };
     Diagnostic::new(code, place, message).with_help(fault.help)
 }

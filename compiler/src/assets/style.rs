@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bundle::Body;
 use codemap::SpanLoc;
 use lightningcss::error::{Error as CssError, ParserError, SelectorError};
 use lightningcss::printer::PrinterOptions;
@@ -61,11 +62,12 @@ fn compile(
 ) -> (Option<SourceFile>, Vec<Diagnostic>) {
     let published = |bytes| SourceFile { path: Arc::clone(&file.path), name: name.into(), bytes };
     if file.extension() == "css" {
-        return (Some(published(Arc::clone(&file.bytes))), Vec::new());
+        return (Some(published(file.bytes.clone())), Vec::new());
     }
     // Which partials a sheet reads is known only after reading them: all of them are its input.
+    let digests: Vec<_> = styles.iter().map(|one| one.bytes.digest()).collect();
     let mut parts: Vec<&[u8]> = vec![file.path.as_bytes()];
-    parts.extend(styles.iter().flat_map(|one| [one.path.as_bytes(), &*one.bytes]));
+    parts.extend(styles.iter().zip(&digests).flat_map(|(one, digest)| [one.path.as_bytes(), digest.as_bytes()]));
     let key = CacheKey::new(COMPILE, &parts);
     if let Some(css) = cache.find(&key) {
         return (Some(published(css.into())), Vec::new());
@@ -76,7 +78,7 @@ fn compile(
             if warnings.is_empty() {
                 cache.keep(&key, css.as_bytes());
             }
-            (Some(published(css.into_bytes().into())), warnings)
+            (Some(published(css.into())), warnings)
         }
         Err(mistake) => (None, vec![*mistake]),
     }

@@ -140,11 +140,10 @@ impl Desk<'_> {
     /// The file's text as it is, and as spans count in it.
     fn texts(&self, draft: &mut Draft) -> Option<SourceText> {
         let Asset { source_path, bytes, .. } = self.asset;
-        let file =
-            SourceFile { path: Arc::clone(source_path), name: Arc::clone(source_path), bytes: Arc::clone(bytes) };
-        match file.to_text() {
-            Ok(source) => {
-                draft.text = String::from_utf8_lossy(bytes).into_owned();
+        let file = SourceFile { path: Arc::clone(source_path), name: Arc::clone(source_path), bytes: bytes.clone() };
+        match file.read().and_then(|bytes| Ok((String::from_utf8_lossy(&bytes).into_owned(), file.to_text()?))) {
+            Ok((text, source)) => {
+                draft.text = text;
                 Some(source)
             }
             Err(mistake) => {

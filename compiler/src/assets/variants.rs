@@ -6,13 +6,12 @@ mod names;
 mod plan;
 mod schedule;
 
-use std::sync::Arc;
-
 pub use make::ImageCounts;
 pub(crate) use make::{MadeImage, MadePicture, make};
 pub(crate) use names::{digested_path, variant_path};
 
 use super::image::{ImageFormat, ImageSize};
+use crate::bytes::Bytes;
 
 /// A picture made of an image: narrower, or in another format, or both.
 #[derive(Clone, Debug)]
@@ -28,5 +27,5 @@ pub struct ImageVariant {
     /// The URL that pages use, percent-encoded.
     pub url: String,
     /// The file's bytes.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use crate::bytes::Bytes;
+
 /// Results by the file's path. All other input of the function must be the same for the memo's whole life: another
 /// configuration means another memo.
 #[derive(Debug)]
@@ -15,7 +17,7 @@ pub struct FileMemo<V> {
 
 #[derive(Debug)]
 struct Entry<V> {
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
     value: V,
     /// Whether it was asked for since the last sweep.
     is_used: bool,
@@ -33,7 +35,7 @@ impl<V: Clone + Send + Sync> FileMemo<V> {
     pub fn find_or_make_all<'f, F: Sync>(
         &self,
         files: &'f [F],
-        name_and_bytes: impl Fn(&'f F) -> (Arc<str>, &'f Arc<[u8]>),
+        name_and_bytes: impl Fn(&'f F) -> (Arc<str>, &'f Bytes),
         make: impl Fn(&'f F) -> V + Sync,
     ) -> Vec<V> {
         let names: Vec<_> = files.iter().map(name_and_bytes).collect();
@@ -46,20 +48,20 @@ impl<V: Clone + Send + Sync> FileMemo<V> {
         let mut entries = self.lock();
         for (index, value) in missing.into_iter().zip(results) {
             let (name, bytes) = &names[index];
-            entries.insert(Arc::clone(name), Entry { bytes: Arc::clone(bytes), value: value.clone(), is_used: true });
+            entries.insert(Arc::clone(name), Entry { bytes: Bytes::clone(bytes), value: value.clone(), is_used: true });
             values[index] = Some(value);
         }
         values.into_iter().flatten().collect()
     }
 
     /// What the function returned for this file, if it is remembered.
-    pub fn find(&self, path: &Arc<str>, bytes: &Arc<[u8]>) -> Option<V> {
+    pub fn find(&self, path: &Arc<str>, bytes: &Bytes) -> Option<V> {
         find(&mut self.lock(), path, bytes)
     }
 
     /// Remembers what the function returned for this file.
-    pub fn keep(&self, path: &Arc<str>, bytes: &Arc<[u8]>, value: V) {
-        let entry = Entry { bytes: Arc::clone(bytes), value, is_used: true };
+    pub fn keep(&self, path: &Arc<str>, bytes: &Bytes, value: V) {
+        let entry = Entry { bytes: bytes.clone(), value, is_used: true };
         self.lock().insert(Arc::clone(path), entry);
     }
 
@@ -74,9 +76,9 @@ impl<V: Clone + Send + Sync> FileMemo<V> {
     }
 }
 
-fn find<V: Clone>(entries: &mut HashMap<Arc<str>, Entry<V>>, path: &Arc<str>, bytes: &Arc<[u8]>) -> Option<V> {
+fn find<V: Clone>(entries: &mut HashMap<Arc<str>, Entry<V>>, path: &Arc<str>, bytes: &Bytes) -> Option<V> {
     let entry = entries.get_mut(path)?;
-    if !Arc::ptr_eq(&entry.bytes, bytes) && entry.bytes != *bytes {
+    if entry.bytes != *bytes {
         return None;
     }
     entry.is_used = true;
@@ -130,7 +132,7 @@ mod tests {
     fn a_result_is_kept_as_long_as_the_file_has_the_same_bytes_and_is_asked_for() {
         let memo = FileMemo::default();
         let ask = |bytes: &[u8], value: u32| {
-            let bytes: Arc<[u8]> = bytes.into();
+            let bytes = Bytes::from(bytes);
             memo.find_or_make_all(&[()], |()| ("a.md".into(), &bytes), |()| value)[0]
         };
         assert_eq!(ask(b"one", 1), 1);
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_together_comes_in_its_order_and_only_what_is_new_is_made() {
         let memo = FileMemo::default();
-        let bytes: Arc<[u8]> = b"x".as_slice().into();
+        let bytes = Bytes::from(b"x".as_slice());
         let ask = |names: &[&str], value: u32| {
             memo.find_or_make_all(names, |name| (Arc::from(*name), &bytes), |name| (name.len(), value))
         };

@@ -11,7 +11,7 @@ use super::memory::read_memory_bytes_max;
 use super::progress::ImageProgress;
 use super::unchanged::{self, DIGITS, Record, digest_text};
 use super::urls::record;
-use super::{Failure, Report, TOOL_EXIT_STATUS, open_bundle};
+use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_bundle};
 use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache, CacheKey};
 use crate::config::{self, Config};
@@ -122,21 +122,18 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let mut built = pool.install(|| loaded.build(&options, arguments));
     let mut report = loaded.report(&built.diagnostics, arguments);
     let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
-    // The writer refuses only what an earlier stage should have reported, so this is not the site's mistake alone.
-    let packed = pool
-        .install(|| output.pack_checked(previous.as_ref(), &loaded.cache))
-        .map_err(|error| Failure::Site(error.to_string()))?;
+    let packed = pool.install(|| output.pack_checked(previous.as_ref(), &loaded.cache))?;
     loaded.cache.finish();
     let texts = [
         ("manifest.json", built.manifest.to_manifest_json()),
         ("assets_meta.json", built.manifest.to_assets_meta_json()),
     ];
-    write_dist(&folder, &texts, &packed)?;
+    let digest = write_dist(&folder, &texts, &packed)?;
     if arguments.lock {
         report.messages += &record(&arguments.site, &loaded.sources.past, &built.live)?;
     }
     let record = Record {
-        bundle: packed.digest().hex(DIGITS),
+        bundle: digest.hex(DIGITS),
         texts: texts.iter().map(|(name, text)| ((*name).to_owned(), digest_text(text.as_bytes()))).collect(),
         bytes: packed.len(),
         counts: built.counts,
@@ -165,8 +162,7 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     if let (Some(output), 0) = (built.output.take(), report.exit_status) {
         // Compressed bodies are none that anything could be wrong with, and cost the most.
         let output = Output { compress: Vec::new(), ..output };
-        let packed = pool.install(|| output.pack_checked::<Vec<u8>>(None, &loaded.cache));
-        packed.map_err(|error| Failure::Site(error.to_string()))?;
+        pool.install(|| output.pack_checked::<Vec<u8>>(None, &loaded.cache))?;
     }
     loaded.cache.finish();
     if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {
@@ -305,8 +301,13 @@ impl Loaded {
         }
         let fails = |diagnostic: &Diagnostic| arguments.warnings_as_errors || diagnostic.severity == Severity::Error;
         let of_others = |diagnostic: &Diagnostic| matches!(diagnostic.code, Code::FilterFailed | Code::ToolFailed);
-        report.exit_status =
-            if diagnostics.iter().any(of_others) { TOOL_EXIT_STATUS } else { u8::from(diagnostics.iter().any(fails)) };
+        report.exit_status = if diagnostics.iter().any(|diagnostic| diagnostic.code == Code::ChangedFile) {
+            IO_EXIT_STATUS
+        } else if diagnostics.iter().any(of_others) {
+            TOOL_EXIT_STATUS
+        } else {
+            u8::from(diagnostics.iter().any(fails))
+        };
         report
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use bundle::{BundleView, Digest};
+use bundle::{Body, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::assets::ImageCounts;
@@ -41,12 +41,15 @@ pub(super) fn find_key(sources: &Sources, settings: &str, options: &BuildOptions
     let mut parts: Vec<&[u8]> = vec![program.as_bytes(), settings.as_bytes(), options.as_bytes()];
     parts.extend([past.as_bytes(), filtered.as_bytes()]);
     parts.extend(lists.iter().map(|list| list.as_bytes().as_slice()));
-    Some(CacheKey::new("build 1", &parts))
+    Some(CacheKey::new("build 2", &parts))
 }
 
 /// One digest for the names and the bytes of files.
 fn digest_of(files: &[SourceFile]) -> Digest {
-    let parts: Vec<&[u8]> = files.iter().flat_map(|file| [file.path.as_bytes(), &file.bytes]).collect();
+    let digests: Vec<_> = files.iter().map(|file| file.bytes.digest()).collect();
+    let names = files.iter().map(|file| file.path.as_bytes());
+    let parts: Vec<&[u8]> =
+        names.zip(&digests).flat_map(|(name, digest)| [name, digest.as_bytes().as_slice()]).collect();
     Digest::of(CacheKey::new("files", &parts).as_bytes())
 }
 
@@ -56,8 +59,9 @@ pub(super) fn find(cache: &Cache, key: &CacheKey, folder: &Path) -> Option<Recor
     let is_there = |(name, digest): &(String, String)| {
         source::read_file(&folder.join(name)).is_ok_and(|bytes| digest_text(&bytes) == *digest)
     };
-    let bundle = BundleView::open(source::read_file(&folder.join(BUNDLE_NAME)).ok()?).ok()?;
-    let is_same = bundle.digest().hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
+    // It is read and not held: it may be larger than the memory that there is.
+    let digest = bundle::verify(&mut source::open_file(&folder.join(BUNDLE_NAME)).ok()?).ok()?.ok()?;
+    let is_same = digest.hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
     is_same.then_some(record)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::build::{BuildArguments, Loaded, plural};
 use super::{Failure, Report};
+use crate::bytes::Bytes;
 use crate::diagnostic::{self, Code, Diagnostic, Paint, Severity};
 use crate::output::write_text;
 use crate::source::{self, LOCK_NAME, Past, SKETCHES_NAME};
@@ -33,7 +34,7 @@ pub fn accept(arguments: &BuildArguments) -> Result<Report, Failure> {
 /// The lock has lines that can't be read, or a file can't be written.
 pub(super) fn record(site: &Path, past: &Past, live: &[LiveUrl]) -> Result<String, Failure> {
     let locked = whole_lock(past, Vec::new())?;
-    let (lock, sketches) = (write_lock(&locked, live), write_sketches(past, live));
+    let (lock, sketches) = (write_lock(&locked, live), write_sketches(past, live)?);
     let (before, after) = (locked.len(), lock.lines().count());
     write_text(&site.join(SKETCHES_NAME), &sketches)?;
     write_text(&site.join(LOCK_NAME), &lock)?;
@@ -74,7 +75,7 @@ pub fn import(site: &Path, sitemap: &Path) -> Result<Report, Failure> {
     let known: HashSet<&str> = locked.iter().map(|line| line.url).collect();
     let name = sitemap.file_name().unwrap_or_default().to_string_lossy();
     let new = urls.into_iter().filter(|url| !known.contains(url.as_str()));
-    let new: Vec<_> = new.map(|url| LiveUrl { url, source: name.as_ref().into(), content: [].into() }).collect();
+    let new: Vec<_> = new.map(|url| LiveUrl { url, source: name.as_ref().into(), content: Bytes::default() }).collect();
     let lock = write_lock(&locked, &new);
     write_text(&site.join(LOCK_NAME), &lock)?;
     let count = plural(lock.lines().count(), "URL");

@@ -220,6 +220,18 @@ impl Desk {
         Ok((!paths.is_empty()).then(|| Change { edition: self.plan(), paths }))
     }
 
+    /// Reads all again and takes nothing for known: what was read or made before isn't where it was.
+    ///
+    /// # Errors
+    /// Every file that can't be read; all stays as it was.
+    pub(super) fn read_anew(&mut self) -> Result<Arc<Edition>, Vec<ReadError>> {
+        self.known = KnownFiles::default();
+        self.read_all()?;
+        self.memory = Memory::default();
+        self.run_filters();
+        Ok(self.plan())
+    }
+
     /// Reads `site.toml`. Settings with mistakes don't take the place of good ones. Returns whether it changed.
     fn read_config(&mut self) -> Result<bool, ReadError> {
         let bytes = source::read_file_if_there(&self.options.site.join(config::FILE_NAME))?;
@@ -331,7 +343,7 @@ fn find_changed(before: &Sources, after: &Sources) -> Vec<String> {
             let (gone, come) =
                 (order.is_le().then(|| old.next()).flatten(), order.is_ge().then(|| new.next()).flatten());
             let is_same = match (gone, come) {
-                (Some(a), Some(b)) => Arc::ptr_eq(&a.bytes, &b.bytes) || a.bytes == b.bytes,
+                (Some(a), Some(b)) => a.bytes == b.bytes,
                 _ => false,
             };
             if !is_same {

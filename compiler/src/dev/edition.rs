@@ -1,6 +1,7 @@
 //! One state of the site: its plan, and the pages that somebody asked for, each made once and kept as it is sent.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bundle::{BundleView, Digest, RouteEntry, RouteKind, WriteError};
@@ -11,11 +12,12 @@ use runtime::site::Site as Map;
 use super::client::{self, About, without_script};
 use super::last_good::LastGood;
 use crate::assets::is_text_asset;
+use crate::bytes::Bytes;
 use crate::cache::Cache;
 use crate::config;
 use crate::diagnostic::{self, Diagnostic, Severity, SourceText};
 use crate::html::find_urls;
-use crate::output::{Output, Published};
+use crate::output::{Output, PackError, Published};
 use crate::pipeline::{Plan, publish_page};
 use crate::site::{Page, PageHead, is_page, percent_decode};
 use crate::source::{SourceFile, Sources};
@@ -33,17 +35,17 @@ pub struct Ready {
     /// Where in the head the fields begin that a part of the body has too: behind the status and the length.
     pub fields_start: usize,
     /// The body.
-    pub body: Arc<[u8]>,
+    pub body: Bytes,
 }
 
 impl Ready {
     /// The answer that was written for a route's only variant.
-    fn of(route: &RouteEntry) -> Self {
+    fn of(route: &RouteEntry<Bytes>) -> Self {
         let variant = &route.variants[0];
         let head = &variant.head;
         let fields_start = head.status_line.len() + head.length.len();
         let head = [&head.status_line, &head.length, &head.content, &head.shared].map(String::as_bytes).concat();
-        Self { status: route.status, head, fields_start, body: Arc::clone(&variant.body) }
+        Self { status: route.status, head, fields_start, body: variant.body.clone() }
     }
 }
 
@@ -148,12 +150,12 @@ impl Edition {
     }
 
     /// All files that aren't pages, by path.
-    pub fn file_bodies(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn file_bodies(&self) -> impl Iterator<Item = (&str, &Bytes)> {
         self.output
             .published
             .iter()
             .filter(|one| matches!(one.kind, RouteKind::File | RouteKind::Asset))
-            .map(|one| (one.path.as_str(), &*one.body))
+            .map(|one| (one.path.as_str(), &one.body))
     }
 
     /// A file by its path.
@@ -257,7 +259,8 @@ impl Edition {
         let answer = if errors.is_empty() {
             let text = client::inject(&rendered.text, About { digest: &digest, mark });
             let published = publish_page(page, text);
-            let ready = Arc::new(Ready::of(&self.output.route_entry(&published, &Cache::none())));
+            let route = self.output.route_entry(&published, &Cache::none()).expect("a page's text is held in memory");
+            let ready = Arc::new(Ready::of(&route));
             last_good.keep(path, &ready);
             Some(ready)
         } else {
@@ -336,7 +339,8 @@ impl Edition {
             if !found.insert(path.clone()) || !matches!(extension_of(&path), "css" | "js") {
                 continue;
             }
-            let text = String::from_utf8_lossy(&file.body);
+            let Ok(body) = file.body.read() else { continue };
+            let text = String::from_utf8_lossy(&body);
             let is_named = |other: &&String| {
                 let name = other.rsplit('/').next().unwrap_or_default();
                 !name.is_empty() && text.contains(name)
@@ -380,16 +384,19 @@ fn without_integrity(text: &str) -> String {
     kept
 }
 
-/// The files of a site, each with its head. One that has the bytes that it had is the same.
+/// The files of a site, each with its head. One that has the bytes that it had is the same. One that can't be read any more
+/// is left out: whoever watches the sources hears of it.
 fn ready_files(output: &Output, before: Option<&Edition>) -> HashMap<String, Arc<Ready>> {
     let files = output.published.iter().filter(|one| matches!(one.kind, RouteKind::File | RouteKind::Asset));
     let ready = files.map(|file| {
         let same = before.and_then(|before| before.files.get(&file.path));
-        let ready = same.filter(|same| Arc::ptr_eq(&same.body, &file.body) || same.body == file.body);
-        let ready = ready.cloned().unwrap_or_else(|| Arc::new(Ready::of(&output.route_entry(file, &Cache::none()))));
-        (file.path.clone(), ready)
+        if let Some(same) = same.filter(|same| same.body == file.body) {
+            return Some((file.path.clone(), Arc::clone(same)));
+        }
+        let route = output.route_entry(file, &Cache::none()).ok()?;
+        Some((file.path.clone(), Arc::new(Ready::of(&route))))
     });
-    ready.collect()
+    ready.flatten().collect()
 }
 
 fn are_at_same_places(before: &[Arc<PageHead>], now: &[Arc<PageHead>]) -> bool {
@@ -425,12 +432,11 @@ fn number_pages(heads: &[Arc<PageHead>]) -> HashMap<String, usize> {
 
 /// A bundle of all routes without their bodies: the server looks up in it where a path leads.
 fn draw_map(plan: &Plan, output: &Output) -> Map<Vec<u8>> {
-    let empty: Arc<[u8]> = Arc::default();
     let pages = plan.site.all_pages().map(|page| publish_page(page, String::new()));
     let others = mapped(output).map(|one| match one.kind {
         RouteKind::Redirect => one.clone(),
         _ if one.status == 410 => one.clone(),
-        _ => Published { body: Arc::clone(&empty), ..one.clone() },
+        _ => Published { body: Bytes::default(), ..one.clone() },
     });
     let mut taken = HashSet::new();
     let published = pages.chain(others).filter(|one| taken.insert(one.path.clone()));
@@ -438,11 +444,13 @@ fn draw_map(plan: &Plan, output: &Output) -> Map<Vec<u8>> {
     loop {
         match bare.clone().pack::<Vec<u8>>(None, &Cache::none()) {
             Ok(packed) => {
-                let view = BundleView::open(packed.to_vec());
+                let mut bytes = Cursor::new(Vec::new());
+                packed.write_to(&mut bytes).expect("memory takes all, and no body lies in a file");
+                let view = BundleView::open(bytes.into_inner());
                 return Map::new(view.expect("what was packed a moment ago can be opened"));
             }
             // A name that can be no URL: the check of the whole site reports it.
-            Err(WriteError::Route { path, .. } | WriteError::DuplicatePath(path)) => {
+            Err(PackError::Format(WriteError::Route { path, .. } | WriteError::DuplicatePath(path))) => {
                 bare.published.retain(|one| one.path != path);
             }
             Err(error) => panic!("a bundle without bodies can be packed: {error}"),

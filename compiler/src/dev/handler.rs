@@ -75,7 +75,15 @@ impl DevHandler {
         };
         self.studio.revalidate(&path);
         if let Some(file) = edition.find_file(&path) {
-            return Some(whole_or_part(file, request));
+            let Some(bytes) = self.studio.read(edition, file) else {
+                let text = "503 Service Unavailable: the file was changed; ask again\n";
+                return Some(Answer::made(
+                    503,
+                    &format!("Content-Type: text/plain; charset=utf-8\r\n{NO_STORE}"),
+                    text,
+                ));
+            };
+            return Some(whole_or_part(file, bytes, request));
         }
         match self.studio.fetch(edition, path) {
             Some(shown) => Some(made(&shown)),
@@ -133,20 +141,20 @@ fn owned(answer: &Answer<'_>) -> Answer<'static> {
     Answer { status: answer.status, start: Cow::Owned(start), fields: b"", body }
 }
 
-fn copied(ready: &Ready) -> Answer<'static> {
+fn copied(ready: &Ready, bytes: Cow<'_, [u8]>) -> Answer<'static> {
     let start = Cow::Owned(ready.head.clone());
-    Answer { status: ready.status, start, fields: b"", body: Body::Made(ready.body.to_vec()) }
+    Answer { status: ready.status, start, fields: b"", body: Body::Made(bytes.into_owned()) }
 }
 
 /// A file, or the part of it that is asked for: browsers play a film from any place only where they can ask for parts.
-fn whole_or_part(file: &Ready, request: &Request<'_>) -> Answer<'static> {
+fn whole_or_part(file: &Ready, bytes: Cow<'_, [u8]>, request: &Request<'_>) -> Answer<'static> {
     // Nobody keeps what is sent here, so that nobody can ask for a part of what it has kept.
     let has_condition = request.values("if-range").next().is_some();
     let range =
         request.value("range").filter(|_| request.method == Method::Get && file.status == 200 && !has_condition);
-    let body_len = file.body.len();
+    let body_len = bytes.len();
     match range.map_or(RangeVerdict::Whole, |range| read_range(range, body_len)) {
-        RangeVerdict::Whole => copied(file),
+        RangeVerdict::Whole => copied(file, bytes),
         RangeVerdict::Unsatisfiable => Answer::bare(416, &format!("Content-Range: bytes */{body_len}\r\n")),
         RangeVerdict::Part(part) => {
             let start = format!(
@@ -156,14 +164,16 @@ fn whole_or_part(file: &Ready, request: &Request<'_>) -> Answer<'static> {
                 part.end - 1
             );
             let start = [start.as_bytes(), &file.head[file.fields_start..]].concat();
-            Answer { status: 206, start: Cow::Owned(start), fields: b"", body: Body::Made(file.body[part].to_vec()) }
+            Answer { status: 206, start: Cow::Owned(start), fields: b"", body: Body::Made(bytes[part].to_vec()) }
         }
     }
 }
 
 fn made(shown: &Shown) -> Answer<'static> {
-    if let Some(ready) = &shown.answer {
-        return copied(ready);
+    if let Some(ready) = &shown.answer
+        && let Some(bytes) = ready.body.held()
+    {
+        return copied(ready, Cow::Borrowed(bytes));
     }
     // The script asks what is wrong and shows it.
     let text = "<!doctype html><html lang=en><meta charset=utf-8><title>Mistakes</title>\

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use bundle::Body;
+
 use super::edition::Ready;
 
 /// Bytes of all these pages together. Guessed: thousands of pages, and little beside what the site itself takes.

@@ -3,6 +3,7 @@
 //! nothing else is to be done (`check`), one makes variants of images after that (`images`), and one runs the site's
 //! tools (`tools`).
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,13 +14,14 @@ use rayon::prelude::*;
 
 use super::DevOptions;
 use super::desk::Desk;
-use super::edition::{Edition, Shown};
+use super::edition::{Edition, Ready, Shown};
 use super::images::{self, MadeImages};
 use super::live_reload::{Client, Clients, Told};
 use super::looks::Looks;
 use super::notes::Notes;
 use super::terminal::Terminal;
 use super::tools::{ToolRun, Tools};
+use crate::bytes::ReadError;
 use crate::config::Tool;
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT};
 use crate::render::RenderedPage;
@@ -78,13 +80,16 @@ pub(super) enum Edit {
     ToolRan(ToolRun),
     /// Images got their variants.
     Images(MadeImages),
+    /// A file of the edition with this number can't be read any more: take nothing for known.
+    ReadAnew(u64),
 }
 
-/// A page that somebody waits for.
-pub(super) struct Fetch {
-    edition: Arc<Edition>,
-    path: String,
-    reply: may::sync::mpsc::Sender<Option<Arc<Shown>>>,
+/// Something that somebody waits for.
+pub(super) enum Fetch {
+    /// A page.
+    Page { edition: Arc<Edition>, path: String, reply: may::sync::mpsc::Sender<Option<Arc<Shown>>> },
+    /// A file's bytes.
+    File { file: Arc<Ready>, reply: may::sync::mpsc::Sender<Result<Vec<u8>, ReadError>> },
 }
 
 impl Studio {
@@ -130,8 +135,27 @@ impl Studio {
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = may::sync::mpsc::channel();
         self.waiting_count.fetch_add(1, Ordering::AcqRel);
-        send(&self.fetches, Fetch { edition: Arc::clone(edition), path, reply });
+        send(&self.fetches, Fetch::Page { edition: Arc::clone(edition), path, reply });
         answer.recv().ok().flatten()
+    }
+
+    /// A file's bytes, read while the caller waits if they aren't held. `None`: they can't be read any more, and all is
+    /// being read anew. To be called in a coroutine.
+    pub(super) fn read<'f>(&self, edition: &Edition, file: &'f Arc<Ready>) -> Option<Cow<'f, [u8]>> {
+        if let Some(bytes) = file.body.held() {
+            return Some(Cow::Borrowed(bytes));
+        }
+        let (reply, answer) = may::sync::mpsc::channel();
+        self.waiting_count.fetch_add(1, Ordering::AcqRel);
+        send(&self.fetches, Fetch::File { file: Arc::clone(file), reply });
+        match answer.recv().ok()? {
+            Ok(bytes) => Some(Cow::Owned(bytes)),
+            Err(error) => {
+                self.terminal.say(&format!("error: {error}"));
+                self.ask(Edit::ReadAnew(edition.number));
+                None
+            }
+        }
     }
 
     /// Has the sources of a page or file looked at, if that was long enough ago. Nobody waits for it, and it never happens
@@ -269,6 +293,14 @@ fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
                     replace(studio, &edition, &what, start);
                 }
             }
+            Edit::ReadAnew(number) if number == studio.current().number => {
+                let start = Instant::now();
+                match desk.read_anew() {
+                    Ok(edition) => replace(studio, &edition, "all was read anew", start),
+                    Err(errors) => tell_unread(studio, &errors),
+                }
+            }
+            Edit::ReadAnew(_) => {}
         }
         studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
     }
@@ -295,21 +327,23 @@ fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched, tool: Option<&Too
             changed.extend(change.paths);
         }
         Ok(None) => {}
-        Err(errors) => {
-            studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
-            for error in errors.iter().take(READ_ERROR_COUNT_MAX) {
-                studio.terminal.say(&format!("error: {error}"));
-            }
-            if let Some(more) = errors.len().checked_sub(READ_ERROR_COUNT_MAX).filter(|more| *more > 0) {
-                studio.terminal.say(&format!("error: {more} more files can't be read"));
-            }
-        }
+        Err(errors) => tell_unread(studio, &errors),
     }
     studio.tools.set(desk.tools());
     for name in studio.tools.note_changed(&changed, tool) {
         studio.terminal.say(&format!(
             "what the tool `{name}` reads changes while it runs, again and again: it waits between its runs from now on"
         ));
+    }
+}
+
+fn tell_unread(studio: &Studio, errors: &[ReadError]) {
+    studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+    for error in errors.iter().take(READ_ERROR_COUNT_MAX) {
+        studio.terminal.say(&format!("error: {error}"));
+    }
+    if let Some(more) = errors.len().checked_sub(READ_ERROR_COUNT_MAX).filter(|more| *more > 0) {
+        studio.terminal.say(&format!("error: {more} more files can't be read"));
     }
 }
 
@@ -382,16 +416,21 @@ fn describe(what: &str, made: usize, told: Told, time: Duration) -> String {
     format!("{what}: {pages} made{told}, {} ms", time.as_millis())
 }
 
-/// Makes pages that are waited for.
+/// Makes pages that are waited for, and reads files.
 fn fetch(studio: &Studio, fetches: &Receiver<Fetch>) {
-    for Fetch { edition, path, reply } in fetches {
-        let shown = edition.show(&path);
-        if let Some(shown) = shown.as_ref().filter(|shown| !shown.errors.is_empty()) {
-            studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
-            studio.tell_once(&shown.errors, &edition);
-        }
+    for fetch in fetches {
         // Whoever waited may have gone.
-        reply.send(shown).ok();
+        match fetch {
+            Fetch::File { file, reply } => drop(reply.send(file.body.read().map(Cow::into_owned))),
+            Fetch::Page { edition, path, reply } => {
+                let shown = edition.show(&path);
+                if let Some(shown) = shown.as_ref().filter(|shown| !shown.errors.is_empty()) {
+                    studio.counters.revalidation_errors.fetch_add(1, Ordering::Relaxed);
+                    studio.tell_once(&shown.errors, &edition);
+                }
+                reply.send(shown).ok();
+            }
+        }
         studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bundle::PackedBundle;
+use bundle::{Body, Digest, PackedBundle};
 
 /// The file that is served.
 pub const BUNDLE_NAME: &str = "site.bundle";
@@ -28,12 +28,17 @@ impl fmt::Display for WriteDistError {
 
 impl std::error::Error for WriteDistError {}
 
-/// Writes the files of a build into a folder, the bundle last. The folder itself is never replaced: a running server
-/// watches it.
+/// Writes the files of a build into a folder, the bundle last, and returns the bundle's digest. The folder itself is never
+/// replaced: a running server watches it.
 ///
 /// # Errors
-/// What the system said of the first file that could not be written; the files of the build before are still there.
-pub fn write_dist(folder: &Path, texts: &[(&str, String)], bundle: &PackedBundle) -> Result<(), WriteDistError> {
+/// What the system said of the first file that could not be written, or of a body that could not be read for it; the files
+/// of the build before are still there.
+pub fn write_dist<B: Body>(
+    folder: &Path,
+    texts: &[(&str, String)],
+    bundle: &PackedBundle<B>,
+) -> Result<Digest, WriteDistError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| WriteDistError { path, error }
@@ -48,13 +53,15 @@ pub fn write_dist(folder: &Path, texts: &[(&str, String)], bundle: &PackedBundle
     for (name, text) in texts {
         waiting.write(folder, name, |file| file.write_all(text.as_bytes()))?;
     }
-    waiting.write(folder, BUNDLE_NAME, |file| {
+    let digest = waiting.write(folder, BUNDLE_NAME, |file| {
         let mut buffered = io::BufWriter::with_capacity(1 << 20, file);
-        bundle.write_to(&mut buffered)?;
-        buffered.flush()
+        let digest = bundle.write_to(&mut buffered)?;
+        buffered.flush()?;
+        Ok(digest)
     })?;
     waiting.rename_all()?;
-    handle.sync_all().map_err(failed(folder))
+    handle.sync_all().map_err(failed(folder))?;
+    Ok(digest)
 }
 
 /// Writes one file of the site itself in the same way: beside its place, made durable, renamed.
@@ -74,16 +81,21 @@ pub fn write_text(path: &Path, text: &str) -> Result<(), WriteDistError> {
 struct Waiting(Vec<(PathBuf, PathBuf)>);
 
 impl Waiting {
-    fn write(
+    fn write<T>(
         &mut self,
         folder: &Path,
         name: &str,
-        write: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), WriteDistError> {
+        write: impl FnOnce(&mut File) -> io::Result<T>,
+    ) -> Result<T, WriteDistError> {
         let beside = folder.join(format!(".{name}.tmp"));
         self.0.push((beside.clone(), folder.join(name)));
-        let result = File::create(&beside).and_then(|mut file| write(&mut file).and_then(|()| file.sync_all()));
-        result.map_err(|error| WriteDistError { path: beside, error })
+        let write = || {
+            let mut file = File::create(&beside)?;
+            let written = write(&mut file)?;
+            file.sync_all()?;
+            Ok(written)
+        };
+        write().map_err(|error| WriteDistError { path: beside.clone(), error })
     }
 
     /// Puts all files in place in the order in which they were written.

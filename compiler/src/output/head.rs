@@ -2,9 +2,10 @@
 //! the same for every request; the server adds `Date`, `Connection`, `X-Request-Id` and a redirect's `Location`.
 
 use std::fmt::Write as _;
+use std::io;
 use std::time::{Duration, SystemTime};
 
-use bundle::{Digest, Encoding, HeadParts};
+use bundle::{Body, Encoding, Hasher, HeadParts};
 
 use crate::config::{HeaderRule, Security};
 use crate::security::field_value;
@@ -51,8 +52,11 @@ const ROBOTS: &str = "X-Robots-Tag";
 const ETAG_DIGITS: usize = 32;
 
 impl HeadFields<'_> {
-    /// Writes the head for one coding of a body.
-    pub fn write(&self, encoding: Encoding, body: &[u8]) -> HeadParts {
+    /// Writes the head for one coding of a body, which is read for it.
+    ///
+    /// # Errors
+    /// What reading the body says.
+    pub fn write(&self, encoding: Encoding, body: &impl Body) -> io::Result<HeadParts> {
         let media_type = field_value(self.rules, CONTENT_TYPE).filter(|value| !value.is_empty());
         let mut content = field(CONTENT_TYPE, media_type.unwrap_or(self.media_type));
         if encoding != Encoding::Identity {
@@ -62,20 +66,24 @@ impl HeadFields<'_> {
         if self.status == 200 {
             content += "Accept-Ranges: bytes\r\n";
             // Everything that a returning visitor should learn of is covered, dates alone are not.
-            let covered = [content.as_bytes(), b"\n", shared.as_bytes(), b"\n", body];
-            let etag = Digest::of_pieces(covered).hex(ETAG_DIGITS);
+            let mut hasher = Hasher::default();
+            for piece in [&content, "\n", &shared, "\n"] {
+                hasher.update(piece.as_bytes());
+            }
+            body.write_to(&mut hasher)?;
+            let etag = hasher.finish().hex(ETAG_DIGITS);
             shared.insert_str(0, &format!("ETag: \"{etag}\"\r\n"));
             if let Some(seconds) = self.last_modified {
                 let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
                 content += &field("Last-Modified", &httpdate::fmt_http_date(time));
             }
         }
-        HeadParts {
+        Ok(HeadParts {
             status_line: format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status)),
             length: format!("Content-Length: {}\r\n", body.len()),
             content,
             shared,
-        }
+        })
     }
 
     /// The fields that a 304 repeats, but for the entity tag. What the site sets takes the place of what stands here.
@@ -178,6 +186,8 @@ pub(super) fn is_compressible(media_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::Csp;
 
@@ -188,6 +198,10 @@ mod tests {
             referrer_policy: "no-referrer".to_owned(),
             frame_options: String::new(),
         }
+    }
+
+    fn body(bytes: &[u8]) -> Arc<[u8]> {
+        bytes.into()
     }
 
     fn fields(security: &Security) -> HeadFields<'_> {
@@ -215,22 +229,22 @@ mod tests {
         let second = rule(&[("Referrer-Policy", ""), ("X-B", "3"), ("X-A", "4")]);
         let rules = [&first, &second];
         let with = HeadFields { rules: &rules, ..fields(&security) };
-        let head = with.write(Encoding::Identity, b"body");
+        let head = with.write(Encoding::Identity, &body(b"body")).unwrap();
         assert!(head.content.starts_with("Content-Type: text/plain\r\n"));
         let (_, rest) = head.shared.split_once("\r\n").unwrap();
         let expected = "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\nX-Content-Type-Options: nosniff\r\n\
             X-A: 4\r\nX-B: 3\r\n";
         assert_eq!(rest, expected);
-        let plain = fields(&security).write(Encoding::Identity, b"body");
+        let plain = fields(&security).write(Encoding::Identity, &body(b"body")).unwrap();
         assert_ne!(plain.shared[..40], head.shared[..40], "the entity tag must cover it");
-        let private = HeadFields { caching: Caching::Never, ..with }.write(Encoding::Identity, b"body");
+        let private = HeadFields { caching: Caching::Never, ..with }.write(Encoding::Identity, &body(b"body")).unwrap();
         assert!(private.shared.contains("Cache-Control: private, no-store\r\n"));
     }
 
     #[test]
     fn a_head_has_its_fields_where_a_304_and_a_206_need_them() {
         let security = security();
-        let head = fields(&security).write(Encoding::Gzip, b"body");
+        let head = fields(&security).write(Encoding::Gzip, &body(b"body")).unwrap();
         assert_eq!(head.status_line, "HTTP/1.1 200 OK\r\n");
         assert_eq!(head.length, "Content-Length: 4\r\n");
         let content = "Content-Type: text/html; charset=utf-8\r\nContent-Encoding: gzip\r\nAccept-Ranges: bytes\r\n";
@@ -249,7 +263,9 @@ mod tests {
         // Without it a deploy that changes only headers would never reach a returning visitor.
         let security = security();
         let base = fields(&security);
-        let tag = |fields: HeadFields<'_>, encoding, body: &[u8]| fields.write(encoding, body).shared[..40].to_owned();
+        let tag = |fields: HeadFields<'_>, encoding, text: &[u8]| {
+            fields.write(encoding, &body(text)).unwrap().shared[..40].to_owned()
+        };
         let original = tag(base, Encoding::Identity, b"body");
         assert_eq!(original, tag(HeadFields { last_modified: Some(1), ..base }, Encoding::Identity, b"body"));
         assert_ne!(original, tag(base, Encoding::Gzip, b"body"));
@@ -261,10 +277,12 @@ mod tests {
     #[test]
     fn only_a_200_can_be_revalidated() {
         let security = security();
-        let head =
-            HeadFields { status: 404, last_modified: Some(0), ..fields(&security) }.write(Encoding::Identity, b"");
+        let head = HeadFields { status: 404, last_modified: Some(0), ..fields(&security) }
+            .write(Encoding::Identity, &body(b""))
+            .unwrap();
         assert!(!head.shared.contains("ETag") && !head.content.contains("Last-Modified"));
-        let dated = HeadFields { last_modified: Some(0), ..fields(&security) }.write(Encoding::Identity, b"");
+        let dated =
+            HeadFields { last_modified: Some(0), ..fields(&security) }.write(Encoding::Identity, &body(b"")).unwrap();
         assert!(dated.content.contains("Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n"));
     }
 

@@ -2,60 +2,71 @@
 //! should be gone. Nothing here is the site's fault, and nothing is written if something is wrong.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 
 use bundle::{Encoding, RouteEntry};
 use rayon::prelude::*;
 
 use super::Published;
 use crate::assets::{is_integrity_of, with_digest};
+use crate::bytes::{Bytes, ReadError};
 use crate::html::{Event, ScriptKind, Tag, read_events, sha256_source};
 use crate::markdown::has_token;
 
 /// Everything that is wrong with the finished routes of what is published, in their order. `has_policy` says whether each
 /// page's policy was made from what is in it.
-pub(super) fn find_faults(published: &[Published], routes: &[RouteEntry], has_policy: bool) -> Vec<String> {
-    let bodies: HashMap<&str, &[u8]> = routes.iter().map(|route| (route.path.as_str(), identity(route))).collect();
-    let faults = published.par_iter().zip(routes).flat_map_iter(|(published, route)| {
-        let mut look = Look { route, bodies: &bodies, policy: None, content: None, faults: Vec::new() };
-        look.check_digest(published);
-        let policy = field(route, "Content-Security-Policy").filter(|_| has_policy);
-        if let Ok(html) = str::from_utf8(identity(route))
-            && field(route, "Content-Type").is_some_and(|media_type| media_type.starts_with("text/html"))
-        {
+///
+/// # Errors
+/// A body lies in a file, and can't be read any more.
+pub(super) fn find_faults(
+    published: &[Published],
+    routes: &[RouteEntry<Bytes>],
+    has_policy: bool,
+) -> io::Result<Vec<String>> {
+    let bodies: HashMap<&str, &Bytes> =
+        routes.iter().filter_map(|route| Some((route.path.as_str(), identity(route)?))).collect();
+    let faults = published.par_iter().zip(routes).map(|(published, route)| {
+        let mut look = Look { route, bodies: &bodies, policy: None, content: None, faults: Vec::new(), unread: None };
+        let Some(body) = identity(route) else { return Ok(Vec::new()) };
+        look.check_digest(published, body);
+        if field(route, "Content-Type").is_some_and(|media_type| media_type.starts_with("text/html")) {
+            let policy = field(route, "Content-Security-Policy").filter(|_| has_policy);
             look.policy = policy.map(|policy| policy.split([' ', ';']).collect());
-            look.check_page(html);
+            look.check_page(str::from_utf8(&body.read().map_err(io::Error::other)?).unwrap_or_default());
         }
-        look.faults
+        look.unread.map_or(Ok(look.faults), |error| Err(io::Error::other(error)))
     });
-    faults.collect()
+    Ok(faults.collect::<io::Result<Vec<_>>>()?.concat())
 }
 
-fn identity(route: &RouteEntry) -> &[u8] {
+fn identity(route: &RouteEntry<Bytes>) -> Option<&Bytes> {
     let variant = route.variants.iter().find(|variant| variant.encoding == Encoding::Identity);
-    variant.map_or(&[], |variant| &variant.body)
+    variant.map(|variant| &variant.body)
 }
 
 /// The value of a field of a route's head.
-fn field<'r>(route: &'r RouteEntry, name: &str) -> Option<&'r str> {
+fn field<'r>(route: &'r RouteEntry<Bytes>, name: &str) -> Option<&'r str> {
     let head = &route.variants.first()?.head;
     let mut lines = head.content.lines().chain(head.shared.lines());
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 struct Look<'r> {
-    route: &'r RouteEntry,
-    bodies: &'r HashMap<&'r str, &'r [u8]>,
+    route: &'r RouteEntry<Bytes>,
+    bodies: &'r HashMap<&'r str, &'r Bytes>,
     /// The words of the page's policy.
     policy: Option<HashSet<&'r str>>,
     /// Where the inline script or style begins that is open.
     content: Option<usize>,
     faults: Vec<String>,
+    /// What could not be read.
+    unread: Option<ReadError>,
 }
 
 impl Look<'_> {
-    fn check_digest(&mut self, published: &Published) {
+    fn check_digest(&mut self, published: &Published, body: &Bytes) {
         let Some(plain_path) = &published.plain_path else { return };
-        let actual = with_digest(plain_path, identity(self.route));
+        let actual = with_digest(plain_path, body);
         if actual != self.route.path {
             self.report(&format!("the digest in its name is not that of its bytes, which would be `{actual}`"));
         }
@@ -92,8 +103,10 @@ impl Look<'_> {
             let path = url.split(['?', '#']).next().unwrap_or_default();
             // What lies elsewhere can't be looked at.
             let Some(body) = self.bodies.get(path) else { return };
-            if !is_integrity_of(integrity, body) {
-                self.report(&format!("`integrity` of `{path}` is not that of its bytes"));
+            match body.read() {
+                Ok(bytes) if is_integrity_of(integrity, &bytes) => {}
+                Ok(_) => self.report(&format!("`integrity` of `{path}` is not that of its bytes")),
+                Err(error) => self.unread = Some(error),
             }
         }
     }
@@ -113,11 +126,9 @@ impl Look<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
-    use bundle::{Digest, RouteKind};
+    use bundle::{Body, Digest, RouteKind};
     use sha2::Sha384;
 
     use super::*;
@@ -125,9 +136,9 @@ mod tests {
     use crate::output::Output;
 
     /// The routes of a page and a script, with what is published damaged before or after the heads are written.
-    fn routes(html: &str, damage: impl Fn(&mut Vec<RouteEntry>)) -> Vec<String> {
-        let script: Arc<[u8]> = b"run()".as_slice().into();
-        let path = format!("/static/a.{}.js", Digest::of(&script).hex(16));
+    fn routes(html: &str, damage: impl Fn(&mut Vec<RouteEntry<Bytes>>)) -> Vec<String> {
+        let script = Bytes::from(b"run()".as_slice());
+        let path = format!("/static/a.{}.js", script.digest().hex(16));
         let page = html.as_bytes().into();
         let html_type = "text/html; charset=utf-8".to_owned();
         let script = Published::new(path, RouteKind::Asset, "text/javascript; charset=utf-8".to_owned(), script);
@@ -136,13 +147,13 @@ mod tests {
             Published { plain_path: Some("/static/a.js".to_owned()), ..script },
         ]);
         let mut routes: Vec<_> =
-            output.published.iter().map(|published| output.route_entry(published, &Cache::none())).collect();
+            output.published.iter().map(|published| output.route_entry(published, &Cache::none()).unwrap()).collect();
         damage(&mut routes);
-        find_faults(&output.published, &routes, true)
+        find_faults(&output.published, &routes, true).unwrap()
     }
 
-    fn replace(routes: &mut [RouteEntry], index: usize, from: &str, to: &str) {
-        let body = String::from_utf8_lossy(&routes[index].variants[0].body).replace(from, to);
+    fn replace(routes: &mut [RouteEntry<Bytes>], index: usize, from: &str, to: &str) {
+        let body = String::from_utf8_lossy(&routes[index].variants[0].body.read().unwrap()).replace(from, to);
         routes[index].variants[0].body = body.into_bytes().into();
     }
 

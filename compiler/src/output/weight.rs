@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bundle::Body;
 use rayon::prelude::*;
 
 use super::{Output, Published, compress, head};
@@ -71,14 +72,19 @@ impl Output {
     /// The smallest that a body is sent as.
     fn wire_bytes(&self, published: &Published, cache: &Cache) -> usize {
         let codings = if head::is_compressible(&published.media_type) { &self.compress[..] } else { &[] };
-        let compressed = codings.iter().filter_map(|coding| compress(*coding, published.kind, &published.body, cache));
+        if codings.is_empty() {
+            return published.body.len();
+        }
+        // One that can't be read any more fails the build when it is written.
+        let body = published.body.read().unwrap_or_default();
+        let compressed = codings.iter().filter_map(|coding| compress(*coding, published.kind, &body, cache));
         compressed.map(|body| body.len()).min().unwrap_or(published.body.len())
     }
 }
 
 fn find_loads(page: &Published) -> Loads {
     let mut loads = Loads::default();
-    read_events(str::from_utf8(&page.body).unwrap_or_default(), |event, _| {
+    read_events(str::from_utf8(&page.body.read().unwrap_or_default()).unwrap_or_default(), |event, _| {
         if let Event::Start(tag) = event {
             loads.add(tag);
         }

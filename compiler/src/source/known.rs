@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{DEFAULTS_NAME, FoundFile, ReadError, SourceFile, Sources, is_litter, read_file};
+use super::{DEFAULTS_NAME, FoundFile, ReadError, SourceFile, Sources, is_litter, read_bytes};
+use crate::bytes::Bytes;
 use crate::config::Paths;
 
 /// How long to wait for files that are being written.
@@ -44,7 +45,7 @@ impl Stamp {
 /// The files that were read, with how they looked then.
 #[derive(Debug, Default)]
 pub struct KnownFiles {
-    by_path: HashMap<Arc<str>, (Stamp, Arc<[u8]>)>,
+    by_path: HashMap<Arc<str>, (Stamp, Bytes)>,
     /// Whether some file was changed a moment before it was read: it may have been half written.
     pub is_settling: bool,
 }
@@ -56,7 +57,7 @@ impl KnownFiles {
         (file.stamp.as_ref() == Some(stamp)).then(|| SourceFile {
             path: Arc::clone(&file.path),
             name: Arc::clone(&file.name),
-            bytes: Arc::clone(bytes),
+            bytes: bytes.clone(),
         })
     }
 
@@ -68,7 +69,7 @@ impl KnownFiles {
 
     /// Knows these files and no others.
     pub(super) fn replace<'a>(&mut self, files: impl Iterator<Item = (&'a SourceFile, Stamp)>) {
-        let known = files.map(|(file, stamp)| (Arc::clone(&file.path), (stamp, Arc::clone(&file.bytes))));
+        let known = files.map(|(file, stamp)| (Arc::clone(&file.path), (stamp, file.bytes.clone())));
         self.by_path = known.collect();
     }
 
@@ -109,7 +110,7 @@ impl Sources {
             let place = files.binary_search_by(|file| (*file.path).cmp(path));
             match std::fs::symlink_metadata(root.join(path)) {
                 Ok(metadata) if metadata.is_file() && is_plain(root, path) => {
-                    let bytes = read_file(&root.join(path))?.into();
+                    let bytes = read_bytes(&root.join(path))?;
                     let file = SourceFile { path: path.into(), name: name.into(), bytes };
                     match place {
                         Ok(index) if files[index].bytes == file.bytes => {}

@@ -1,7 +1,7 @@
 //! What an image's header says, whatever its format. Nothing is decoded.
 
 use super::color::Color;
-use super::{ImageFault, ImageFormat, ImageSize, Kind, Motion, Orientation, Probe};
+use super::{FaultKind, ImageFault, ImageFormat, ImageSize, Kind, Motion, Orientation, Probe};
 use super::{avif, gif, jpeg, png, svg, webp};
 use crate::config::IMAGE_SIDE_MAX;
 
@@ -72,7 +72,7 @@ fn checked_format(extension: &str, bytes: &[u8]) -> Result<ImageFormat, ImageFau
         (Some(named), Some(found)) => {
             let message = format!("its name says {}, but it is {}", named.name(), found.name());
             let help = "rename it, or save it in the format of its name";
-            Err(ImageFault { is_misnamed: true, ..ImageFault::new(message, help) })
+            Err(ImageFault { kind: FaultKind::Misnamed, ..ImageFault::new(message, help) })
         }
         (Some(named), None) => Err(ImageFault::broken(format!("its name says {}, but it is no image", named.name()))),
         (None, _) => Err(ImageFault::new(format!("`.{extension}` is no image's extension"), "rename it")),

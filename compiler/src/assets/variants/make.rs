@@ -1,23 +1,25 @@
 //! The road of each image: look at its header, look into the cache, decode it once if anything is missing, make what is
 //! missing, and keep what is worth publishing.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bundle::Digest;
+use bundle::{Body, Digest};
 use rayon::prelude::*;
 
 use super::keep::{Measured, MeasuredSet, keep};
 use super::plan::{Facts, PlannedSet, held_bytes_per_pixel, plan};
 use super::schedule::{self, Load, Work};
 use crate::assets::image::{
-    self, EncodeSettings, ImageFault, ImageFormat, ImageSize, Kind, Picture, Probe, decode, encode, encode_bytes,
-    probe, resize, strip,
+    self, EncodeSettings, FaultKind, ImageFault, ImageFormat, ImageSize, Kind, Picture, Probe, decode, encode,
+    encode_bytes, probe, resize, strip,
 };
 use crate::assets::workshop::{ImageWork, Workshop};
+use crate::bytes::Bytes;
 use crate::cache::CacheKey;
 use crate::config::{Images, Quality};
-use crate::source::SourceFile;
+use crate::source::{LEAVE_ALONE, ReadError, SourceFile};
 
 /// Bytes that decoding and encoding may take at once, unless one image alone takes more. Specified by the design of the
 /// image road; a third of the memory that there is, if that is less.
@@ -31,7 +33,7 @@ pub(crate) struct MadeImage {
     /// Its size as shown, if it has one.
     pub(crate) size: Option<ImageSize>,
     /// The original without its metadata.
-    pub(crate) original: Arc<[u8]>,
+    pub(crate) original: Bytes,
     /// By format, the one that browsers are to take first in front and the original's own last; widths ascend.
     pub(crate) pictures: Vec<MadePicture>,
     /// Whether something is missing that nobody was asked to make.
@@ -45,7 +47,7 @@ pub(crate) struct MadePicture {
     pub(crate) size: ImageSize,
     /// Whether it is as wide as the original.
     pub(crate) is_full: bool,
-    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) bytes: Bytes,
 }
 
 /// What became of the images of a build, in numbers.
@@ -114,7 +116,7 @@ struct Task<'a> {
     /// Each format by itself, the original's first; within it widths ascend.
     candidates: Vec<Candidate>,
     /// What is known of each candidate.
-    found: Vec<OnceLock<Arc<[u8]>>>,
+    found: Vec<OnceLock<Bytes>>,
     /// The lengths of all candidates, if the cache knows them.
     lengths: Option<Vec<u64>>,
     /// Numbers of the candidates that have to be made.
@@ -129,7 +131,7 @@ impl Task<'_> {
         self.candidates.iter().position(|one| one.format == self.probe.format && one.is_full).unwrap_or(0)
     }
 
-    fn set_original(&mut self, bytes: Arc<[u8]>) {
+    fn set_original(&mut self, bytes: Bytes) {
         let index = self.original_index();
         if let Some(found) = self.found.get_mut(index) {
             *found = OnceLock::from(bytes);
@@ -139,7 +141,7 @@ impl Task<'_> {
     /// The image without variants, and if its original has to be written anew, as it was.
     fn as_it_is(&self) -> MadeImage {
         let original = self.found.get(self.original_index()).and_then(OnceLock::get);
-        let original = Arc::clone(original.unwrap_or(&self.file.bytes));
+        let original = original.unwrap_or(&self.file.bytes).clone();
         MadeImage { format: self.probe.format, size: self.probe.size, original, pictures: Vec::new(), is_waiting: true }
     }
 
@@ -175,7 +177,8 @@ impl Task<'_> {
         };
         let pixels = self.probe.size.map_or(0, ImageSize::pixels);
         Load {
-            opening_bytes: self.probe.decode_bytes,
+            // The file's own bytes are given back with what the decoder took.
+            opening_bytes: self.probe.decode_bytes + self.file.bytes.len() as u64,
             held_bytes: pixels * held_bytes_per_pixel(self.probe.kind),
             part_bytes: self.missing.iter().map(part).collect(),
         }
@@ -192,8 +195,9 @@ struct Road<'a> {
 impl Road<'_> {
     /// Looks at an image's header and into the cache. Nothing is decoded.
     fn examine<'f>(&self, file: &'f SourceFile) -> Result<Task<'f>, ImageFault> {
-        let probe = probe(&file.extension(), &file.bytes, self.images.max_pixels)?;
-        let digest = Digest::of(&file.bytes);
+        let bytes = read(file)?;
+        let probe = probe(&file.extension(), &bytes, self.images.max_pixels)?;
+        let digest = file.bytes.digest();
         let mut candidates = Vec::new();
         for PlannedSet { format, sizes } in self.plan(file, &probe) {
             candidates.extend(sizes.into_iter().map(|size| self.candidate(&digest, &probe, format, size)));
@@ -201,10 +205,9 @@ impl Road<'_> {
         let found = candidates.iter().map(|_| OnceLock::new()).collect();
         let fault = OnceLock::new();
         let mut task = Task { file, probe, candidates, found, lengths: None, missing: Vec::new(), fault };
-        match strip(&file.bytes, &task.probe) {
-            // One without metadata is in memory already.
-            Some(stripped) if *stripped == *file.bytes => task.set_original(Arc::clone(&file.bytes)),
-            Some(stripped) => task.set_original(Arc::from(stripped)),
+        match strip(&bytes, &task.probe) {
+            Some(stripped) if *stripped == *bytes => task.set_original(file.bytes.clone()),
+            Some(stripped) => task.set_original(self.keep_stripped(&digest, stripped)),
             None if task.probe.needs_rewriting() => {}
             None => {
                 return Err(ImageFault::new("its metadata can't be taken out", "replace the file by an intact copy"));
@@ -221,6 +224,16 @@ impl Road<'_> {
             return Err(ImageFault::new(message, "make the image smaller, or give the build more memory"));
         }
         Ok(task)
+    }
+
+    /// An original without its metadata: not to be held, it is kept like what was made of it.
+    fn keep_stripped(&self, digest: &Digest, stripped: Vec<u8>) -> Bytes {
+        if !Bytes::can_leave(&stripped) {
+            return stripped.into();
+        }
+        let key = CacheKey::new("stripped", &[image::VERSION.as_bytes(), digest.as_bytes()]);
+        let cache = self.workshop.cache;
+        cache.find_bytes(&key).unwrap_or_else(|| cache.keep_bytes(&key, stripped))
     }
 
     /// The formats and sizes that are tried; for what is published as it is, only that.
@@ -274,9 +287,9 @@ impl Road<'_> {
             if task.found[index].get().is_some() {
                 continue;
             }
-            match cache.find(&task.candidates[index].key) {
+            match cache.find_bytes(&task.candidates[index].key) {
                 Some(bytes) => {
-                    task.found[index] = OnceLock::from(Arc::from(bytes));
+                    task.found[index] = OnceLock::from(bytes);
                     self.counters.from_cache.fetch_add(1, Ordering::Relaxed);
                 }
                 None => task.missing.push(index),
@@ -309,7 +322,7 @@ impl Road<'_> {
     /// Decides what is worth publishing, and remembers what isn't. Every candidate that may be is there.
     fn finish(&self, task: &Task<'_>) -> MadeImage {
         let lengths = task.lengths.clone().unwrap_or_else(|| {
-            let len = |found: &OnceLock<Arc<[u8]>>| found.get().map_or(0, |bytes| bytes.len() as u64);
+            let len = |found: &OnceLock<Bytes>| found.get().map_or(0, |bytes| bytes.len() as u64);
             let lengths: Vec<u64> = task.found.iter().map(len).collect();
             if lengths.len() > 1 {
                 let bytes: Vec<u8> = lengths.iter().flat_map(|len| len.to_le_bytes()).collect();
@@ -325,7 +338,7 @@ impl Road<'_> {
             .filter(|index| **index != original_index)
             .filter_map(|index| {
                 let Candidate { format, size, is_full, .. } = task.candidates[*index];
-                Some(MadePicture { format, size, is_full, bytes: Arc::clone(task.found[*index].get()?) })
+                Some(MadePicture { format, size, is_full, bytes: task.found[*index].get()?.clone() })
             })
             .collect();
         // Candidates begin with the original's format and end with the one that browsers take first.
@@ -334,7 +347,7 @@ impl Road<'_> {
             (std::cmp::Reverse(set), picture.size.width)
         });
         let original = task.found.get(original_index).and_then(OnceLock::get);
-        let original = Arc::clone(original.unwrap_or(&task.file.bytes));
+        let original = original.unwrap_or(&task.file.bytes).clone();
         if task.candidates.len() > 1 {
             let best = pictures.iter().find(|picture| picture.is_full).map_or(original.len(), |best| best.bytes.len());
             self.counters.original_bytes.fetch_add(task.file.bytes.len() as u64, Ordering::Relaxed);
@@ -342,6 +355,14 @@ impl Road<'_> {
         }
         MadeImage { format: task.probe.format, size: task.probe.size, original, pictures, is_waiting: false }
     }
+}
+
+/// A file's bytes for as long as they are worked on.
+fn read(file: &SourceFile) -> Result<Cow<'_, [u8]>, ImageFault> {
+    file.bytes.read().map_err(|ReadError { error, .. }| ImageFault {
+        kind: FaultKind::Changed,
+        ..ImageFault::new(error.to_string(), LEAVE_ALONE)
+    })
 }
 
 /// Lengths as they were kept, or nothing if there aren't as many as there should be.
@@ -361,7 +382,7 @@ struct Bench<'a, 'f> {
 }
 
 impl Bench<'_, '_> {
-    fn make_part(&self, candidate: &Candidate, picture: &Picture) -> Result<Vec<u8>, ImageFault> {
+    fn make_part(&self, candidate: &Candidate, picture: &Picture) -> Result<Bytes, ImageFault> {
         let encoded = if candidate.size == picture.size() {
             encode(picture, candidate.format, &candidate.settings)
         } else {
@@ -369,9 +390,8 @@ impl Bench<'_, '_> {
         };
         let bytes = encoded?;
         self.road.counters.encoded.fetch_add(1, Ordering::Relaxed);
-        // At once, so that a build that is killed has not worked for nothing.
-        self.road.workshop.cache.keep(&candidate.key, &bytes);
-        Ok(bytes)
+        // At once, so that a build that is killed has not worked for nothing, and what is made isn't held until the end.
+        Ok(self.road.workshop.cache.keep_bytes(&candidate.key, bytes))
     }
 }
 
@@ -379,7 +399,7 @@ impl Work for Bench<'_, '_> {
     fn open(&self, job: usize) -> bool {
         let task = &self.tasks[job];
         self.road.counters.decoded.fetch_add(1, Ordering::Relaxed);
-        match decode(&task.file.bytes, &task.probe) {
+        match read(task.file).and_then(|bytes| decode(&bytes, &task.probe)) {
             Ok(picture) => *lock(&self.pictures[job]) = Some(Arc::new(picture)),
             Err(fault) => drop(task.fault.set(fault)),
         }
@@ -392,7 +412,7 @@ impl Work for Bench<'_, '_> {
         let picture = lock(&self.pictures[job]).clone();
         let made = picture.filter(|_| task.fault.get().is_none()).map(|picture| self.make_part(candidate, &picture));
         match made {
-            Some(Ok(bytes)) => drop(task.found[task.missing[part]].set(Arc::from(bytes))),
+            Some(Ok(bytes)) => drop(task.found[task.missing[part]].set(bytes)),
             // The first fault of an image is the one that is told.
             Some(Err(fault)) => drop(task.fault.set(fault)),
             None => {}

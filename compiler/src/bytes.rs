@@ -1,0 +1,315 @@
+//! The bytes of a file on their way through a build: held in memory, or left in the file where they lie and read when they
+//! are needed. So what a build takes follows from what it works on, and not from how many pictures there are. What is read
+//! again is what it was, or there is an error: nothing ever mixes two states of a file.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bundle::{Body, Digest, Hasher};
+
+/// Fewer bytes than this are always held, and so many tell whether a file is text. Guessed: most variants of pictures have
+/// 10 to 100 KB, and ten thousand that are held come to 40 MB at most.
+const LEFT_BYTES_MIN: usize = 4 * 1024;
+/// How much is read at a time of what isn't kept.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// The bytes of a file, or of what was made of one.
+#[derive(Clone)]
+pub enum Bytes {
+    /// They are in memory.
+    Held(Arc<[u8]>),
+    /// They are in memory, and text: whoever reads it as one needs no copy.
+    Text(Arc<str>),
+    /// They are in a file.
+    Left(Arc<LeftBytes>),
+}
+
+/// Where bytes lie, and what they are recognised by.
+pub struct LeftBytes {
+    path: PathBuf,
+    offset: u64,
+    len: usize,
+    digest: Digest,
+}
+
+/// A fault of the world while reading: which file, and what the system said.
+#[derive(Debug)]
+pub struct ReadError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "can't read `{}`: {}", self.path.display(), self.error)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl Bytes {
+    /// What a file holds from where it is read to its end. Texts and small files are held, all others stay where they are.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn read_rest(file: &mut File, path: &Path) -> io::Result<Self> {
+        let offset = file.stream_position()?;
+        let mut beginning = Vec::new();
+        file.take(LEFT_BYTES_MIN as u64).read_to_end(&mut beginning)?;
+        if beginning.len() < LEFT_BYTES_MIN || is_text(&beginning) {
+            file.read_to_end(&mut beginning)?;
+            return Ok(String::from_utf8(beginning).map_or_else(|error| error.into_bytes().into(), Self::from));
+        }
+        let mut hasher = Hasher::default();
+        hasher.update(&beginning);
+        let mut len = beginning.len();
+        for_each_piece(file, |piece| {
+            hasher.update(piece);
+            len += piece.len();
+            Ok(())
+        })?;
+        let digest = hasher.finish();
+        Ok(Self::Left(Arc::new(LeftBytes { path: path.to_owned(), offset, len, digest })))
+    }
+
+    /// Bytes that were written to a file just now, at an offset: they are given back to the system, unless they are few.
+    pub fn leave(bytes: Vec<u8>, path: &Path, offset: u64) -> Self {
+        if !Self::can_leave(&bytes) {
+            return bytes.into();
+        }
+        let (len, digest) = (bytes.len(), Digest::of(&bytes));
+        Self::Left(Arc::new(LeftBytes { path: path.to_owned(), offset, len, digest }))
+    }
+
+    /// Whether there are enough bytes that leaving them in a file is worth it.
+    pub fn can_leave(bytes: &[u8]) -> bool {
+        bytes.len() >= LEFT_BYTES_MIN
+    }
+
+    /// The bytes themselves.
+    ///
+    /// # Errors
+    /// The file isn't there any more, or isn't what it was.
+    pub fn read(&self) -> Result<Cow<'_, [u8]>, ReadError> {
+        match self {
+            Self::Held(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
+            Self::Left(left) => {
+                let mut bytes = Vec::with_capacity(left.len);
+                left.copy(&mut bytes)?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+
+    /// The bytes, if they are in memory.
+    pub fn held(&self) -> Option<&[u8]> {
+        match self {
+            Self::Held(bytes) => Some(bytes),
+            Self::Text(text) => Some(text.as_bytes()),
+            Self::Left(_) => None,
+        }
+    }
+}
+
+impl LeftBytes {
+    /// Copies the bytes piece by piece. What `out` got is good only if there is no error.
+    fn copy(&self, out: &mut dyn Write) -> Result<(), ReadError> {
+        let Self { path, offset, len, digest } = self;
+        let mut copy = || {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(*offset))?;
+            let mut hasher = Hasher::default();
+            let mut left = *len;
+            for_each_piece(&mut file, |piece| {
+                // A longer file is another one, and nobody is to see what was added.
+                left = left.checked_sub(piece.len()).ok_or_else(changed)?;
+                hasher.update(piece);
+                out.write_all(piece)
+            })?;
+            if left == 0 && hasher.finish() == *digest { Ok(()) } else { Err(changed()) }
+        };
+        copy().map_err(|error| ReadError { path: path.clone(), error })
+    }
+}
+
+fn changed() -> io::Error {
+    io::Error::other("it was changed after it had been read; try again")
+}
+
+fn for_each_piece(file: &mut File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(len) => take(&piece[..len])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a file that begins like this is read as text by anybody: pictures, films and archives soon have a zero, or what
+/// is no UTF-8.
+fn is_text(beginning: &[u8]) -> bool {
+    // The last character may be cut.
+    let is_utf8 = str::from_utf8(beginning).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_utf8 && !beginning.contains(&0)
+}
+
+impl Body for Bytes {
+    fn len(&self) -> usize {
+        match self {
+            Self::Held(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+            Self::Left(left) => left.len,
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Held(bytes) => Digest::of(bytes),
+            Self::Text(text) => Digest::of(text.as_bytes()),
+            Self::Left(left) => left.digest,
+        }
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Held(bytes) => out.write_all(bytes),
+            Self::Text(text) => out.write_all(text.as_bytes()),
+            Self::Left(left) => left.copy(out).map_err(io::Error::other),
+        }
+    }
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self::Held(Arc::default())
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Held(bytes.into())
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Held(bytes.into())
+    }
+}
+
+impl From<String> for Bytes {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Arc<str>> for Bytes {
+    fn from(text: Arc<str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// Wherever they are.
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Held(one), Self::Held(other)) => Arc::ptr_eq(one, other) || one == other,
+            (Self::Text(one), Self::Text(other)) => Arc::ptr_eq(one, other) || one == other,
+            _ => self.len() == other.len() && self.digest() == other.digest(),
+        }
+    }
+}
+
+impl Eq for Bytes {}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} bytes {:?}", self.len(), self.digest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A file of its own for a test, with these bytes behind a few others, and what became of reading it.
+    fn file_of(name: &str, content: &[u8]) -> (PathBuf, Bytes) {
+        let path = std::env::temp_dir().join(format!("kiln-bytes-{name}-{}", std::process::id()));
+        fs::write(&path, [b"seal", content].concat()).unwrap();
+        let mut file = File::open(&path).unwrap();
+        file.seek(SeekFrom::Start(4)).unwrap();
+        let bytes = Bytes::read_rest(&mut file, &path).unwrap();
+        (path, bytes)
+    }
+
+    fn picture(len: usize) -> Vec<u8> {
+        (0..len).map(|number| u8::try_from(number % 251).unwrap()).collect()
+    }
+
+    #[test]
+    fn large_files_that_are_no_text_stay_where_they_are() {
+        // Without it a build would hold every photograph until it ends.
+        for (name, content, is_left) in [
+            ("small", picture(LEFT_BYTES_MIN - 1), false),
+            ("least", picture(LEFT_BYTES_MIN), true),
+            ("large", picture(3 * PIECE_BYTES + 7), true),
+            ("text", "€".repeat(LEFT_BYTES_MIN).into_bytes(), false),
+            ("latin", [b"\xe4 text ".repeat(LEFT_BYTES_MIN)].concat(), true),
+        ] {
+            let (path, bytes) = file_of(name, &content);
+            assert_eq!(matches!(bytes, Bytes::Left(_)), is_left, "{name}");
+            assert_eq!((bytes.len(), bytes.digest()), (content.len(), Digest::of(&content)), "{name}");
+            assert_eq!(bytes.held(), (!is_left).then_some(&*content), "{name}");
+            assert_eq!(bytes.read().unwrap(), content, "{name}");
+            let mut written = Vec::new();
+            bytes.write_to(&mut written).unwrap();
+            assert_eq!(written, content, "{name}");
+            assert_eq!(bytes, Bytes::from(content), "{name}");
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_it_was_is_an_error_and_never_other_bytes() {
+        // A photograph that is replaced while a build runs would be published under the digest of the old one.
+        let content = picture(PIECE_BYTES + LEFT_BYTES_MIN);
+        let (path, bytes) = file_of("changed", &content);
+        let whole = fs::read(&path).unwrap();
+        let mut other = whole.clone();
+        other[whole.len() - 1] ^= 1;
+        let cut = &whole[..whole.len() - 1];
+        for (what, now) in [("other", &*other), ("cut", cut), ("longer", &*[&*whole, b"x"].concat()), ("empty", b"")] {
+            fs::write(&path, now).unwrap();
+            let error = bytes.read().unwrap_err().to_string();
+            assert!(error.contains("kiln-bytes-changed") && error.contains("it was changed"), "{what}: {error}");
+            assert!(bytes.write_to(&mut Vec::new()).is_err(), "{what}");
+        }
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(bytes.read().unwrap(), content, "the same again is good again");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(bytes.read().unwrap_err().error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_was_written_just_now_is_left_there_if_it_is_large() {
+        let content = picture(LEFT_BYTES_MIN);
+        let (path, read) = file_of("written", &content);
+        let left = Bytes::leave(content.clone(), &path, 4);
+        assert!(matches!(left, Bytes::Left(_)) && left == read);
+        assert_eq!(left.read().unwrap(), content);
+        assert!(matches!(Bytes::leave(content[1..].to_vec(), &path, 5), Bytes::Held(_)));
+        fs::remove_file(path).unwrap();
+    }
+}
