@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bundle::{Body, Digest, Hasher};
 
@@ -18,8 +18,15 @@ const LEFT_BYTES_MIN: usize = 4 * 1024;
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// The bytes of a file, or of what was made of one.
+#[derive(Clone, Default)]
+pub struct Bytes {
+    place: Place,
+    /// What they are recognised by, once somebody asked.
+    digest: OnceLock<Digest>,
+}
+
 #[derive(Clone)]
-pub enum Bytes {
+enum Place {
     /// They are in memory.
     Held(Arc<[u8]>),
     /// They are in memory, and text: whoever reads it as one needs no copy.
@@ -29,7 +36,7 @@ pub enum Bytes {
 }
 
 /// Where bytes lie, and what they are recognised by.
-pub struct LeftBytes {
+struct LeftBytes {
     path: PathBuf,
     offset: u64,
     len: usize,
@@ -75,7 +82,7 @@ impl Bytes {
             Ok(())
         })?;
         let digest = hasher.finish();
-        Ok(Self::Left(Arc::new(LeftBytes { path: path.to_owned(), offset, len, digest })))
+        Ok(LeftBytes { path: path.to_owned(), offset, len, digest }.into())
     }
 
     /// Bytes that were written to a file just now, at an offset: they are given back to the system, unless they are few.
@@ -84,7 +91,7 @@ impl Bytes {
             return bytes.into();
         }
         let (len, digest) = (bytes.len(), Digest::of(&bytes));
-        Self::Left(Arc::new(LeftBytes { path: path.to_owned(), offset, len, digest }))
+        LeftBytes { path: path.to_owned(), offset, len, digest }.into()
     }
 
     /// Whether there are enough bytes that leaving them in a file is worth it.
@@ -97,10 +104,10 @@ impl Bytes {
     /// # Errors
     /// The file isn't there any more, or isn't what it was.
     pub fn read(&self) -> Result<Cow<'_, [u8]>, ReadError> {
-        match self {
-            Self::Held(bytes) => Ok(Cow::Borrowed(bytes)),
-            Self::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
-            Self::Left(left) => {
+        match &self.place {
+            Place::Held(bytes) => Ok(Cow::Borrowed(bytes)),
+            Place::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
+            Place::Left(left) => {
                 let mut bytes = Vec::with_capacity(left.len);
                 left.copy(&mut bytes)?;
                 Ok(Cow::Owned(bytes))
@@ -110,10 +117,18 @@ impl Bytes {
 
     /// The bytes, if they are in memory.
     pub fn held(&self) -> Option<&[u8]> {
-        match self {
-            Self::Held(bytes) => Some(bytes),
-            Self::Text(text) => Some(text.as_bytes()),
-            Self::Left(_) => None,
+        match &self.place {
+            Place::Held(bytes) => Some(bytes),
+            Place::Text(text) => Some(text.as_bytes()),
+            Place::Left(_) => None,
+        }
+    }
+
+    /// The bytes as text, if they were read as one.
+    pub fn text(&self) -> Option<&Arc<str>> {
+        match &self.place {
+            Place::Text(text) => Some(text),
+            Place::Held(_) | Place::Left(_) => None,
         }
     }
 }
@@ -165,66 +180,78 @@ fn is_text(beginning: &[u8]) -> bool {
 
 impl Body for Bytes {
     fn len(&self) -> usize {
-        match self {
-            Self::Held(bytes) => bytes.len(),
-            Self::Text(text) => text.len(),
-            Self::Left(left) => left.len,
+        match &self.place {
+            Place::Held(bytes) => bytes.len(),
+            Place::Text(text) => text.len(),
+            Place::Left(left) => left.len,
         }
     }
 
     fn digest(&self) -> Digest {
-        match self {
-            Self::Held(bytes) => Digest::of(bytes),
-            Self::Text(text) => Digest::of(text.as_bytes()),
-            Self::Left(left) => left.digest,
+        match &self.place {
+            Place::Held(bytes) => *self.digest.get_or_init(|| Digest::of(bytes)),
+            Place::Text(text) => *self.digest.get_or_init(|| Digest::of(text.as_bytes())),
+            Place::Left(left) => left.digest,
         }
     }
 
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        match self {
-            Self::Held(bytes) => out.write_all(bytes),
-            Self::Text(text) => out.write_all(text.as_bytes()),
-            Self::Left(left) => left.copy(out).map_err(io::Error::other),
+        match &self.place {
+            Place::Held(bytes) => out.write_all(bytes),
+            Place::Text(text) => out.write_all(text.as_bytes()),
+            Place::Left(left) => left.copy(out).map_err(io::Error::other),
         }
     }
 }
 
-impl Default for Bytes {
+impl Default for Place {
     fn default() -> Self {
         Self::Held(Arc::default())
     }
 }
 
+impl From<Place> for Bytes {
+    fn from(place: Place) -> Self {
+        Self { place, digest: OnceLock::new() }
+    }
+}
+
+impl From<LeftBytes> for Bytes {
+    fn from(left: LeftBytes) -> Self {
+        Place::Left(Arc::new(left)).into()
+    }
+}
+
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Held(bytes.into())
+        Place::Held(bytes.into()).into()
     }
 }
 
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Self {
-        Self::Held(bytes.into())
+        Place::Held(bytes.into()).into()
     }
 }
 
 impl From<String> for Bytes {
     fn from(text: String) -> Self {
-        Self::Text(text.into())
+        Place::Text(text.into()).into()
     }
 }
 
 impl From<Arc<str>> for Bytes {
     fn from(text: Arc<str>) -> Self {
-        Self::Text(text)
+        Place::Text(text).into()
     }
 }
 
 /// Wherever they are.
 impl PartialEq for Bytes {
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Held(one), Self::Held(other)) => Arc::ptr_eq(one, other) || one == other,
-            (Self::Text(one), Self::Text(other)) => Arc::ptr_eq(one, other) || one == other,
+        match (&self.place, &other.place) {
+            (Place::Held(one), Place::Held(other)) => Arc::ptr_eq(one, other) || one == other,
+            (Place::Text(one), Place::Text(other)) => Arc::ptr_eq(one, other) || one == other,
             _ => self.len() == other.len() && self.digest() == other.digest(),
         }
     }
@@ -269,7 +296,7 @@ mod tests {
             ("latin", [b"\xe4 text ".repeat(LEFT_BYTES_MIN)].concat(), true),
         ] {
             let (path, bytes) = file_of(name, &content);
-            assert_eq!(matches!(bytes, Bytes::Left(_)), is_left, "{name}");
+            assert_eq!(bytes.held().is_none(), is_left, "{name}");
             assert_eq!((bytes.len(), bytes.digest()), (content.len(), Digest::of(&content)), "{name}");
             assert_eq!(bytes.held(), (!is_left).then_some(&*content), "{name}");
             assert_eq!(bytes.read().unwrap(), content, "{name}");
@@ -307,9 +334,9 @@ mod tests {
         let content = picture(LEFT_BYTES_MIN);
         let (path, read) = file_of("written", &content);
         let left = Bytes::leave(content.clone(), &path, 4);
-        assert!(matches!(left, Bytes::Left(_)) && left == read);
+        assert!(left.held().is_none() && left == read);
         assert_eq!(left.read().unwrap(), content);
-        assert!(matches!(Bytes::leave(content[1..].to_vec(), &path, 5), Bytes::Held(_)));
+        assert!(Bytes::leave(content[1..].to_vec(), &path, 5).held().is_some());
         fs::remove_file(path).unwrap();
     }
 }

@@ -227,12 +227,9 @@ impl Output {
     pub fn route_entry(&self, published: &Published, cache: &Cache) -> io::Result<RouteEntry<Bytes>> {
         let wanted = if head::is_compressible(&published.media_type) { &self.compress[..] } else { &[] };
         let mut bodies = vec![(Encoding::Identity, published.body.clone())];
-        if !wanted.is_empty() {
-            let body = published.body.read().map_err(io::Error::other)?;
-            let compressed = wanted
-                .iter()
-                .filter_map(|encoding| Some((*encoding, compress(*encoding, published.kind, &body, cache)?.into())));
-            bodies.extend(compressed);
+        for encoding in wanted {
+            let compressed = compress(*encoding, published.kind, &bodies[0].1, cache).map_err(io::Error::other)?;
+            bodies.extend(compressed.map(|body| (*encoding, body.into())));
         }
         let varies = bodies.len() > 1;
         let policy = self.policy(published)?;
@@ -254,15 +251,15 @@ impl Output {
             rules: &rules,
         };
         let variants = bodies.into_iter().map(|(encoding, body)| {
-            let head = fields.write(encoding, &body)?;
-            Ok(VariantEntry { encoding, head, body })
+            let head = fields.write(encoding, &body);
+            VariantEntry { encoding, head, body }
         });
         Ok(RouteEntry {
             path: published.path.clone(),
             kind: published.kind,
             status: published.status,
             location: published.location.clone(),
-            variants: variants.collect::<io::Result<_>>()?,
+            variants: variants.collect(),
         })
     }
 }

@@ -198,6 +198,8 @@ impl Plan {
         if self.config.build.minify {
             rendered.text = minify(&rendered.text);
         }
+        // Ten thousand pages wait to be written.
+        rendered.text.shrink_to_fit();
         rendered
     }
 

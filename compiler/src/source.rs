@@ -114,7 +114,7 @@ impl SourceFile {
     /// # Errors
     /// A diagnostic at the first byte that is not UTF-8, or that the file isn't what it was.
     pub fn to_text(&self) -> Result<SourceText, Diagnostic> {
-        if let Bytes::Text(text) = &self.bytes
+        if let Some(text) = self.bytes.text()
             && !text.starts_with('\u{feff}')
             && !text.contains('\r')
         {

@@ -123,12 +123,13 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let mut report = loaded.report(&built.diagnostics, arguments);
     let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
     let packed = pool.install(|| output.pack_checked(previous.as_ref(), &loaded.cache))?;
-    loaded.cache.finish();
     let texts = [
         ("manifest.json", built.manifest.to_manifest_json()),
         ("assets_meta.json", built.manifest.to_assets_meta_json()),
     ];
-    let digest = write_dist(&folder, &texts, &packed)?;
+    // Both wait for the disk.
+    let ((), digest) = pool.join(|| loaded.cache.finish(), || write_dist(&folder, &texts, &packed));
+    let digest = digest?;
     if arguments.lock {
         report.messages += &record(&arguments.site, &loaded.sources.past, &built.live)?;
     }

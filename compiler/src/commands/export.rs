@@ -46,7 +46,9 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
             let body = match &with_policy {
                 None => Some(Cow::Borrowed(variant.body())),
                 Some(page) if variant.encoding() == Encoding::Identity => Some(Cow::Borrowed(&page[..])),
-                Some(page) => compress(variant.encoding(), route.kind(), page, &Cache::none()).map(Cow::Owned),
+                Some(page) => compress(variant.encoding(), route.kind(), &page.as_slice().into(), &Cache::none())
+                    .map_err(|error| Failure::Io(error.to_string()))?
+                    .map(Cow::Owned),
             };
             let from = if suffix.is_empty() { format!("`{url}`") } else { format!("the compressed `{url}`") };
             let body = body.map(Cow::into_owned);

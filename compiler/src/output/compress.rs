@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 
-use bundle::{Encoding, RouteKind};
+use bundle::{Body, Digest, Encoding, RouteKind};
 
+use crate::bytes::{Bytes, ReadError};
 use crate::cache::{Cache, CacheKey, Shelf};
 
 /// A variant must be smaller than this part of the original, in per cent.
@@ -34,32 +35,41 @@ const ZSTD_FILES: &str = "zstd 1, level 19";
 const ZSTD_LEVEL_PAGES: i32 = 6;
 
 /// The body in a coding, or `None` if that isn't at least 5 % smaller. The same input gives the same bytes.
-pub fn compress(encoding: Encoding, kind: RouteKind, body: &[u8], cache: &Cache) -> Option<Vec<u8>> {
+///
+/// # Errors
+/// The body lies in a file, and can't be read any more.
+pub fn compress(
+    encoding: Encoding,
+    kind: RouteKind,
+    body: &Bytes,
+    cache: &Cache,
+) -> Result<Option<Vec<u8>>, ReadError> {
     if body.len() < COMPRESSIBLE_BYTES_MIN {
-        return None;
+        return Ok(None);
     }
+    let (digest, body) = (&body.digest(), &*body.read()?);
     let compressed = match encoding {
-        Encoding::Gzip if kind == RouteKind::Page => remembered_small(GZIP, body, cache, || gzip(body)),
-        Encoding::Gzip => remembered(GZIP, body, cache, || gzip(body)),
+        Encoding::Gzip if kind == RouteKind::Page => remembered_small(GZIP, digest, cache, || gzip(body)),
+        Encoding::Gzip => remembered(GZIP, digest, cache, || gzip(body)),
         Encoding::Brotli if kind == RouteKind::Page => {
-            remembered_small(BROTLI_PAGES, body, cache, || brotli(body, BROTLI_LEVEL_PAGES))
+            remembered_small(BROTLI_PAGES, digest, cache, || brotli(body, BROTLI_LEVEL_PAGES))
         }
-        Encoding::Brotli => remembered(BROTLI_FILES, body, cache, || brotli(body, BROTLI_LEVEL_FILES)),
+        Encoding::Brotli => remembered(BROTLI_FILES, digest, cache, || brotli(body, BROTLI_LEVEL_FILES)),
         Encoding::Zstd if kind == RouteKind::Page => zstd(body, ZSTD_LEVEL_PAGES),
-        Encoding::Zstd => remembered(ZSTD_FILES, body, cache, || zstd(body, ZSTD_LEVEL_FILES)),
-        Encoding::Identity => return None,
+        Encoding::Zstd => remembered(ZSTD_FILES, digest, cache, || zstd(body, ZSTD_LEVEL_FILES)),
+        Encoding::Identity => return Ok(None),
     };
-    (compressed.len() * 100 < body.len() * VARIANT_PERCENT_MAX).then_some(compressed)
+    Ok((compressed.len() * 100 < body.len() * VARIANT_PERCENT_MAX).then_some(compressed))
 }
 
-fn remembered(function: &str, body: &[u8], cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-    let result = cache.find_or_make(&CacheKey::new(function, &[body]), || Ok::<_, Infallible>(make()));
+fn remembered(function: &str, body: &Digest, cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+    let result = cache.find_or_make(&CacheKey::new(function, &[body.as_bytes()]), || Ok::<_, Infallible>(make()));
     result.unwrap_or_else(|never| match never {})
 }
 
 /// For pages: many, and small.
-fn remembered_small(function: &str, body: &[u8], cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-    cache.find_or_make_small(Shelf::Compressed, &CacheKey::new(function, &[body]), make)
+fn remembered_small(function: &str, body: &Digest, cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+    cache.find_or_make_small(Shelf::Compressed, &CacheKey::new(function, &[body.as_bytes()]), make)
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -94,16 +104,20 @@ mod tests {
     #[test]
     fn variants_that_pay_are_made_and_read_back() {
         let body = "a page of some words that come again ".repeat(40).into_bytes();
-        let gzip = compress(Encoding::Gzip, RouteKind::Page, &body, &Cache::none()).unwrap();
+        let compress = |encoding, kind| {
+            let bytes = body.as_slice().into();
+            compress(encoding, kind, &bytes, &Cache::none()).unwrap().unwrap()
+        };
+        let gzip = compress(Encoding::Gzip, RouteKind::Page);
         let mut back = vec![0; body.len()];
         libdeflater::Decompressor::new().gzip_decompress(&gzip, &mut back).unwrap();
         assert_eq!(back, body);
         for kind in [RouteKind::Page, RouteKind::File] {
-            let brotli = compress(Encoding::Brotli, kind, &body, &Cache::none()).unwrap();
+            let brotli = compress(Encoding::Brotli, kind);
             let mut back = Vec::new();
             brotli::BrotliDecompress(&mut &brotli[..], &mut back).unwrap();
             assert_eq!(back, body);
-            let zstd = compress(Encoding::Zstd, kind, &body, &Cache::none()).unwrap();
+            let zstd = compress(Encoding::Zstd, kind);
             assert_eq!(zstd::bulk::decompress(&zstd, body.len()).unwrap(), body);
         }
     }
@@ -112,10 +126,12 @@ mod tests {
     fn variants_that_do_not_pay_are_not_made() {
         let digests: Vec<u8> = (0..64_u8).flat_map(|number| *bundle::Digest::of(&[number]).as_bytes()).collect();
         let words = b"short ".repeat(42);
+        let compress =
+            |encoding, body: &[u8]| compress(encoding, RouteKind::File, &body.into(), &Cache::none()).unwrap();
         for encoding in Encoding::ALL {
-            assert_eq!(compress(encoding, RouteKind::File, &digests, &Cache::none()), None);
-            assert_eq!(compress(encoding, RouteKind::File, &words, &Cache::none()), None, "{} bytes", words.len());
+            assert_eq!(compress(encoding, &digests), None);
+            assert_eq!(compress(encoding, &words), None, "{} bytes", words.len());
         }
-        assert_eq!(compress(Encoding::Identity, RouteKind::File, &words.repeat(9), &Cache::none()), None);
+        assert_eq!(compress(Encoding::Identity, &words.repeat(9)), None);
     }
 }

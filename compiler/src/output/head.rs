@@ -2,10 +2,9 @@
 //! the same for every request; the server adds `Date`, `Connection`, `X-Request-Id` and a redirect's `Location`.
 
 use std::fmt::Write as _;
-use std::io;
 use std::time::{Duration, SystemTime};
 
-use bundle::{Body, Encoding, Hasher, HeadParts};
+use bundle::{Body, Digest, Encoding, HeadParts};
 
 use crate::config::{HeaderRule, Security};
 use crate::security::field_value;
@@ -52,11 +51,8 @@ const ROBOTS: &str = "X-Robots-Tag";
 const ETAG_DIGITS: usize = 32;
 
 impl HeadFields<'_> {
-    /// Writes the head for one coding of a body, which is read for it.
-    ///
-    /// # Errors
-    /// What reading the body says.
-    pub fn write(&self, encoding: Encoding, body: &impl Body) -> io::Result<HeadParts> {
+    /// Writes the head for one coding of a body.
+    pub fn write(&self, encoding: Encoding, body: &impl Body) -> HeadParts {
         let media_type = field_value(self.rules, CONTENT_TYPE).filter(|value| !value.is_empty());
         let mut content = field(CONTENT_TYPE, media_type.unwrap_or(self.media_type));
         if encoding != Encoding::Identity {
@@ -66,24 +62,21 @@ impl HeadFields<'_> {
         if self.status == 200 {
             content += "Accept-Ranges: bytes\r\n";
             // Everything that a returning visitor should learn of is covered, dates alone are not.
-            let mut hasher = Hasher::default();
-            for piece in [&content, "\n", &shared, "\n"] {
-                hasher.update(piece.as_bytes());
-            }
-            body.write_to(&mut hasher)?;
-            let etag = hasher.finish().hex(ETAG_DIGITS);
+            let mut covered = [&content, "\n", &shared, "\n"].concat().into_bytes();
+            covered.extend_from_slice(body.digest().as_bytes());
+            let etag = Digest::of(&covered).hex(ETAG_DIGITS);
             shared.insert_str(0, &format!("ETag: \"{etag}\"\r\n"));
             if let Some(seconds) = self.last_modified {
                 let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
                 content += &field("Last-Modified", &httpdate::fmt_http_date(time));
             }
         }
-        Ok(HeadParts {
+        HeadParts {
             status_line: format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status)),
             length: format!("Content-Length: {}\r\n", body.len()),
             content,
             shared,
-        })
+        }
     }
 
     /// The fields that a 304 repeats, but for the entity tag. What the site sets takes the place of what stands here.
@@ -229,22 +222,22 @@ mod tests {
         let second = rule(&[("Referrer-Policy", ""), ("X-B", "3"), ("X-A", "4")]);
         let rules = [&first, &second];
         let with = HeadFields { rules: &rules, ..fields(&security) };
-        let head = with.write(Encoding::Identity, &body(b"body")).unwrap();
+        let head = with.write(Encoding::Identity, &body(b"body"));
         assert!(head.content.starts_with("Content-Type: text/plain\r\n"));
         let (_, rest) = head.shared.split_once("\r\n").unwrap();
         let expected = "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\nX-Content-Type-Options: nosniff\r\n\
             X-A: 4\r\nX-B: 3\r\n";
         assert_eq!(rest, expected);
-        let plain = fields(&security).write(Encoding::Identity, &body(b"body")).unwrap();
+        let plain = fields(&security).write(Encoding::Identity, &body(b"body"));
         assert_ne!(plain.shared[..40], head.shared[..40], "the entity tag must cover it");
-        let private = HeadFields { caching: Caching::Never, ..with }.write(Encoding::Identity, &body(b"body")).unwrap();
+        let private = HeadFields { caching: Caching::Never, ..with }.write(Encoding::Identity, &body(b"body"));
         assert!(private.shared.contains("Cache-Control: private, no-store\r\n"));
     }
 
     #[test]
     fn a_head_has_its_fields_where_a_304_and_a_206_need_them() {
         let security = security();
-        let head = fields(&security).write(Encoding::Gzip, &body(b"body")).unwrap();
+        let head = fields(&security).write(Encoding::Gzip, &body(b"body"));
         assert_eq!(head.status_line, "HTTP/1.1 200 OK\r\n");
         assert_eq!(head.length, "Content-Length: 4\r\n");
         let content = "Content-Type: text/html; charset=utf-8\r\nContent-Encoding: gzip\r\nAccept-Ranges: bytes\r\n";
@@ -263,9 +256,8 @@ mod tests {
         // Without it a deploy that changes only headers would never reach a returning visitor.
         let security = security();
         let base = fields(&security);
-        let tag = |fields: HeadFields<'_>, encoding, text: &[u8]| {
-            fields.write(encoding, &body(text)).unwrap().shared[..40].to_owned()
-        };
+        let tag =
+            |fields: HeadFields<'_>, encoding, text: &[u8]| fields.write(encoding, &body(text)).shared[..40].to_owned();
         let original = tag(base, Encoding::Identity, b"body");
         assert_eq!(original, tag(HeadFields { last_modified: Some(1), ..base }, Encoding::Identity, b"body"));
         assert_ne!(original, tag(base, Encoding::Gzip, b"body"));
@@ -278,11 +270,9 @@ mod tests {
     fn only_a_200_can_be_revalidated() {
         let security = security();
         let head = HeadFields { status: 404, last_modified: Some(0), ..fields(&security) }
-            .write(Encoding::Identity, &body(b""))
-            .unwrap();
+            .write(Encoding::Identity, &body(b""));
         assert!(!head.shared.contains("ETag") && !head.content.contains("Last-Modified"));
-        let dated =
-            HeadFields { last_modified: Some(0), ..fields(&security) }.write(Encoding::Identity, &body(b"")).unwrap();
+        let dated = HeadFields { last_modified: Some(0), ..fields(&security) }.write(Encoding::Identity, &body(b""));
         assert!(dated.content.contains("Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n"));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bundle::Body;
+use bundle::{Body, Encoding};
 use rayon::prelude::*;
 
 use super::{Output, Published, compress, head};
@@ -72,12 +72,10 @@ impl Output {
     /// The smallest that a body is sent as.
     fn wire_bytes(&self, published: &Published, cache: &Cache) -> usize {
         let codings = if head::is_compressible(&published.media_type) { &self.compress[..] } else { &[] };
-        if codings.is_empty() {
-            return published.body.len();
-        }
         // One that can't be read any more fails the build when it is written.
-        let body = published.body.read().unwrap_or_default();
-        let compressed = codings.iter().filter_map(|coding| compress(*coding, published.kind, &body, cache));
+        let compress =
+            |coding: &Encoding| compress(*coding, published.kind, &published.body, cache).unwrap_or_default();
+        let compressed = codings.iter().filter_map(compress);
         compressed.map(|body| body.len()).min().unwrap_or(published.body.len())
     }
 }
