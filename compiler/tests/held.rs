@@ -168,3 +168,18 @@ fn a_result_that_is_damaged_in_the_cache_meanwhile_is_never_published() {
     let packed = output.pack_checked(None, &cache).unwrap();
     write_dist(&site.join("dist"), &[], &packed).unwrap();
 }
+
+#[test]
+fn a_picture_that_needs_more_memory_than_there_is_is_an_error_with_both_numbers() {
+    // Without it the system would end the build, or another process, and nobody would know why.
+    let site = site("much");
+    let (sources, cache) = (read(&site), Cache::none());
+    let build = |memory_bytes_max| {
+        let workshop = Workshop { memory_bytes_max, ..Workshop::new(&cache) };
+        pipeline::build(&sources, &config(), &OPTIONS, &workshop).diagnostics
+    };
+    let diagnostics = build(100_000);
+    assert!(diagnostics.len() == 3 && diagnostics.iter().all(|one| one.code == Code::BrokenImage), "{diagnostics:?}");
+    assert!(diagnostics[0].message.contains("takes 1 MB of memory, and there are 0 MB"), "{}", diagnostics[0].message);
+    assert_eq!(build(1_000_000), []);
+}
