@@ -52,6 +52,12 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> Self {
+        Self::other(error)
+    }
+}
+
 impl Bytes {
     /// What a file holds from where it is read to its end. Texts and small files are held, all others stay where they are.
     ///
@@ -196,7 +202,7 @@ impl Body for Bytes {
     fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Held(bytes) => out.write_all(bytes),
-            Self::Left(left) => left.copy(out).map_err(io::Error::other),
+            Self::Left(left) => Ok(left.copy(out)?),
         }
     }
 }

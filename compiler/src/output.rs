@@ -230,7 +230,7 @@ impl Output {
         let wanted = if head::is_compressible(&published.media_type) { &self.compress[..] } else { &[] };
         let mut bodies = vec![(Encoding::Identity, published.body.clone())];
         if !wanted.is_empty() {
-            let body = published.body.read().map_err(io::Error::other)?;
+            let body = published.body.read()?;
             let compressed = wanted
                 .iter()
                 .filter_map(|encoding| Some((*encoding, compress(*encoding, published.kind, &body, cache)?.into())));
@@ -279,7 +279,7 @@ impl Output {
             Csp::Off => None,
             Csp::Own(policy) => Some(policy.clone()),
             Csp::Auto => {
-                let body = published.body.read().map_err(io::Error::other)?;
+                let body = published.body.read()?;
                 let policy = page_policy(str::from_utf8(&body).unwrap_or_default(), &self.sheets);
                 Some(policy + frame_ancestors(&self.security.frame_options))
             }
@@ -300,7 +300,7 @@ fn kept_asset(route: &bundle::Route<'_>, path: &Path) -> io::Result<RouteEntry<B
                 content: text(head.content()),
                 shared: text(head.shared()),
             },
-            body: Bytes::read_part(path, variant.body_range()).map_err(io::Error::other)?,
+            body: Bytes::read_part(path, variant.body_range())?,
         })
     });
     Ok(RouteEntry {
