@@ -77,6 +77,11 @@ impl ReadFront {
         Ok(Self { bytes, patterns, total_len, digest: hasher.finish() })
     }
 
+    /// All before the first body.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     pub(crate) fn as_front(&self) -> Front<'_> {
         Front { bytes: &self.bytes, patterns: &self.patterns, total_len: self.total_len, digest: self.digest }
     }

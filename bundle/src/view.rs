@@ -9,15 +9,6 @@ use crate::front::{Front, ReadFront};
 use crate::index::{EMPTY_SLOT, Index, OpenError, RouteRecord, VariantRecord, hash, location_of};
 use crate::layout::{Encoding, RouteKind, Settings};
 
-/// Checks a whole bundle as [`BundleView::open`] does, and keeps nothing of it but the digest in its header.
-///
-/// # Errors
-/// What the reader reports; within that, the first thing found wrong.
-pub fn verify(reader: &mut impl Read) -> io::Result<Result<Digest, OpenError>> {
-    let front = ReadFront::read(reader, usize::MAX)?;
-    Ok(Index::read(&front.as_front()).map(|index| index.digest))
-}
-
 /// A checked bundle over any bytes that stay as they are: a map of a file, or a vector.
 ///
 /// The index (paths, lengths, entity tags) is private memory; heads and bodies are handed out as slices of `B`, never
@@ -50,7 +41,21 @@ impl<B: AsRef<[u8]>> BundleView<B> {
             if promised == found { Ok(Self { bytes, index }) } else { Err(OpenError::Length { promised, found }) }
         }))
     }
+}
 
+/// All of a bundle but its bodies: of those it knows where they lie. What asks for their bytes panics.
+pub type FrontView = BundleView<Vec<u8>>;
+
+/// Checks a whole bundle as [`BundleView::open`] does, and keeps all of it but the bodies.
+///
+/// # Errors
+/// What the reader reports; within that, the first thing found wrong.
+pub fn open_front(reader: &mut impl Read) -> io::Result<Result<FrontView, OpenError>> {
+    let front = ReadFront::read(reader, usize::MAX)?;
+    Ok(Index::read(&front.as_front()).map(|index| BundleView { bytes: front.into_bytes(), index }))
+}
+
+impl<B: AsRef<[u8]>> BundleView<B> {
     /// The route that answers at a percent-decoded path. Takes constant time and touches private memory only.
     pub fn find(&self, path: &[u8]) -> Option<Route<'_>> {
         let mask = self.index.slots.len() - 1;

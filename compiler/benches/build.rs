@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use bundle::BundleView;
 use compiler::assets::{AssetNames, ImageWork, Workshop};
 use compiler::cache::Cache;
 use compiler::config::Config;
@@ -105,10 +104,9 @@ fn pack(criterion: &mut Criterion) {
     for (name, compress) in [("as they are", false), ("with gzip and Brotli", true)] {
         group.bench_function(format!("1000 posts {name}"), |bencher| {
             let output = || build(&sources, compress).output.unwrap();
-            let none: Option<&BundleView<Vec<u8>>> = None;
             bencher.iter_batched(
                 output,
-                |output| output.pack(none, &Cache::none()).unwrap().len(),
+                |output| output.pack(None, &Cache::none()).unwrap().len(),
                 BatchSize::LargeInput,
             );
         });

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -60,6 +61,12 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> Self {
+        Self::other(error)
+    }
+}
+
 impl Bytes {
     /// What a file holds from where it is read to its end. Texts and small files are held, all others stay where they are.
     ///
@@ -83,6 +90,25 @@ impl Bytes {
         })?;
         let digest = hasher.finish();
         Ok(LeftBytes { path: path.to_owned(), offset, len, digest }.into())
+    }
+
+    /// A part of a file, left where it is. The file has to be as long as that.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn read_part(path: &Path, part: Range<usize>) -> Result<Self, ReadError> {
+        let read = || {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(part.start as u64))?;
+            let mut hasher = Hasher::default();
+            for_each_piece(file.take(part.len() as u64), |piece| {
+                hasher.update(piece);
+                Ok(())
+            })?;
+            let (offset, digest) = (part.start as u64, hasher.finish());
+            Ok(LeftBytes { path: path.to_owned(), offset, len: part.len(), digest }.into())
+        };
+        read().map_err(|error| ReadError { path: path.to_owned(), error })
     }
 
     /// Bytes that were written to a file just now, at an offset: they are given back to the system, unless they are few.
@@ -142,9 +168,8 @@ impl LeftBytes {
             file.seek(SeekFrom::Start(*offset))?;
             let mut hasher = Hasher::default();
             let mut left = *len;
-            for_each_piece(&mut file, |piece| {
-                // A longer file is another one, and nobody is to see what was added.
-                left = left.checked_sub(piece.len()).ok_or_else(changed)?;
+            for_each_piece(file.take(*len as u64), |piece| {
+                left -= piece.len();
                 hasher.update(piece);
                 out.write_all(piece)
             })?;
@@ -158,7 +183,7 @@ fn changed() -> io::Error {
     io::Error::other("it was changed after it had been read; try again")
 }
 
-fn for_each_piece(file: &mut File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+fn for_each_piece(mut file: impl Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         match file.read(&mut piece) {
@@ -199,7 +224,7 @@ impl Body for Bytes {
         match &self.place {
             Place::Held(bytes) => out.write_all(bytes),
             Place::Text(text) => out.write_all(text.as_bytes()),
-            Place::Left(left) => left.copy(out).map_err(io::Error::other),
+            Place::Left(left) => Ok(left.copy(out)?),
         }
     }
 }
@@ -225,6 +250,12 @@ impl From<LeftBytes> for Bytes {
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
         Place::Held(bytes.into()).into()
+    }
+}
+
+impl From<Arc<[u8]>> for Bytes {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Place::Held(bytes).into()
     }
 }
 
@@ -317,14 +348,16 @@ mod tests {
         let mut other = whole.clone();
         other[whole.len() - 1] ^= 1;
         let cut = &whole[..whole.len() - 1];
-        for (what, now) in [("other", &*other), ("cut", cut), ("longer", &*[&*whole, b"x"].concat()), ("empty", b"")] {
+        for (what, now) in [("other", &*other), ("cut", cut), ("empty", b"")] {
             fs::write(&path, now).unwrap();
             let error = bytes.read().unwrap_err().to_string();
             assert!(error.contains("kiln-bytes-changed") && error.contains("it was changed"), "{what}: {error}");
             assert!(bytes.write_to(&mut Vec::new()).is_err(), "{what}");
         }
-        fs::write(&path, &whole).unwrap();
-        assert_eq!(bytes.read().unwrap(), content, "the same again is good again");
+        for now in [&*whole, &*[&*whole, b"more"].concat()] {
+            fs::write(&path, now).unwrap();
+            assert_eq!(bytes.read().unwrap(), content, "what was added to a file is not read");
+        }
         fs::remove_file(&path).unwrap();
         assert_eq!(bytes.read().unwrap_err().error.kind(), io::ErrorKind::NotFound);
     }
@@ -337,6 +370,11 @@ mod tests {
         assert!(left.held().is_none() && left == read);
         assert_eq!(left.read().unwrap(), content);
         assert!(Bytes::leave(content[1..].to_vec(), &path, 5).held().is_some());
+        let part = Bytes::read_part(&path, 4 + 100..4 + 200).unwrap();
+        assert!(part.held().is_none() && part == Bytes::from(&content[100..200]));
+        assert_eq!(part.read().unwrap(), &content[100..200]);
+        // One that isn't there is never taken for a shorter one.
+        assert!(Bytes::read_part(&path, 4..content.len() + 5).unwrap().read().is_err());
         fs::remove_file(path).unwrap();
     }
 }

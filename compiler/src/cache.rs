@@ -9,6 +9,7 @@ mod prune;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -166,15 +167,15 @@ impl Cache {
 
     /// The same for a small result, of which a site has thousands: those of a shelf lie together in one file, which is
     /// written by [`finish`](Self::finish).
-    pub fn find_or_make_small(&self, place: Shelf, key: &CacheKey, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-        let Some(folder) = &self.folder else { return make() };
+    pub fn find_or_make_small(&self, place: Shelf, key: &CacheKey, make: impl FnOnce() -> Vec<u8>) -> Arc<[u8]> {
+        let Some(folder) = &self.folder else { return make().into() };
         let pack = &self.packs[place as usize];
         let found = pack.find(&folder.join(Shelf::FILE_NAMES[place as usize]), &key.0);
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found.unwrap_or_else(|| {
-            let result = make();
-            pack.keep(&key.0, &result);
+            let result: Arc<[u8]> = make().into();
+            pack.keep(&key.0, Arc::clone(&result));
             result
         })
     }

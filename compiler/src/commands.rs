@@ -21,7 +21,7 @@ use std::path::Path;
 
 use bundle::BundleView;
 
-use crate::output::{PackError, WriteDistError};
+use crate::output::{PackError, Previous, WriteDistError};
 use crate::source::{self, ReadError};
 
 /// Why a command failed, with its exit status.
@@ -99,6 +99,14 @@ impl From<WriteDistError> for Failure {
     fn from(error: WriteDistError) -> Self {
         Self::Io(error.to_string())
     }
+}
+
+/// Reads a bundle and checks it, and leaves its bodies where they are.
+fn open_previous(path: &Path) -> Result<Previous, Failure> {
+    let view = bundle::open_front(&mut source::open_file(path)?)
+        .map_err(|error| ReadError { path: path.to_owned(), error })?
+        .map_err(|error| Failure::Site(format!("`{}` is {error}", path.display())))?;
+    Ok(Previous { path: path.to_owned(), view })
 }
 
 /// Reads a bundle and checks it.

@@ -9,9 +9,10 @@ mod weight;
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use bundle::{
-    BundleView, BundleWriter, Encoding, PackedBundle, RouteEntry, RouteKind, Settings, VariantEntry, WriteError,
+    BundleWriter, Encoding, FrontView, PackedBundle, RouteEntry, RouteKind, Settings, VariantEntry, WriteError,
 };
 use rayon::prelude::*;
 
@@ -100,6 +101,15 @@ pub enum Keeping {
     Nothing,
 }
 
+/// The bundle of an earlier build, its bodies left in its file.
+#[derive(Debug)]
+pub struct Previous {
+    /// The file.
+    pub path: PathBuf,
+    /// All of it but the bodies.
+    pub view: FrontView,
+}
+
 /// Everything published, and what holds for all of it.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -168,11 +178,7 @@ impl Output {
     ///
     /// # Errors
     /// As `pack`; or what doesn't fit together.
-    pub fn pack_checked<B: AsRef<[u8]>>(
-        self,
-        previous: Option<&BundleView<B>>,
-        cache: &Cache,
-    ) -> Result<PackedBundle<Bytes>, PackError> {
+    pub fn pack_checked(self, previous: Option<&Previous>, cache: &Cache) -> Result<PackedBundle<Bytes>, PackError> {
         let routes = self.routes(cache)?;
         let is_policy = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Security-Policy");
         let has_own_policy = self.headers.iter().any(|rule| rule.set.iter().any(is_policy));
@@ -180,7 +186,7 @@ impl Output {
         if !faults.is_empty() {
             return Err(PackError::Faults(faults));
         }
-        self.lay_out(routes, previous).map_err(PackError::Format)
+        self.lay_out(routes, previous)
     }
 
     /// Compresses every body and writes every head, in parallel, and lays out the bundle. Digested assets of `previous`
@@ -188,36 +194,32 @@ impl Output {
     ///
     /// # Errors
     /// A route that the format can't hold, or two for one path; a body that can't be read any more.
-    pub fn pack<B: AsRef<[u8]>>(
-        self,
-        previous: Option<&BundleView<B>>,
-        cache: &Cache,
-    ) -> Result<PackedBundle<Bytes>, PackError> {
+    pub fn pack(self, previous: Option<&Previous>, cache: &Cache) -> Result<PackedBundle<Bytes>, PackError> {
         let routes = self.routes(cache)?;
-        self.lay_out(routes, previous).map_err(PackError::Format)
+        self.lay_out(routes, previous)
     }
 
     fn routes(&self, cache: &Cache) -> io::Result<Vec<RouteEntry<Bytes>>> {
         self.published.par_iter().map(|published| self.route_entry(published, cache)).collect()
     }
 
-    fn lay_out<B: AsRef<[u8]>>(
+    fn lay_out(
         self,
         routes: Vec<RouteEntry<Bytes>>,
-        previous: Option<&BundleView<B>>,
-    ) -> Result<PackedBundle<Bytes>, WriteError> {
+        previous: Option<&Previous>,
+    ) -> Result<PackedBundle<Bytes>, PackError> {
         let mut writer = BundleWriter::<Bytes>::new(self.settings, self.build_info);
         if let Some(previous) = previous {
             let own: std::collections::HashSet<_> = routes.iter().map(|route| route.path.as_bytes()).collect();
-            let assets = previous.routes().filter(|route| route.kind() == RouteKind::Asset);
+            let assets = previous.view.routes().filter(|route| route.kind() == RouteKind::Asset);
             for route in assets.filter(|route| !own.contains(route.path())) {
-                writer.add(kept_asset(&route));
+                writer.add(kept_asset(&route, &previous.path)?);
             }
         }
         for route in routes {
             writer.add(route);
         }
-        writer.finish()
+        writer.finish().map_err(PackError::Format)
     }
 
     /// One published URL as the bundle holds it.
@@ -228,8 +230,8 @@ impl Output {
         let wanted = if head::is_compressible(&published.media_type) { &self.compress[..] } else { &[] };
         let mut bodies = vec![(Encoding::Identity, published.body.clone())];
         for encoding in wanted {
-            let compressed = compress(*encoding, published.kind, &bodies[0].1, cache).map_err(io::Error::other)?;
-            bodies.extend(compressed.map(|body| (*encoding, body.into())));
+            let compressed = compress(*encoding, published.kind, &bodies[0].1, cache)?;
+            bodies.extend(compressed.map(|body| (*encoding, body)));
         }
         let varies = bodies.len() > 1;
         let policy = self.policy(published)?;
@@ -274,7 +276,7 @@ impl Output {
             Csp::Off => None,
             Csp::Own(policy) => Some(policy.clone()),
             Csp::Auto => {
-                let body = published.body.read().map_err(io::Error::other)?;
+                let body = published.body.read()?;
                 let policy = page_policy(str::from_utf8(&body).unwrap_or_default(), &self.sheets);
                 Some(policy + frame_ancestors(&self.security.frame_options))
             }
@@ -283,11 +285,11 @@ impl Output {
 }
 
 /// A route of an older bundle, its bytes as they were.
-fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry<Bytes> {
+fn kept_asset(route: &bundle::Route<'_>, path: &Path) -> io::Result<RouteEntry<Bytes>> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let variants = route.variants().map(|variant| {
         let head = variant.head();
-        VariantEntry {
+        Ok(VariantEntry {
             encoding: variant.encoding(),
             head: bundle::HeadParts {
                 status_line: text(head.status_line()),
@@ -295,16 +297,16 @@ fn kept_asset(route: &bundle::Route<'_>) -> RouteEntry<Bytes> {
                 content: text(head.content()),
                 shared: text(head.shared()),
             },
-            body: variant.body().into(),
-        }
+            body: Bytes::read_part(path, variant.body_range())?,
+        })
     });
-    RouteEntry {
+    Ok(RouteEntry {
         path: text(route.path()),
         kind: RouteKind::KeptAsset,
         status: route.status(),
         location: String::new(),
-        variants: variants.collect(),
-    }
+        variants: variants.collect::<io::Result<_>>()?,
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The only reader of the disk: a site's folder in, all of its source files out, sorted and immutable. It knows which
-//! folders there are, and nothing of what their files mean.
+//! The reader of the disk: a site's folder in, all of its source files out, sorted and immutable. It knows which folders
+//! there are, and nothing of what their files mean. What is large and no text is read for its digest, and stays in its file.
 
 mod inputs;
 mod known;

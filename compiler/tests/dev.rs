@@ -553,6 +553,25 @@ fn a_part_of_a_file_is_sent_to_whoever_asks_for_it() {
 }
 
 #[test]
+fn a_film_is_read_when_it_is_asked_for_and_never_sent_in_another_state() {
+    // It stays on the disk, where it can change without a sign: same length, same time.
+    let root = new_site("film");
+    let film = |word: &str| format!("\0{}", word.repeat(3_000));
+    write(&root, "static/film.bin", &film("one "));
+    let time = std::time::SystemTime::now() - Duration::from_mins(1);
+    let opened = || fs::File::options().write(true).open(root.join("static/film.bin")).unwrap();
+    opened().set_modified(time).unwrap();
+    let server = Server::start(&root, &[]);
+    assert!(server.get("/static/film.bin").ends_with(&film("one ")));
+    let part = server.get_with("/static/film.bin", "Host: localhost\r\nRange: bytes=5-7\r\n");
+    assert!(part.ends_with("\r\n\r\none"), "{part}");
+    write(&root, "static/film.bin", &film("two "));
+    opened().set_modified(time).unwrap();
+    assert!(server.get("/static/film.bin").starts_with("HTTP/1.1 503 "));
+    until("the new one is sent", || server.get("/static/film.bin").ends_with(&film("two ")));
+}
+
+#[test]
 fn what_changes_while_it_is_read_is_read_once_more() {
     let root = new_site("moving");
     for number in 0..500 {

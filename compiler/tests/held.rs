@@ -116,7 +116,7 @@ fn a_bundle_has_the_same_bytes_whether_its_pictures_were_held_or_not() {
         .iter()
         .map(|cache| {
             let built = build(&sources, cache);
-            let packed = built.output.unwrap().pack_checked::<Vec<u8>>(None, cache).unwrap();
+            let packed = built.output.unwrap().pack_checked(None, cache).unwrap();
             write_dist(&site.join("dist"), &[], &packed).unwrap();
             fs::read(site.join("dist/site.bundle")).unwrap()
         })
@@ -134,7 +134,7 @@ fn a_photograph_that_changes_while_the_site_is_built_fails_the_build() {
     let site = site("changed");
     let (sources, cache) = (read(&site), Cache::none());
     let output = build(&sources, &cache).output.unwrap();
-    let packed = output.clone().pack_checked::<Vec<u8>>(None, &cache).unwrap();
+    let packed = output.clone().pack_checked(None, &cache).unwrap();
     let dist = site.join("dist");
     write_dist(&dist, &[("a.txt", "good".to_owned())], &packed).unwrap();
     let good = fs::read(dist.join("site.bundle")).unwrap();
@@ -142,7 +142,7 @@ fn a_photograph_that_changes_while_the_site_is_built_fails_the_build() {
     fs::write(site.join("static/a.jpg"), photograph(4)).unwrap();
     let error = write_dist(&dist, &[("a.txt", "other".to_owned())], &packed).unwrap_err().to_string();
     assert!(error.contains("static/a.jpg`: it was changed after it had been read"), "{error}");
-    let packed = output.pack_checked::<Vec<u8>>(None, &cache).unwrap();
+    let packed = output.pack_checked(None, &cache).unwrap();
     write_dist(&dist, &[("a.txt", "other".to_owned())], &packed).unwrap_err();
     assert_eq!(fs::read(dist.join("site.bundle")).unwrap(), good);
     assert_eq!(fs::read_to_string(dist.join("a.txt")).unwrap(), "good");
@@ -160,7 +160,7 @@ fn a_result_that_is_damaged_in_the_cache_meanwhile_is_never_published() {
     let site = site("damaged");
     let (sources, cache) = (read(&site), Cache::new(site.join(CACHE_FOLDER)));
     let output = build(&sources, &cache).output.unwrap();
-    let packed = output.pack_checked::<Vec<u8>>(None, &cache).unwrap();
+    let packed = output.pack_checked(None, &cache).unwrap();
     for entry in entries(&site) {
         let mut bytes = fs::read(&entry).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
@@ -172,6 +172,21 @@ fn a_result_that_is_damaged_in_the_cache_meanwhile_is_never_published() {
     // The next build makes them again.
     let cache = Cache::new(site.join(CACHE_FOLDER));
     let output = build(&read(&site), &cache).output.unwrap();
-    let packed = output.pack_checked::<Vec<u8>>(None, &cache).unwrap();
+    let packed = output.pack_checked(None, &cache).unwrap();
     write_dist(&site.join("dist"), &[], &packed).unwrap();
+}
+
+#[test]
+fn a_picture_that_needs_more_memory_than_there_is_is_an_error_with_both_numbers() {
+    // Without it the system would end the build, or another process, and nobody would know why.
+    let site = site("much");
+    let (sources, cache) = (read(&site), Cache::none());
+    let build = |memory_bytes_max| {
+        let workshop = Workshop { memory_bytes_max, ..Workshop::new(&cache) };
+        pipeline::build(&sources, &config(), &OPTIONS, &workshop).diagnostics
+    };
+    let diagnostics = build(100_000);
+    assert!(diagnostics.len() == 3 && diagnostics.iter().all(|one| one.code == Code::BrokenImage), "{diagnostics:?}");
+    assert!(diagnostics[0].message.contains("takes 1 MB of memory, and there are 0 MB"), "{}", diagnostics[0].message);
+    assert_eq!(build(1_000_000), []);
 }

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use bundle::Digest;
+use bundle::{Digest, Hasher};
 
 use super::mark;
 
@@ -20,6 +20,8 @@ const MAGIC: &[u8; 8] = b"KILNPK1\n";
 const DIGEST_BYTES: usize = 32;
 /// Bytes before an entry's content: its key, its age, its length.
 const ENTRY_HEAD_BYTES: usize = DIGEST_BYTES + 1 + 4;
+/// How much is written at a time.
+const WRITE_BYTES: usize = 1 << 20;
 /// Builds that an entry outlives without being asked for: those with other options in between. Guessed.
 const AGE_MAX: u8 = 3;
 
@@ -28,7 +30,7 @@ const AGE_MAX: u8 = 3;
 pub(super) struct Pack {
     held: OnceLock<Held>,
     /// What was made since the file was read.
-    made: Mutex<BTreeMap<[u8; DIGEST_BYTES], Vec<u8>>>,
+    made: Mutex<BTreeMap<[u8; DIGEST_BYTES], Arc<[u8]>>>,
 }
 
 /// The file as it was read.
@@ -47,19 +49,19 @@ struct Entry {
 
 impl Pack {
     /// What is kept under a key.
-    pub(super) fn find(&self, path: &Path, key: &Digest) -> Option<Vec<u8>> {
+    pub(super) fn find(&self, path: &Path, key: &Digest) -> Option<Arc<[u8]>> {
         let held = self.held.get_or_init(|| Held::read(path).unwrap_or_default());
         if let Some(entry) = held.entries.get(key.as_bytes()) {
             entry.is_used.store(true, Ordering::Relaxed);
-            return Some(held.bytes[entry.content.clone()].to_vec());
+            return Some(held.bytes[entry.content.clone()].into());
         }
         self.made.lock().unwrap_or_else(PoisonError::into_inner).get(key.as_bytes()).cloned()
     }
 
     /// Keeps something until the file is written.
-    pub(super) fn keep(&self, key: &Digest, content: &[u8]) {
+    pub(super) fn keep(&self, key: &Digest, content: Arc<[u8]>) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.insert(*key.as_bytes(), content.to_vec());
+        made.insert(*key.as_bytes(), content);
     }
 
     /// Writes the file anew, if anything was asked for or made: what was used and what is young. `now` marks it as used.
@@ -85,25 +87,27 @@ impl Pack {
             }
             return Ok(());
         }
-        entries.extend(made.iter().map(|(key, content)| (key, (0, content.as_slice()))));
-        let mut bytes = MAGIC.to_vec();
-        for (key, (age, content)) in entries {
-            let Ok(len) = u32::try_from(content.len()) else { continue };
-            bytes.extend_from_slice(key);
-            bytes.push(age);
-            bytes.extend_from_slice(&len.to_le_bytes());
-            bytes.extend_from_slice(content);
-        }
-        let seal = Digest::of(&bytes);
-        bytes.extend_from_slice(seal.as_bytes());
+        entries.extend(made.iter().map(|(key, content)| (key, (0, &**content))));
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
         // Beside it and renamed: another build never sees half of it.
         let beside = path.with_extension(format!("{}.tmp", std::process::id()));
         let write = || {
-            let mut file = File::create(&beside)?;
-            file.write_all(&bytes)?;
+            let mut file = BufWriter::with_capacity(WRITE_BYTES, File::create(&beside)?);
+            let mut hasher = Hasher::default();
+            let mut write = |bytes: &[u8]| {
+                hasher.update(bytes);
+                file.write_all(bytes)
+            };
+            write(MAGIC)?;
+            for (key, (age, content)) in entries {
+                let Ok(len) = u32::try_from(content.len()) else { continue };
+                write(&[key, &[age][..], &len.to_le_bytes()].concat())?;
+                write(content)?;
+            }
+            file.write_all(hasher.finish().as_bytes())?;
+            let file = file.into_inner()?;
             now.map_or(Ok(()), |now| file.set_modified(now))
         };
         write().and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
@@ -153,16 +157,16 @@ mod tests {
         let [one, other] = [Digest::of(b"1"), Digest::of(b"2")];
         let pack = Pack::default();
         assert_eq!(pack.find(&path, &one), None);
-        pack.keep(&one, b"content");
-        pack.keep(&other, b"other");
+        pack.keep(&one, b"content".as_slice().into());
+        pack.keep(&other, b"other".as_slice().into());
         pack.write(&path, None).unwrap();
         for _ in 0..=AGE_MAX {
             let pack = Pack::default();
-            assert_eq!(pack.find(&path, &one).unwrap(), b"content");
+            assert_eq!(pack.find(&path, &one).as_deref(), Some(&b"content"[..]));
             pack.write(&path, None).unwrap();
         }
         let pack = Pack::default();
-        assert_eq!(pack.find(&path, &one).unwrap(), b"content");
+        assert_eq!(pack.find(&path, &one).as_deref(), Some(&b"content"[..]));
         assert_eq!(pack.find(&path, &other), None);
         fs::remove_file(path).unwrap();
     }
@@ -173,7 +177,7 @@ mod tests {
         let key = Digest::of(b"1");
         let pack = Pack::default();
         pack.find(&path, &key);
-        pack.keep(&key, b"content");
+        pack.keep(&key, b"content".as_slice().into());
         pack.write(&path, None).unwrap();
         let whole = fs::read(&path).unwrap();
         for len in 0..whole.len() {

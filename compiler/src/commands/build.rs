@@ -11,7 +11,7 @@ use super::memory::read_memory_bytes_max;
 use super::progress::ImageProgress;
 use super::unchanged::{self, DIGITS, Record, digest_text};
 use super::urls::record;
-use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_bundle};
+use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_previous};
 use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache, CacheKey};
 use crate::config::{self, Config};
@@ -110,7 +110,7 @@ pub enum SummaryFormat {
 /// There is no site, or a file can't be read or written. Mistakes in the site are in the report.
 pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let start = Instant::now();
-    let previous = arguments.previous.as_deref().map(open_bundle).transpose()?;
+    let previous = arguments.previous.as_deref().map(open_previous).transpose()?;
     let loaded = Loaded::read(arguments)?;
     let folder = loaded.out_folder(arguments)?;
     let options = loaded.options(arguments)?;
@@ -163,7 +163,7 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     if let (Some(output), 0) = (built.output.take(), report.exit_status) {
         // Compressed bodies are none that anything could be wrong with, and cost the most.
         let output = Output { compress: Vec::new(), ..output };
-        pool.install(|| output.pack_checked::<Vec<u8>>(None, &loaded.cache))?;
+        pool.install(|| output.pack_checked(None, &loaded.cache))?;
     }
     loaded.cache.finish();
     if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {

@@ -48,7 +48,7 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
                 Some(page) if variant.encoding() == Encoding::Identity => Some(Cow::Borrowed(&page[..])),
                 Some(page) => compress(variant.encoding(), route.kind(), &page.as_slice().into(), &Cache::none())
                     .map_err(|error| Failure::Io(error.to_string()))?
-                    .map(Cow::Owned),
+                    .map(|compressed| Cow::Owned(compressed.held().unwrap_or_default().to_vec())),
             };
             let from = if suffix.is_empty() { format!("`{url}`") } else { format!("the compressed `{url}`") };
             let body = body.map(Cow::into_owned);

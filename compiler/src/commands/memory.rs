@@ -1,5 +1,5 @@
-//! How much memory this process may have: the least of what the machine has, what its control groups allow, and what
-//! `ulimit -v` left.
+//! How much memory this process may have: the least of what is free on the machine, what its control groups allow, and
+//! what `ulimit -v` left.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,13 @@ fn text_of(path: impl AsRef<Path>) -> Option<String> {
     String::from_utf8(read_file_if_there(path.as_ref()).ok()??).ok()
 }
 
-/// `MemTotal:       16384 kB`
+/// `MemAvailable:       16384 kB` and `SwapFree:`: more than both together ends some process, perhaps another one.
 fn machine_bytes(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+    let bytes = |name: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    bytes("MemAvailable:")?.checked_add(bytes("SwapFree:").unwrap_or(0))
 }
 
 /// `Max address space         unlimited            unlimited            bytes`: the first number holds.
@@ -57,7 +60,9 @@ mod tests {
 
     #[test]
     fn limits_are_read_as_the_kernel_writes_them() {
-        assert_eq!(machine_bytes("MemFree:  1 kB\nMemTotal:       16384 kB\n").or(Some(0)), Some(16_777_216));
+        let machine = "MemTotal:  99999 kB\nMemAvailable:       16384 kB\n";
+        assert_eq!(machine_bytes(machine), Some(16_777_216));
+        assert_eq!(machine_bytes(&format!("{machine}SwapFree: 1 kB\n")), Some(16_778_240));
         let limits = |value| {
             format!("Max cpu time  unlimited  unlimited  seconds\nMax address space  {value}  unlimited  bytes\n")
         };

@@ -60,8 +60,8 @@ pub(super) fn find(cache: &Cache, key: &CacheKey, folder: &Path) -> Option<Recor
         source::read_file(&folder.join(name)).is_ok_and(|bytes| digest_text(&bytes) == *digest)
     };
     // It is read and not held: it may be larger than the memory that there is.
-    let digest = bundle::verify(&mut source::open_file(&folder.join(BUNDLE_NAME)).ok()?).ok()?.ok()?;
-    let is_same = digest.hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
+    let bundle = bundle::open_front(&mut source::open_file(&folder.join(BUNDLE_NAME)).ok()?).ok()?.ok()?;
+    let is_same = bundle.digest().hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
     is_same.then_some(record)
 }
 

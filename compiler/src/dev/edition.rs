@@ -442,7 +442,7 @@ fn draw_map(plan: &Plan, output: &Output) -> Map<Vec<u8>> {
     let published = pages.chain(others).filter(|one| taken.insert(one.path.clone()));
     let mut bare = Output { published: published.collect(), ..output.clone() };
     loop {
-        match bare.clone().pack::<Vec<u8>>(None, &Cache::none()) {
+        match bare.clone().pack(None, &Cache::none()) {
             Ok(packed) => {
                 let mut bytes = Cursor::new(Vec::new());
                 packed.write_to(&mut bytes).expect("memory takes all, and no body lies in a file");

@@ -293,14 +293,7 @@ fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
                     replace(studio, &edition, &what, start);
                 }
             }
-            Edit::ReadAnew(number) if number == studio.current().number => {
-                let start = Instant::now();
-                match desk.read_anew() {
-                    Ok(edition) => replace(studio, &edition, "all was read anew", start),
-                    Err(errors) => tell_unread(studio, &errors),
-                }
-            }
-            Edit::ReadAnew(_) => {}
+            Edit::ReadAnew(number) => read_anew(studio, &mut desk, number),
         }
         studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
     }
@@ -334,6 +327,22 @@ fn follow(studio: &Studio, desk: &mut Desk, touched: &Touched, tool: Option<&Too
         studio.terminal.say(&format!(
             "what the tool `{name}` reads changes while it runs, again and again: it waits between its runs from now on"
         ));
+    }
+}
+
+/// Has the place taken of an edition of which a file can't be read any more.
+fn read_anew(studio: &Studio, desk: &mut Desk, number: u64) {
+    let is_current = || studio.current().number == number;
+    if is_current() {
+        // As a rule the file was saved a moment ago.
+        follow(studio, desk, &Touched::Anything, None);
+    }
+    if is_current() {
+        let start = Instant::now();
+        match desk.read_anew() {
+            Ok(edition) => replace(studio, &edition, "all was read anew", start),
+            Err(errors) => tell_unread(studio, &errors),
+        }
     }
 }
 

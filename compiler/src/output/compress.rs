@@ -38,12 +38,7 @@ const ZSTD_LEVEL_PAGES: i32 = 6;
 ///
 /// # Errors
 /// The body lies in a file, and can't be read any more.
-pub fn compress(
-    encoding: Encoding,
-    kind: RouteKind,
-    body: &Bytes,
-    cache: &Cache,
-) -> Result<Option<Vec<u8>>, ReadError> {
+pub fn compress(encoding: Encoding, kind: RouteKind, body: &Bytes, cache: &Cache) -> Result<Option<Bytes>, ReadError> {
     if body.len() < COMPRESSIBLE_BYTES_MIN {
         return Ok(None);
     }
@@ -55,21 +50,21 @@ pub fn compress(
             remembered_small(BROTLI_PAGES, digest, cache, || brotli(body, BROTLI_LEVEL_PAGES))
         }
         Encoding::Brotli => remembered(BROTLI_FILES, digest, cache, || brotli(body, BROTLI_LEVEL_FILES)),
-        Encoding::Zstd if kind == RouteKind::Page => zstd(body, ZSTD_LEVEL_PAGES),
+        Encoding::Zstd if kind == RouteKind::Page => zstd(body, ZSTD_LEVEL_PAGES).into(),
         Encoding::Zstd => remembered(ZSTD_FILES, digest, cache, || zstd(body, ZSTD_LEVEL_FILES)),
         Encoding::Identity => return Ok(None),
     };
     Ok((compressed.len() * 100 < body.len() * VARIANT_PERCENT_MAX).then_some(compressed))
 }
 
-fn remembered(function: &str, body: &Digest, cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+fn remembered(function: &str, body: &Digest, cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Bytes {
     let result = cache.find_or_make(&CacheKey::new(function, &[body.as_bytes()]), || Ok::<_, Infallible>(make()));
-    result.unwrap_or_else(|never| match never {})
+    result.unwrap_or_else(|never| match never {}).into()
 }
 
 /// For pages: many, and small.
-fn remembered_small(function: &str, body: &Digest, cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-    cache.find_or_make_small(Shelf::Compressed, &CacheKey::new(function, &[body.as_bytes()]), make)
+fn remembered_small(function: &str, body: &Digest, cache: &Cache, make: impl FnOnce() -> Vec<u8>) -> Bytes {
+    cache.find_or_make_small(Shelf::Compressed, &CacheKey::new(function, &[body.as_bytes()]), make).into()
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -106,7 +101,7 @@ mod tests {
         let body = "a page of some words that come again ".repeat(40).into_bytes();
         let compress = |encoding, kind| {
             let bytes = body.as_slice().into();
-            compress(encoding, kind, &bytes, &Cache::none()).unwrap().unwrap()
+            compress(encoding, kind, &bytes, &Cache::none()).unwrap().unwrap().read().unwrap().into_owned()
         };
         let gzip = compress(Encoding::Gzip, RouteKind::Page);
         let mut back = vec![0; body.len()];

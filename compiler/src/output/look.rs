@@ -32,9 +32,9 @@ pub(super) fn find_faults(
         if field(route, "Content-Type").is_some_and(|media_type| media_type.starts_with("text/html")) {
             let policy = field(route, "Content-Security-Policy").filter(|_| has_policy);
             look.policy = policy.map(|policy| policy.split([' ', ';']).collect());
-            look.check_page(str::from_utf8(&body.read().map_err(io::Error::other)?).unwrap_or_default());
+            look.check_page(str::from_utf8(&body.read()?).unwrap_or_default());
         }
-        look.unread.map_or(Ok(look.faults), |error| Err(io::Error::other(error)))
+        look.unread.map_or(Ok(look.faults), |error| Err(error.into()))
     });
     Ok(faults.collect::<io::Result<Vec<_>>>()?.concat())
 }
