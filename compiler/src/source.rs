@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
 pub use inputs::Inputs;
-pub use known::{KnownFiles, Renewal, SETTLING_TIME};
+pub use known::{KnownFiles, Renewal, SETTLING_TIME, is_being_written};
 
 pub use crate::bytes::ReadError;
 
@@ -54,7 +54,7 @@ pub const LOCK_NAME: &str = "urls.lock";
 pub const SKETCHES_NAME: &str = "urls.sketches";
 
 /// What a site keeps of its past: two files at its root, either of which may be missing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Past {
     /// `urls.lock`.
     pub lock: Option<SourceText>,

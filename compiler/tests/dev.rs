@@ -485,6 +485,18 @@ fn a_tool_that_fails_is_a_warning_until_it_succeeds() {
 }
 
 #[test]
+fn what_was_published_before_is_read_again_when_it_changes() {
+    // Whoever accepted a URL would see it reported as lost until something else was edited.
+    let root = new_site("past");
+    let mut desk = Desk::new(options(&root));
+    desk.open().unwrap();
+    write(&root, "urls.lock", "/gone content/gone.md\n");
+    let touched = Touched::Files(["urls.lock".to_owned()].into());
+    assert!(desk.renew(&touched).unwrap().is_some());
+    assert!(desk.renew(&touched).unwrap().is_none());
+}
+
+#[test]
 fn what_the_check_of_the_whole_site_finds_in_the_files_of_an_open_page_is_told_to_it() {
     let root = new_site("notes");
     let server = Server::start(&root, &["--watch"]);

@@ -1,5 +1,6 @@
 //! The sources being edited: what was read, what of it changed, and the plan that follows from it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 
@@ -14,7 +15,9 @@ use crate::diagnostic::{Diagnostic, Severity, SourceText};
 use crate::output::Keeping;
 use crate::pipeline::{BuildOptions, Memory, Plan, run_filters};
 use crate::site::Selection;
-use crate::source::{self, Inputs, KnownFiles, ReadError, Renewal, SETTLING_TIME, SourceFile, Sources};
+use crate::source::{
+    self, Inputs, KnownFiles, LOCK_NAME, ReadError, Renewal, SETTLING_TIME, SKETCHES_NAME, SourceFile, Sources,
+};
 use crate::watch::{Lookout, Method, Scope, Touched, Watcher};
 
 /// Why a site can't be opened.
@@ -25,6 +28,9 @@ pub enum DeskError {
     /// A file or folder can't be read.
     Read(Vec<ReadError>),
 }
+
+/// The files at a site's root.
+const OWN_FILES: [&str; 3] = [config::FILE_NAME, LOCK_NAME, SKETCHES_NAME];
 
 /// So often files that are being written are waited for: half a second in all, and then they are taken as they are.
 const SETTLING_COUNT_MAX: usize = 25;
@@ -124,7 +130,7 @@ impl Desk {
     fn scope(&self) -> Scope {
         let patterns = self.patterns();
         let own = self.config.paths.all().into_iter().map(str::to_owned);
-        let mut files = vec![Glob::parse(config::FILE_NAME)];
+        let mut files: Vec<Glob> = OWN_FILES.iter().map(|name| Glob::parse(name)).collect();
         files.extend(patterns.iter().copied().cloned());
         Scope { files, folders: own.chain(Inputs::folders(&patterns, &self.config.paths)).collect() }
     }
@@ -153,10 +159,19 @@ impl Desk {
     /// What may have changed of a page or file: of what it is made from, what looks otherwise than it did.
     pub(super) fn find_touched(&self, path: &str) -> Touched {
         let Some(current) = &self.current else { return Touched::Anything };
+        let root = &self.options.site;
         let files = current.files_behind(path).into_iter().chain(current.source_of(path));
-        let changed = files.filter(|file| !self.known.is_as_it_was(&self.options.site, file));
-        let config = std::iter::once(config::FILE_NAME.to_owned());
-        Touched::Files(changed.map(|file| file.to_string()).chain(config).collect())
+        let mut changed: BTreeSet<String> =
+            files.filter(|file| !self.known.is_as_it_was(root, file)).map(|file| file.to_string()).collect();
+        // Nobody waits for this look, so what is being written may be written to its end.
+        for _ in 0..SETTLING_COUNT_MAX {
+            if !changed.iter().any(|file| source::is_being_written(&root.join(file))) {
+                break;
+            }
+            thread::sleep(SETTLING_TIME);
+        }
+        changed.insert(config::FILE_NAME.to_owned());
+        Touched::Files(changed)
     }
 
     /// Takes the variants that were made of images, unless the images or their settings have changed since.
@@ -191,12 +206,13 @@ impl Desk {
             // A folder that can't be watched is looked at with the others all the same.
             lookout.set_scope(self.scope()).ok();
         }
-        let is_known = |path: &String| path == config::FILE_NAME || self.config.paths.hold(path);
+        let is_known = |path: &String| OWN_FILES.contains(&path.as_str()) || self.config.paths.hold(path);
         if !matches!(touched, Touched::Files(files) if !config_changed && files.iter().all(is_known)) {
             self.renew_inputs();
         }
+        let is_of_past = |path: &String| [LOCK_NAME, SKETCHES_NAME].contains(&path.as_str());
         let renewal = match touched {
-            Touched::Files(files) if !config_changed && !self.is_unsure => {
+            Touched::Files(files) if !config_changed && !self.is_unsure && !files.iter().any(is_of_past) => {
                 let Self { sources, options, config, known, .. } = self;
                 let files = files.iter().map(String::as_str);
                 // What can't be read now may have gone a moment ago.
@@ -214,6 +230,9 @@ impl Desk {
         }
         self.run_filters();
         let mut paths = find_changed(&before, &self.sources);
+        if self.sources.past != before.past {
+            paths.insert(0, LOCK_NAME.to_owned());
+        }
         if config_changed {
             paths.insert(0, config::FILE_NAME.to_owned());
         }

@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bundle::{BundleView, Digest, RouteEntry, RouteKind, WriteError};
+use bundle::{Body, BundleView, Digest, RouteEntry, RouteKind, WriteError};
 use runtime::http::request::Request;
 use runtime::http::response::Answer;
 use runtime::site::Site as Map;
 
 use super::client::{self, About, without_script};
-use super::last_good::LastGood;
+use super::recent::Recent;
 use crate::assets::is_text_asset;
 use crate::bytes::Bytes;
 use crate::cache::Cache;
@@ -77,9 +77,9 @@ pub struct Edition {
     pages: Arc<HashMap<String, usize>>,
     /// Files with their heads.
     files: HashMap<String, Arc<Ready>>,
-    shown: Mutex<HashMap<String, Arc<Shown>>>,
+    shown: Mutex<Recent<Shown>>,
     /// From all editions.
-    last_good: Arc<Mutex<LastGood>>,
+    last_good: Arc<Mutex<Recent<Ready>>>,
     /// Pages that can't be read at all any more: their paths and their sources.
     lost: HashMap<String, Arc<str>>,
     config_text: Option<SourceText>,
@@ -165,7 +165,7 @@ impl Edition {
 
     /// A page that was asked for before.
     pub(super) fn find_shown(&self, path: &str) -> Option<Arc<Shown>> {
-        self.shown().get(path).cloned()
+        self.shown().find(path)
     }
 
     /// A page by its path, made now if nobody asked for it before. `None`: there is none.
@@ -177,7 +177,8 @@ impl Edition {
             Some(page) => self.make(path, page),
             None => self.show_lost(path)?,
         });
-        self.shown().insert(path.to_owned(), Arc::clone(&shown));
+        let len = shown.answer.as_ref().map_or(0, |answer| answer.head.len() + answer.body.len());
+        self.shown().keep(path, &shown, len);
         Some(shown)
     }
 
@@ -236,7 +237,7 @@ impl Edition {
         &self.config_errors
     }
 
-    fn shown(&self) -> MutexGuard<'_, HashMap<String, Arc<Shown>>> {
+    fn shown(&self) -> MutexGuard<'_, Recent<Shown>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -261,7 +262,7 @@ impl Edition {
             let published = publish_page(page, text);
             let route = self.output.route_entry(&published, &Cache::none()).expect("a page's text is held in memory");
             let ready = Arc::new(Ready::of(&route));
-            last_good.keep(path, &ready);
+            last_good.keep(path, &ready, ready.body.len());
             Some(ready)
         } else {
             last_good.find(path)

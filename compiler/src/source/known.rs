@@ -32,6 +32,11 @@ pub(super) fn is_settling(metadata: &Metadata) -> bool {
     age.is_some_and(|age| age <= UNSURE_TIME_MAX)
 }
 
+/// Whether a file was changed a moment ago, so that somebody may still be writing it. One that isn't there isn't written.
+pub fn is_being_written(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| is_settling(&metadata))
+}
+
 impl Stamp {
     /// `None` if the file may still change without changing its stamp.
     pub(super) fn of(metadata: &Metadata) -> Option<Self> {
