@@ -56,6 +56,37 @@ impl Hasher {
     }
 }
 
+/// Hashes what is written through it. Many small pieces are better put together before: hashing takes a kilobyte at a time
+/// of those, and eight at once of what is long.
+pub struct Hashed<W> {
+    out: W,
+    hasher: Hasher,
+}
+
+impl<W: Write> Hashed<W> {
+    /// Nothing is hashed yet.
+    pub fn new(out: W) -> Self {
+        Self { out, hasher: Hasher::default() }
+    }
+
+    /// What was written to, and the digest of it.
+    pub fn finish(self) -> (W, Digest) {
+        (self.out, self.hasher.finish())
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..len]);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 impl Write for Hasher {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.update(bytes);

@@ -88,7 +88,7 @@ mod percent;
 mod view;
 mod writer;
 
-pub use digest::{Digest, Hasher};
+pub use digest::{Digest, Hashed, Hasher};
 pub use index::OpenError;
 pub use layout::{Encoding, FORMAT_VERSION, LARGE_BODY_BYTES_MIN, PATTERN_COUNT_MAX, RouteKind, Settings};
 pub use pattern::RedirectPattern;

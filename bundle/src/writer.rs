@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Cursor, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Cursor, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, Hashed};
 use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
 use crate::pattern::RedirectPattern;
 
@@ -44,6 +44,9 @@ impl Body for Arc<[u8]> {
         out.write_all(self)
     }
 }
+
+/// How much is hashed and written at a time.
+const WRITE_BYTES: usize = 1 << 20;
 
 /// One URL to publish.
 #[derive(Clone, Debug)]
@@ -199,7 +202,7 @@ impl<B: Body> PackedBundle<B> {
         const ZEROS: [u8; 4096] = [0; 4096];
         let start = out.stream_position()?;
         out.write_all(&self.front[..layout::HASHED_FROM])?;
-        let mut hashed = Hashed { out, hasher: Hasher::default() };
+        let mut hashed = BufWriter::with_capacity(WRITE_BYTES, Hashed::new(out));
         hashed.write_all(&self.front[layout::HASHED_FROM..])?;
         for (padding_len, piece) in &self.pieces {
             hashed.write_all(&ZEROS[..*padding_len])?;
@@ -209,8 +212,8 @@ impl<B: Body> PackedBundle<B> {
                 Piece::Start => {}
             }
         }
-        let Hashed { out, hasher } = hashed;
-        let (digest, end) = (hasher.finish(), start + self.total_len as u64);
+        let (out, digest) = hashed.into_inner()?.finish();
+        let end = start + self.total_len as u64;
         if out.stream_position()? != end {
             return Err(io::Error::other("a body has another length than it said"));
         }
@@ -265,24 +268,6 @@ impl PackedBundle {
         let mut bytes = Cursor::new(Vec::with_capacity(self.total_len));
         self.write_to(&mut bytes).expect("memory takes all that is written to it");
         bytes.into_inner()
-    }
-}
-
-/// Hashes what is written.
-struct Hashed<'a, W> {
-    out: &'a mut W,
-    hasher: Hasher,
-}
-
-impl<W: Write> Write for Hashed<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..len]);
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

@@ -74,9 +74,12 @@ impl Bytes {
     /// What the system said.
     pub fn read_rest(file: &mut File, path: &Path) -> io::Result<Self> {
         let offset = file.stream_position()?;
-        let mut beginning = Vec::new();
+        // Room for all at once: it would be moved again and again while it grows.
+        let len = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or_default();
+        let mut beginning = Vec::with_capacity(len.min(LEFT_BYTES_MIN));
         file.take(LEFT_BYTES_MIN as u64).read_to_end(&mut beginning)?;
         if beginning.len() < LEFT_BYTES_MIN || is_text(&beginning) {
+            beginning.try_reserve_exact(len.saturating_sub(beginning.len()))?;
             file.read_to_end(&mut beginning)?;
             return Ok(String::from_utf8(beginning).map_or_else(|error| error.into_bytes().into(), Self::from));
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use bundle::{Digest, Hasher};
+use bundle::{Digest, Hashed};
 
 use super::mark;
 
@@ -94,20 +94,15 @@ impl Pack {
         // Beside it and renamed: another build never sees half of it.
         let beside = path.with_extension(format!("{}.tmp", std::process::id()));
         let write = || {
-            let mut file = BufWriter::with_capacity(WRITE_BYTES, File::create(&beside)?);
-            let mut hasher = Hasher::default();
-            let mut write = |bytes: &[u8]| {
-                hasher.update(bytes);
-                file.write_all(bytes)
-            };
-            write(MAGIC)?;
+            let mut sealed = BufWriter::with_capacity(WRITE_BYTES, Hashed::new(File::create(&beside)?));
+            sealed.write_all(MAGIC)?;
             for (key, (age, content)) in entries {
                 let Ok(len) = u32::try_from(content.len()) else { continue };
-                write(&[key, &[age][..], &len.to_le_bytes()].concat())?;
-                write(content)?;
+                sealed.write_all(&[key, &[age][..], &len.to_le_bytes()].concat())?;
+                sealed.write_all(content)?;
             }
-            file.write_all(hasher.finish().as_bytes())?;
-            let file = file.into_inner()?;
+            let (mut file, seal) = sealed.into_inner()?.finish();
+            file.write_all(seal.as_bytes())?;
             now.map_or(Ok(()), |now| file.set_modified(now))
         };
         write().and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {

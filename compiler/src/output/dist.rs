@@ -53,12 +53,7 @@ pub fn write_dist<B: Body>(
     for (name, text) in texts {
         waiting.write(folder, name, |file| file.write_all(text.as_bytes()))?;
     }
-    let digest = waiting.write(folder, BUNDLE_NAME, |file| {
-        let mut buffered = io::BufWriter::with_capacity(1 << 20, file);
-        let digest = bundle.write_to(&mut buffered)?;
-        buffered.flush()?;
-        Ok(digest)
-    })?;
+    let digest = waiting.write(folder, BUNDLE_NAME, |file| bundle.write_to(file))?;
     waiting.rename_all()?;
     handle.sync_all().map_err(failed(folder))?;
     Ok(digest)
