@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::path::Path;
 
 use compiler::assets::{AssetNames, ImageWork, Workshop};
 use compiler::cache::Cache;
@@ -80,7 +81,8 @@ fn build(sources: &Sources, compress: bool) -> Built {
         live_reload: "",
     };
     let cache = Cache::none();
-    let built = pipeline::build(sources, &config, &options, &Workshop::new(&cache));
+    let built =
+        pipeline::build(sources, &config, &options, &Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln"))));
     assert!(built.output.is_some(), "{:?}", built.diagnostics.first());
     built
 }

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::assets::APART_COMMAND;
+use crate::commands::apart::work_apart;
 use crate::commands::build::{BuildArguments, DiagnosticFormat, SummaryFormat, build, check};
 use crate::commands::cache::{PruneArguments, parse_bytes, prune_cache};
 use crate::commands::dev::{DevArguments, dev};
@@ -94,6 +96,9 @@ enum Command {
         #[command(subcommand)]
         command: UrlsCommand,
     },
+    /// Do work on style sheets and scripts that a build hands over, and that may not end
+    #[command(name = APART_COMMAND, hide = true)]
+    WorkApart,
     /// Write a bundle's content into a plain folder, for any static host
     Export {
         /// The bundle
@@ -332,6 +337,7 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             urls::accept(&BuildArguments { site, colours, ..BuildArguments::default() })
         }
         Command::Urls { command: UrlsCommand::Import { sitemap, site } } => urls::import(&site, &sitemap),
+        Command::WorkApart => work_apart(),
         Command::Export { bundle, dir } => export(&bundle, &dir),
     }
 }

@@ -1,11 +1,13 @@
 //! Static files on their way to the visitor: compiled, minified, with the digests of what they refer to, public names and
 //! facts, and the variants of images. It renders nothing.
 
+mod apart;
 mod css;
 mod deep_stack;
 pub mod image;
 mod integrity;
 mod manifest;
+mod minify;
 mod references;
 mod script;
 mod style;
@@ -13,6 +15,7 @@ mod texts;
 mod variants;
 mod workshop;
 
+pub use apart::{COMMAND as APART_COMMAND, work_apart};
 pub(crate) use css::{CssReferenceKind, css_url, find_css_references};
 pub use image::{ImageFormat, ImageSize};
 pub use integrity::find_integrity;
@@ -52,12 +55,12 @@ pub fn make_assets(
     workshop: &Workshop<'_>,
     memo: &FileMemo<ReadAsset>,
 ) -> (AssetManifest, Vec<Diagnostic>) {
-    let (compiled, mut diagnostics) = style::compile_styles(sources.styles, workshop.cache);
+    let (compiled, mut diagnostics) = style::compile_styles(sources.styles, workshop);
     let files: Vec<SourceFile> = sources.static_files.iter().cloned().chain(compiled).collect();
     diagnostics.extend(find_clashes(&files));
     let (mut manifest, mistakes) = AssetManifest::build(&files, sources.content, options, workshop, memo);
     diagnostics.extend(mistakes);
-    let settings = texts::TextSettings { build, names: options.names, cache: workshop.cache };
+    let settings = texts::TextSettings { build, names: options.names, workshop };
     diagnostics.extend(texts::finish_texts(&mut manifest, sources, settings));
     (manifest, diagnostics)
 }

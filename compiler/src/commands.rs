@@ -1,6 +1,7 @@
 //! What each command of `kiln` does, from values that the command line gave to text for people. The only place that
 //! says which failure has which exit status.
 
+pub mod apart;
 pub mod build;
 pub mod cache;
 pub mod dev;

@@ -60,6 +60,8 @@ pub struct DevOptions {
     pub time: Option<u64>,
     /// The bytes of memory that this process may have, as far as that is known.
     pub memory_bytes_max: u64,
+    /// This program, `kiln`, which runs itself.
+    pub program: PathBuf,
 }
 
 /// Why the development server can't run.

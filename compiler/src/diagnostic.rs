@@ -164,6 +164,7 @@ codes! {
     PartialOutside "partial-outside" Error " A partial's name leaves the folder of templates.",
     UnresolvedAsset "unresolved-asset" Error " An asset isn't there.",
     MalformedStyle "malformed-style" Error " A style sheet can't be read.",
+    TooCostly "too-costly" Error " A style sheet or script takes too long, or too much memory.",
     ImportCycle "import-cycle" Error " Style sheets import each other in a circle.",
     ToolFailed "tool-failed" Error " A tool is missing or failed.",
     NotAnImage "not-an-image" Error " An image is asked for, and the file is none.",

@@ -22,6 +22,8 @@ use compiler::source::Sources;
 use compiler::watch::Touched;
 use proptest::prelude::*;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kiln");
+
 /// A small site in a folder of its own.
 fn new_site(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dev").join(name);
@@ -75,6 +77,7 @@ fn options(root: &Path) -> DevOptions {
         today: jiff::civil::date(2026, 6, 1),
         time: None,
         memory_bytes_max: u64::MAX,
+        program: PROGRAM.into(),
     }
 }
 
@@ -105,8 +108,9 @@ fn clean_build(root: &Path) -> Option<BTreeMap<String, Option<String>>> {
         live_reload: "",
     };
     let cache = Cache::none();
-    let output =
-        pipeline::build(&sources, &config, &options, &Workshop::new(&cache)).output.filter(|_| mistakes.is_empty())?;
+    let output = pipeline::build(&sources, &config, &options, &Workshop::new(&cache, Path::new(PROGRAM)))
+        .output
+        .filter(|_| mistakes.is_empty())?;
     let made = output.published.iter().filter(|one| one.location.is_empty() && one.status != 410);
     Some(made.map(|one| (one.path.clone(), Some(as_text(&one.body)))).collect())
 }

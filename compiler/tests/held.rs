@@ -70,7 +70,7 @@ fn read(site: &Path) -> Sources {
 }
 
 fn build(sources: &Sources, cache: &Cache) -> Built {
-    pipeline::build(sources, &config(), &OPTIONS, &Workshop::new(cache))
+    pipeline::build(sources, &config(), &OPTIONS, &Workshop::new(cache, Path::new(env!("CARGO_BIN_EXE_kiln"))))
 }
 
 /// How many of the bytes are in memory.
@@ -182,7 +182,7 @@ fn a_picture_that_needs_more_memory_than_there_is_is_an_error_with_both_numbers(
     let site = site("much");
     let (sources, cache) = (read(&site), Cache::none());
     let build = |memory_bytes_max| {
-        let workshop = Workshop { memory_bytes_max, ..Workshop::new(&cache) };
+        let workshop = Workshop { memory_bytes_max, ..Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln"))) };
         pipeline::build(&sources, &config(), &OPTIONS, &workshop).diagnostics
     };
     let diagnostics = build(100_000);

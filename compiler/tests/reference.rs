@@ -105,7 +105,8 @@ fn every_key_of_the_settings_stands_on_its_page_and_no_other() {
 
 /// Each command that can be run, with its options.
 fn commands(command: &clap::Command, name: &str) -> Vec<(String, BTreeSet<String>)> {
-    let inner: Vec<_> = command.get_subcommands().filter(|inner| inner.get_name() != "help").collect();
+    let is_for_people = |inner: &&clap::Command| inner.get_name() != "help" && !inner.is_hide_set();
+    let inner: Vec<_> = command.get_subcommands().filter(is_for_people).collect();
     if inner.is_empty() {
         let flags = command.get_arguments().filter_map(|argument| argument.get_long());
         let flags = flags.filter(|flag| *flag != "help").map(|flag| format!("--{flag}"));

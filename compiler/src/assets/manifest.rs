@@ -171,7 +171,10 @@ impl AssetManifest {
     ) -> (Self, Vec<Diagnostic>) {
         let images = Images::default();
         let options = AssetOptions { names, images: &images, image_work: ImageWork::Remember };
-        Self::build(static_files, content, &options, &Workshop::new(&Cache::none()), &FileMemo::default())
+        // Files are read here and not minified: no program is run.
+        let cache = Cache::none();
+        let workshop = Workshop::new(&cache, "".as_ref());
+        Self::build(static_files, content, &options, &workshop, &FileMemo::default())
     }
 
     /// Adds an asset, unless there is one at its path: static files come first. A file among the pages that claims the

@@ -11,11 +11,10 @@ use oxc_span::SourceType;
 
 use super::css::source_map_url;
 use super::deep_stack::on_deep_stack;
-use crate::cache::{Cache, CacheKey};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 
 /// The name of the function in the cache: what it is and in which version.
-const MINIFY: &str = "oxc 0.146.0";
+pub(super) const MINIFY: &str = "oxc 0.146.0";
 
 /// Brackets within brackets at most, as they are counted without a look at what is text: parser and minifier recurse by
 /// them. Measured: 100,000 fit into the stack, a million don't. Scripts that people or bundlers write stay below a hundred.
@@ -49,30 +48,29 @@ pub(super) fn source_map_of_script(script: &str) -> Option<ScriptMap> {
     }
 }
 
+/// Whether a script's name says that it is a module.
+pub(super) fn is_module(path: &str) -> bool {
+    path.to_ascii_lowercase().ends_with(".mjs")
+}
+
 /// The script without what no browser needs.
 ///
 /// # Errors
 /// Why it is left as it is: warnings, because it may be newer than the parser.
-pub(super) fn minify_script(script: &SourceText, path: &str, cache: &Cache) -> Result<String, Vec<Diagnostic>> {
-    let is_module = path.to_ascii_lowercase().ends_with(".mjs");
-    let key = CacheKey::new(MINIFY, &[&[u8::from(is_module)], script.text.as_bytes()]);
-    if let Some(text) = cache.find(&key).and_then(|text| String::from_utf8(text).ok()) {
-        return Ok(text);
-    }
+pub(super) fn minify_script(script: &SourceText, is_module: bool) -> Result<String, Vec<Diagnostic>> {
     if is_too_deep(&script.text) {
-        let message =
-            format!("the script is left as it is: it has more than {BRACKET_DEPTH_MAX} brackets within brackets");
-        return Err(vec![Diagnostic::new(Code::MalformedScript, script.place(Span::default()), message)]);
+        return Err(vec![left(script, &format!("it has more than {BRACKET_DEPTH_MAX} brackets within brackets"))]);
     }
-    let made = on_deep_stack(&script.path, || minify(script, is_module)).unwrap_or_else(|| {
-        let message = "the script is left as it is: the minifier stopped with a fault of its own";
-        Err(vec![Diagnostic::new(Code::MalformedScript, script.place(Span::default()), message)])
-    });
-    let text = made?;
+    let made = on_deep_stack(&script.path, || minify(script, is_module));
+    let text = made.unwrap_or_else(|| Err(vec![left(script, "the minifier stopped with a fault of its own")]))?;
     // What a minifier made longer was minified before.
-    let text = if text.len() < script.text.len() { text } else { script.text.to_string() };
-    cache.keep(&key, text.as_bytes());
-    Ok(text)
+    Ok(if text.len() < script.text.len() { text } else { script.text.to_string() })
+}
+
+/// What is said of a script that is left as it is.
+pub(super) fn left(script: &SourceText, reason: &str) -> Diagnostic {
+    let message = format!("the script is left as it is: {reason}");
+    Diagnostic::new(Code::MalformedScript, script.place(Span::default()), message)
 }
 
 fn is_too_deep(script: &str) -> bool {
@@ -116,7 +114,7 @@ mod tests {
 
     fn minified(text: String) -> Result<String, Vec<Diagnostic>> {
         let script = SourceText { path: "static/deep.js".into(), text: text.into() };
-        minify_script(&script, "static/deep.js", &Cache::none())
+        minify_script(&script, false)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Style sheets on their way to a browser: SCSS becomes CSS, and CSS loses what no browser needs. Nothing is read but
-//! the sources that it is given.
+//! the sources that it is given. What recurses or may not end is called in the process of `apart.rs` alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,17 +12,18 @@ use codemap::SpanLoc;
 use lightningcss::error::{Error as CssError, ParserError, SelectorError};
 use lightningcss::printer::PrinterOptions;
 use lightningcss::stylesheet::{MinifyOptions, ParserOptions, StyleSheet};
-use rayon::prelude::*;
 
+use super::apart::{Chore, Done, do_apart};
 use super::css::{CSS_DEPTH_MAX, TooDeep, find_css_references};
 use super::deep_stack::on_deep_stack;
-use crate::cache::{Cache, CacheKey};
+use super::workshop::Workshop;
+use crate::cache::CacheKey;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
 use crate::source::SourceFile;
 
 /// The names of the functions in the cache: what they are and in which version.
 const COMPILE: &str = "grass 0.13.4";
-const MINIFY: &str = "lightningcss 1.0.0-alpha.72";
+pub(super) const MINIFY: &str = "lightningcss 1.0.0-alpha.72";
 
 /// How often one compilation may read its files: `@import` in a circle reads for ever. Guessed; each file of a large
 /// framework is read once.
@@ -30,18 +31,83 @@ const READ_COUNT_MAX: usize = 10_000;
 
 /// Compiles all sheets of the folder of styles that aren't for import only. What comes back stands for files under
 /// `static/`: `styles/a/b.scss` is `css/a/b.css` there.
-pub(super) fn compile_styles(styles: &[SourceFile], cache: &Cache) -> (Vec<SourceFile>, Vec<Diagnostic>) {
-    let sheets = styles.par_iter().filter_map(|file| Some((file, sheet_name(file)?)));
-    let results: Vec<_> = sheets.map(|(file, name)| compile(file, &name, styles, cache)).collect();
-    let (mut compiled, mut diagnostics) = (Vec::new(), Vec::new());
-    for (file, mistakes) in results {
-        compiled.extend(file);
-        // A mistake in a partial is one, however many sheets use it.
-        for mistake in mistakes {
-            if !diagnostics.contains(&mistake) {
-                diagnostics.push(mistake);
-            }
+pub(super) fn compile_styles(styles: &[SourceFile], workshop: &Workshop<'_>) -> (Vec<SourceFile>, Vec<Diagnostic>) {
+    // Which partials a sheet reads is known only after reading them: all of them are its input.
+    let digests: Vec<_> = styles.iter().map(|one| one.bytes.digest()).collect();
+    let parts = styles.iter().zip(&digests).flat_map(|(one, digest)| [one.path.as_bytes(), digest.as_bytes()]);
+    let parts: Vec<&[u8]> = parts.collect();
+    let all = CacheKey::new("styles", &parts);
+    let mut compiled = Vec::new();
+    let mut waiting = Vec::new();
+    for file in styles {
+        let Some(name) = sheet_name(file) else { continue };
+        let published = |bytes| SourceFile { path: Arc::clone(&file.path), name: name.as_str().into(), bytes };
+        if file.extension() == "css" {
+            compiled.push(published(file.bytes.clone()));
+            continue;
         }
+        let key = CacheKey::new(COMPILE, &[file.path.as_bytes(), all.as_bytes()]);
+        match workshop.cache.find(&key) {
+            Some(css) => compiled.push(published(css.into())),
+            None => waiting.push(Waiting { file, name, key }),
+        }
+    }
+    let (made, diagnostics) = compile_waiting(&waiting, styles, workshop);
+    compiled.extend(made);
+    compiled.sort_by(|a, b| a.path.cmp(&b.path));
+    (compiled, diagnostics)
+}
+
+/// A sheet that the cache doesn't have.
+struct Waiting<'a> {
+    file: &'a SourceFile,
+    name: String,
+    key: CacheKey,
+}
+
+fn compile_waiting<'a>(
+    waiting: &[Waiting<'a>],
+    styles: &[SourceFile],
+    workshop: &Workshop<'_>,
+) -> (Vec<SourceFile>, Vec<Diagnostic>) {
+    if waiting.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let (mut sheets, mut diagnostics) = (Vec::new(), Vec::new());
+    for file in styles.iter().filter(|one| matches!(&*one.extension(), "css" | "scss" | "sass")) {
+        let text = file.to_text().and_then(|text| check_depth(&text).map(|()| text).map_err(|mistake| *mistake));
+        match text {
+            Ok(text) => sheets.push(text),
+            Err(mistake) => diagnostics.push(mistake),
+        }
+    }
+    if !diagnostics.is_empty() {
+        return (Vec::new(), diagnostics);
+    }
+    let chore = |one: &Waiting<'a>| {
+        let (path, name) = (&*one.file.path, &*one.file.name);
+        Chore::Compile { path: path.into(), folder: path.strip_suffix(name).unwrap_or_default().into() }
+    };
+    let chores: Vec<_> = waiting.iter().map(chore).collect();
+    let mut compiled = Vec::new();
+    // A mistake in a partial is one, however many sheets use it.
+    let mut told = BTreeSet::new();
+    for (one, result) in waiting.iter().zip(do_apart(&sheets, &chores, workshop.program)) {
+        let done = result.unwrap_or_else(|loss| {
+            let help = "does a `@while` never end, or does a `@function` or `@mixin` use itself without end?";
+            let mistake = loss.mistake(whole(&one.file.path), "the sheet can't be compiled", help);
+            Done { text: None, mistakes: vec![mistake] }
+        });
+        if let Some(css) = done.text {
+            // Warnings aren't remembered, so a sheet that has some is compiled again.
+            if done.mistakes.is_empty() {
+                workshop.cache.keep(&one.key, css.as_bytes());
+            }
+            let (path, name) = (Arc::clone(&one.file.path), one.name.as_str().into());
+            compiled.push(SourceFile { path, name, bytes: css.into() });
+        }
+        let is_new = |mistake: &Diagnostic| told.insert((mistake.place.clone(), mistake.message.clone()));
+        diagnostics.extend(done.mistakes.into_iter().filter(is_new));
     }
     (compiled, diagnostics)
 }
@@ -54,53 +120,33 @@ pub fn sheet_name(file: &SourceFile) -> Option<String> {
     (!own.starts_with('_') && matches!(&*file.extension(), "css" | "scss")).then(|| format!("css/{stem}.css"))
 }
 
-fn compile(
-    file: &SourceFile,
-    name: &str,
-    styles: &[SourceFile],
-    cache: &Cache,
-) -> (Option<SourceFile>, Vec<Diagnostic>) {
-    let published = |bytes| SourceFile { path: Arc::clone(&file.path), name: name.into(), bytes };
-    if file.extension() == "css" {
-        return (Some(published(file.bytes.clone())), Vec::new());
-    }
-    // Which partials a sheet reads is known only after reading them: all of them are its input.
-    let digests: Vec<_> = styles.iter().map(|one| one.bytes.digest()).collect();
-    let mut parts: Vec<&[u8]> = vec![file.path.as_bytes()];
-    parts.extend(styles.iter().zip(&digests).flat_map(|(one, digest)| [one.path.as_bytes(), digest.as_bytes()]));
-    let key = CacheKey::new(COMPILE, &parts);
-    if let Some(css) = cache.find(&key) {
-        return (Some(published(css.into())), Vec::new());
-    }
-    match compile_scss(file, styles) {
-        Ok((css, warnings)) => {
-            // Warnings aren't remembered, so a sheet that has some is compiled again.
-            if warnings.is_empty() {
-                cache.keep(&key, css.as_bytes());
-            }
-            (Some(published(css.into())), warnings)
-        }
-        Err(mistake) => (None, vec![*mistake]),
-    }
-}
+/// All that sheets may import, as the compiler of SCSS sees it: there is nothing else.
+#[derive(Debug)]
+pub(super) struct Sheets(BTreeMap<PathBuf, SourceText>);
 
-fn compile_scss(file: &SourceFile, styles: &[SourceFile]) -> Result<(String, Vec<Diagnostic>), Box<Diagnostic>> {
-    let mut texts = BTreeMap::new();
-    for one in styles.iter().filter(|one| matches!(&*one.extension(), "css" | "scss" | "sass")) {
-        let text = one.to_text()?;
-        check_depth(&text)?;
-        texts.insert(PathBuf::from(&*one.path), text);
+impl Sheets {
+    /// Those of the folder of styles.
+    pub(super) fn new(sheets: impl Iterator<Item = SourceText>) -> Self {
+        Self(sheets.map(|sheet| (PathBuf::from(&*sheet.path), sheet)).collect())
     }
-    let folder = file.path.strip_suffix(&*file.name).unwrap_or_default();
-    let files = Files { folder: folder.into(), texts, read_count: AtomicUsize::new(0) };
-    let result = on_deep_stack(&file.path, || {
-        let log = Log::default();
-        let compiled = grass::from_path(&*file.path, &grass::Options::default().fs(&files).logger(&log));
-        let warnings = log.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let warnings = warnings.iter().map(|(loc, text)| files.warning(loc, text)).collect();
-        compiled.map(|css| (css, warnings)).map_err(|error| files.mistake(file, *error))
-    });
-    result.map_or_else(|| Err(Box::new(stopped(&file.path, "compiled"))), |compiled| compiled.map_err(Box::new))
+
+    /// What one of them is as CSS. `folder` is the folder of styles.
+    pub(super) fn compile(&self, path: &str, folder: &str) -> Done {
+        let files = Files { folder, sheet: path.into(), texts: &self.0, read_count: AtomicUsize::new(0) };
+        let result = on_deep_stack(path, || {
+            let log = Log::default();
+            let compiled = grass::from_path(path, &grass::Options::default().fs(&files).logger(&log));
+            let warnings = log.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+            match compiled {
+                Ok(css) => Done {
+                    text: Some(css),
+                    mistakes: warnings.iter().map(|(loc, text)| files.warning(loc, text)).collect(),
+                },
+                Err(error) => Done { text: None, mistakes: vec![files.mistake(*error)] },
+            }
+        });
+        result.unwrap_or_else(|| Done { text: None, mistakes: vec![stopped(&files.sheet, "compiled")] })
+    }
 }
 
 /// What is said when the code that recurses panicked.
@@ -113,15 +159,16 @@ fn whole(path: &Arc<str>) -> Place {
     Place { path: Arc::clone(path), span: Span::default() }
 }
 
-/// The folder of styles as the compiler of SCSS sees it: there is nothing else.
+/// The same while one of them is compiled.
 #[derive(Debug)]
-struct Files {
-    folder: PathBuf,
-    texts: BTreeMap<PathBuf, SourceText>,
+struct Files<'a> {
+    folder: &'a str,
+    sheet: Arc<str>,
+    texts: &'a BTreeMap<PathBuf, SourceText>,
     read_count: AtomicUsize,
 }
 
-impl grass::Fs for Files {
+impl grass::Fs for Files<'_> {
     fn is_dir(&self, path: &Path) -> bool {
         plain(path).is_some_and(|path| self.texts.keys().any(|file| file.starts_with(&path) && *file != path))
     }
@@ -143,7 +190,7 @@ impl grass::Fs for Files {
     }
 }
 
-impl Files {
+impl Files<'_> {
     fn find(&self, path: &Path) -> Option<&SourceText> {
         self.texts.get(&plain(path)?)
     }
@@ -155,7 +202,7 @@ impl Files {
         Some(text.place(Span::new(start, end.max(start))))
     }
 
-    fn mistake(&self, file: &SourceFile, error: grass::Error) -> Diagnostic {
+    fn mistake(&self, error: grass::Error) -> Diagnostic {
         let (place, message) = match error.kind() {
             grass::ErrorKind::ParseError { message, loc, .. } => (self.place(&loc), message),
             grass::ErrorKind::IoError(error) => (None, error.to_string()),
@@ -163,9 +210,9 @@ impl Files {
         };
         let message = lower_first(message.trim_end_matches('.'));
         let diagnostic =
-            Diagnostic::new(Code::MalformedStyle, place.unwrap_or_else(|| whole(&file.path)), message.clone());
+            Diagnostic::new(Code::MalformedStyle, place.unwrap_or_else(|| whole(&self.sheet)), message.clone());
         if message.starts_with("can't find stylesheet") {
-            let folder = self.folder.display();
+            let folder = self.folder;
             return diagnostic.with_help(format!("sheets are looked for in `{folder}`, from the folder of this one"));
         }
         diagnostic
@@ -207,24 +254,18 @@ impl grass::Logger for Log {
     }
 }
 
-/// The sheet without what no browser needs.
+/// The sheet without what no browser needs. Its brackets aren't nested too deeply.
 ///
 /// # Errors
 /// Everything in it that can't be read.
-pub(super) fn minify_css(sheet: &SourceText, cache: &Cache) -> Result<String, Vec<Diagnostic>> {
-    check_depth(sheet).map_err(|mistake| vec![*mistake])?;
-    let key = CacheKey::new(MINIFY, &[sheet.text.as_bytes()]);
-    if let Some(css) = cache.find(&key).and_then(|css| String::from_utf8(css).ok()) {
-        return Ok(css);
-    }
+pub(super) fn minify_style(sheet: &SourceText) -> Result<String, Vec<Diagnostic>> {
     let made = on_deep_stack(&sheet.path, || minify(sheet));
-    let css = made.unwrap_or_else(|| Err(vec![stopped(&sheet.path, "minified").with_help(KEEP_HELP)]))?;
-    cache.keep(&key, css.as_bytes());
-    Ok(css)
+    made.unwrap_or_else(|| Err(vec![stopped(&sheet.path, "minified").with_help(KEEP_HELP)]))
 }
 
 /// What helps if the minifier and not the sheet is wrong.
-const KEEP_HELP: &str = "if it is right all the same, `minify = false` under `[build]` leaves style sheets as they are";
+pub(super) const KEEP_HELP: &str =
+    "if it is right all the same, `minify = false` under `[build]` leaves style sheets as they are";
 
 fn minify(sheet: &SourceText) -> Result<String, Vec<Diagnostic>> {
     let parsed = StyleSheet::parse(&sheet.text, ParserOptions::default());

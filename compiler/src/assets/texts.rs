@@ -11,10 +11,11 @@ use rayon::prelude::*;
 use super::AssetSources;
 use super::css::{CssReference, CssReferenceKind, css_url, find_css_references};
 use super::manifest::{Asset, AssetManifest, AssetNames};
+use super::minify::{Unminified, minify_all};
 use super::references::{FileReferences, Named};
-use super::script::{minify_script, source_map_of_script};
-use super::style::{minify_css, too_deep_mistake};
-use crate::cache::Cache;
+use super::script::source_map_of_script;
+use super::style::too_deep_mistake;
+use super::workshop::Workshop;
 use crate::config::{Build, Scripts};
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
 use crate::source::SourceFile;
@@ -26,8 +27,8 @@ pub(super) struct TextSettings<'a> {
     pub build: &'a Build,
     /// Whether other files are named by their digest.
     pub names: AssetNames,
-    /// What minifiers returned.
-    pub cache: &'a Cache,
+    /// Where minifying is done.
+    pub workshop: &'a Workshop<'a>,
 }
 
 /// Whether a file is a style sheet or a script, which can be shown line by line.
@@ -40,9 +41,12 @@ pub(super) fn is_text_path(path: &str) -> bool {
     Kind::of(path).is_some()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// What a text is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// CSS.
     Style,
+    /// JavaScript.
     Script,
 }
 
@@ -61,6 +65,8 @@ struct Draft {
     path: String,
     text: String,
     edits: Vec<Edit>,
+    /// What is still to be minified: the text, as spans count in it.
+    unminified: Option<SourceText>,
     /// The files of this kind that it refers to, each with the first place.
     needs: BTreeMap<String, Place>,
     diagnostics: Vec<Diagnostic>,
@@ -83,15 +89,15 @@ pub(super) fn finish_texts(
     let files = FileReferences::new(manifest, sources.content);
     let texts: Vec<_> = manifest.iter().filter(|asset| asset.digested_path.is_some()).collect();
     let texts = texts.into_par_iter().filter_map(|asset| Some((asset, Kind::of(&asset.path)?)));
-    let drafts: Vec<_> = texts
-        .map(|(asset, kind)| {
-            let desk = Desk { asset, files: &files, styles: sources.styles, settings };
-            match kind {
-                Kind::Style => desk.draft_style(),
-                Kind::Script => desk.draft_script(),
-            }
+    let desks = texts.map(|(asset, kind)| Desk { asset, kind, files: &files, styles: sources.styles, settings });
+    let mut drafts: Vec<_> = desks
+        .map(|desk| match desk.kind {
+            Kind::Style => (desk.draft_style(), desk),
+            Kind::Script => (desk.draft_script(), desk),
         })
         .collect();
+    minify_drafts(&mut drafts, settings.workshop);
+    let drafts: Vec<_> = drafts.into_iter().map(|(draft, _)| draft).collect();
     let mut diagnostics: Vec<_> = drafts.iter().flat_map(|draft| draft.diagnostics.iter().cloned()).collect();
     let (order, circles) = in_order(&drafts);
     diagnostics.extend(circles);
@@ -100,6 +106,21 @@ pub(super) fn finish_texts(
         manifest.finish(&draft.path, bytes, settings.names);
     }
     diagnostics
+}
+
+/// Minifies all texts that are to be, at once.
+fn minify_drafts(drafts: &mut [(Draft, Desk<'_>)], workshop: &Workshop<'_>) {
+    let unminified = |(draft, desk): &mut (Draft, Desk<'_>)| {
+        let (kind, path) = (desk.kind, draft.path.clone());
+        Some(Unminified { kind, path, source: draft.unminified.take()? })
+    };
+    let is_waiting: Vec<bool> = drafts.iter().map(|(draft, _)| draft.unminified.is_some()).collect();
+    let waiting: Vec<_> = drafts.iter_mut().filter_map(unminified).collect();
+    let results = minify_all(&waiting, workshop);
+    let left = drafts.iter_mut().zip(is_waiting).filter(|(_, is_waiting)| *is_waiting);
+    for (((draft, desk), one), result) in left.map(|(draft, _)| draft).zip(waiting).zip(results) {
+        desk.take_minified(draft, &one.source, result);
+    }
 }
 
 impl Draft {
@@ -126,6 +147,7 @@ impl Draft {
 /// One style sheet or script, and all that is needed to finish it.
 struct Desk<'a> {
     asset: &'a Asset,
+    kind: Kind,
     files: &'a FileReferences<'a>,
     styles: &'a [SourceFile],
     settings: TextSettings<'a>,
@@ -134,7 +156,7 @@ struct Desk<'a> {
 impl Desk<'_> {
     fn draft(&self) -> Draft {
         let (path, text) = (self.asset.path.clone(), String::new());
-        Draft { path, text, edits: Vec::new(), needs: BTreeMap::new(), diagnostics: Vec::new() }
+        Draft { path, text, edits: Vec::new(), unminified: None, needs: BTreeMap::new(), diagnostics: Vec::new() }
     }
 
     /// The file's text as it is, and as spans count in it.
@@ -176,12 +198,28 @@ impl Desk<'_> {
             draft.edits = self.edits(references);
             return draft;
         }
-        match minify_css(&source, self.settings.cache) {
-            Ok(text) => draft.text = text,
-            Err(mistakes) => draft.diagnostics.extend(mistakes.into_iter().map(|one| self.in_sources(&source, one))),
-        }
-        draft.edits = find_css_references(&draft.text).map_or_else(|_| Vec::new(), |found| self.edits(found));
+        draft.unminified = Some(source);
         draft
+    }
+
+    /// Takes what came of minifying a draft.
+    fn take_minified(&self, draft: &mut Draft, source: &SourceText, result: Result<String, Vec<Diagnostic>>) {
+        match (self.kind, result) {
+            (Kind::Script, Ok(text)) => {
+                draft.text = text;
+                draft.edits.clear();
+            }
+            (Kind::Script, Err(mistakes)) => draft.diagnostics.extend(mistakes),
+            (Kind::Style, result) => {
+                match result {
+                    Ok(text) => draft.text = text,
+                    Err(mistakes) => {
+                        draft.diagnostics.extend(mistakes.into_iter().map(|one| self.in_sources(source, one)));
+                    }
+                }
+                draft.edits = find_css_references(&draft.text).map_or_else(|_| Vec::new(), |found| self.edits(found));
+            }
+        }
     }
 
     /// Notes what no policy of a page allows, or what nobody can know.
@@ -230,13 +268,7 @@ impl Desk<'_> {
             }
         }
         if self.settings.build.scripts == Scripts::Minify {
-            match minify_script(&source, &self.asset.path, self.settings.cache) {
-                Ok(text) => {
-                    draft.text = text;
-                    draft.edits.clear();
-                }
-                Err(mistakes) => draft.diagnostics.extend(mistakes),
-            }
+            draft.unminified = Some(source);
         }
         draft
     }

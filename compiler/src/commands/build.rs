@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::apart::own_program;
 use super::memory::read_memory_bytes_max;
 use super::progress::ImageProgress;
 use super::unchanged::{self, DIGITS, Record, digest_text};
@@ -280,7 +281,9 @@ impl Loaded {
         let bar = ImageProgress::default();
         let is_told = arguments.summary == SummaryFormat::Human && arguments.diagnostics == DiagnosticFormat::Human;
         let progress: &dyn Progress = if is_told { &bar } else { &Silent };
-        let workshop = Workshop { cache: &self.cache, progress, memory_bytes_max: read_memory_bytes_max() };
+        let program = own_program();
+        let workshop =
+            Workshop { cache: &self.cache, progress, program: &program, memory_bytes_max: read_memory_bytes_max() };
         let mut built = pipeline::build(&self.sources, &self.config, options, &workshop);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);

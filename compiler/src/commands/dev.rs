@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::Failure;
+use super::apart::own_program;
 use super::build::{build_time, today};
 use super::memory::read_memory_bytes_max;
 use crate::config::Config;
@@ -58,6 +59,7 @@ pub fn dev(arguments: DevArguments) -> Result<(), Failure> {
         today: today(time)?,
         time,
         memory_bytes_max: read_memory_bytes_max(),
+        program: own_program(),
     };
     let paint = if arguments.colours { Paint::Color } else { Paint::Plain };
     let opens_browser = arguments.opens_browser;

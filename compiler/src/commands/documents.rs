@@ -30,7 +30,8 @@ pub fn man(mut command: Command, folder: Option<&Path>) -> Result<Report, Failur
         let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
         write_text(&folder.join(format!("{name}.1")), &page(&command)?)?;
         count += 1;
-        waiting.extend(command.get_subcommands().filter(|command| command.get_name() != "help").cloned());
+        let is_for_people = |command: &&Command| command.get_name() != "help" && !command.is_hide_set();
+        waiting.extend(command.get_subcommands().filter(is_for_people).cloned());
     }
     Ok(Report::result(format!("{count} manual pages in {}\n", folder.display())))
 }

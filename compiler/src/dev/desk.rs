@@ -335,7 +335,7 @@ impl Desk {
             time,
             live_reload: MARKER,
         };
-        let workshop = Workshop::new(&self.cache);
+        let workshop = Workshop::new(&self.cache, &self.options.program);
         let mut plan = Plan::new(self.sources.clone(), self.config.clone(), options, &self.memory, &workshop);
         self.memory.sweep();
         plan.diagnostics.extend(self.walk_diagnostics.iter().chain(&self.filter_diagnostics).cloned());

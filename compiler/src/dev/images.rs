@@ -48,7 +48,12 @@ struct Waiting {
 pub(super) fn work(studio: &Arc<Studio>, options: &DevOptions) {
     let cache = Cache::new(options.site.join(CACHE_FOLDER));
     let patient = Patient(Arc::clone(studio));
-    let workshop = Workshop { cache: &cache, progress: &patient, memory_bytes_max: options.memory_bytes_max };
+    let workshop = Workshop {
+        cache: &cache,
+        progress: &patient,
+        program: &options.program,
+        memory_bytes_max: options.memory_bytes_max,
+    };
     let threads = thread::available_parallelism().map_or(1, |count| count.get().saturating_sub(1).max(1));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| lower_priority()).build();
     // Without threads pages keep their originals.

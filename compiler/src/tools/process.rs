@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, setrlimit, waitid,
+};
 
 /// How long a program that is to end has for putting its things away. Guessed: what draws diagrams closes a browser.
 const GRACE_TIME: Duration = Duration::from_secs(2);
@@ -136,6 +138,20 @@ pub fn end_all() {
     lock(&RUNNING).send(Signal::KILL);
 }
 
+/// Grants this process no more than so much, for good: bytes of memory and seconds of CPU time. It leaves no image of its
+/// memory on the disk when it is ended.
+///
+/// # Errors
+/// The system refuses.
+pub fn limit_this_one(memory_bytes_max: u64, cpu_seconds_max: u64) -> io::Result<()> {
+    for (resource, most) in [(Resource::As, memory_bytes_max), (Resource::Cpu, cpu_seconds_max), (Resource::Core, 0)] {
+        // Somebody may have granted less already.
+        let maximum = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
+        setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) })?;
+    }
+    Ok(())
+}
+
 fn wait_for_ever() -> ! {
     loop {
         thread::park();
@@ -151,7 +167,8 @@ fn wait_until<T>(deadline: Instant, mut ask: impl FnMut() -> Option<T>) -> Optio
         }
         let left = deadline.checked_duration_since(Instant::now())?;
         thread::sleep(sleep.min(left));
-        sleep = (sleep * 2).min(LOOK_LONGEST);
+        // In small steps: what ends soon is seen soon.
+        sleep = (sleep * 5 / 4).min(LOOK_LONGEST);
     }
 }
 

@@ -1,0 +1,229 @@
+//! Work on style sheets and scripts by parsers that aren't ours: it is done in a process of its own, this program run as
+//! `kiln work-apart`, so that a text on which such a parser hangs, or which overflows its stack, is a mistake of that text
+//! and not the end of the build. What is asked and answered are pure functions of texts, and this file alone knows how
+//! the two processes talk: an order as JSON, then for each chore a line of JSON as soon as it is done.
+
+use std::borrow::Cow;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::script::minify_script;
+use super::style::{Sheets, minify_style};
+use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
+use crate::tools::process::{self, Ended, Ending, Excess, Stop};
+
+/// The command of this program that does the work.
+pub const COMMAND: &str = "work-apart";
+/// How long a process may take, and how much more for each of its chores. Guessed: the sheets of a large framework take
+/// less than a second.
+const TIME: Duration = Duration::from_secs(10);
+const CHORE_TIME: Duration = Duration::from_secs(1);
+/// Chores that one process does at most. Guessed: starting one takes 4 ms.
+const CHORES_MAX: usize = 16;
+/// Bytes that a process may give. Guessed.
+const OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What the process grants itself, should nobody be left to end it: bytes of memory, its deep stack among them, and
+/// seconds. Guessed.
+const MEMORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+const CPU_SECONDS_MAX: u64 = 60;
+
+/// One thing to be done to a text.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub(super) enum Chore<'a> {
+    /// SCSS becomes CSS.
+    Compile {
+        /// One of the order's sheets.
+        path: Cow<'a, str>,
+        /// The folder of styles, of which the path names a file.
+        folder: Cow<'a, str>,
+    },
+    /// CSS loses what no browser needs.
+    MinifyStyle(Text<'a>),
+    /// A script does.
+    MinifyScript {
+        /// The script.
+        script: Text<'a>,
+        /// Whether its name says that it is a module.
+        is_module: bool,
+    },
+}
+
+/// A text with its path.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub(super) struct Text<'a> {
+    path: Cow<'a, str>,
+    text: Cow<'a, str>,
+}
+
+impl<'a> From<&'a SourceText> for Text<'a> {
+    fn from(source: &'a SourceText) -> Self {
+        Self { path: Cow::Borrowed(&source.path), text: Cow::Borrowed(&source.text) }
+    }
+}
+
+impl Text<'_> {
+    fn to_source(&self) -> SourceText {
+        SourceText { path: (&*self.path).into(), text: (&*self.text).into() }
+    }
+}
+
+/// What the process reads.
+#[derive(Serialize, Deserialize)]
+struct Order<'a> {
+    /// What sheets may import.
+    sheets: Cow<'a, [Text<'a>]>,
+    chores: Cow<'a, [Chore<'a>]>,
+}
+
+/// What came of a chore.
+#[derive(Default, Debug)]
+pub(super) struct Done {
+    /// The new text, if there is one.
+    pub text: Option<String>,
+    /// What is wrong with the old one.
+    pub mistakes: Vec<Diagnostic>,
+}
+
+/// Why nothing came of a chore.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Loss {
+    /// It took too long.
+    TooLong,
+    /// It used up its stack or memory, or made more than anyone can want.
+    TooMuch,
+    /// The process couldn't be started.
+    NotStarted,
+}
+
+impl Loss {
+    /// What is said of it, where `result` is what can't be had; `help` says how to do without.
+    pub(super) fn mistake(self, place: Place, result: &str, help: &str) -> Diagnostic {
+        let (code, reason) = match self {
+            Self::TooLong => (Code::TooCostly, "it takes too long"),
+            Self::TooMuch => (Code::TooCostly, "it takes too much memory"),
+            Self::NotStarted => (Code::ToolFailed, "for that `kiln` runs itself, and it couldn't be started"),
+        };
+        let diagnostic = Diagnostic::new(code, place, format!("{result}: {reason}"));
+        if self == Self::NotStarted { diagnostic } else { diagnostic.with_help(help) }
+    }
+}
+
+/// A line of the answer.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    text: Option<String>,
+    mistakes: Vec<Mistake>,
+}
+
+/// A diagnostic on its way between the processes.
+#[derive(Serialize, Deserialize)]
+struct Mistake {
+    code: String,
+    path: String,
+    start: usize,
+    end: usize,
+    message: String,
+    help: Option<String>,
+}
+
+impl From<Done> for Answer {
+    fn from(done: Done) -> Self {
+        let mistake = |Diagnostic { code, place, message, help, .. }: Diagnostic| Mistake {
+            code: code.name().to_owned(),
+            path: place.path.to_string(),
+            start: place.span.start,
+            end: place.span.end,
+            message,
+            help,
+        };
+        Self { text: done.text, mistakes: done.mistakes.into_iter().map(mistake).collect() }
+    }
+}
+
+impl Answer {
+    /// `None` if another version of this program wrote it.
+    fn into_done(self) -> Option<Done> {
+        let diagnostic = |Mistake { code, path, start, end, message, help }| {
+            let code = *Code::ALL.iter().find(|one| one.name() == code)?;
+            let place = Place { path: path.into(), span: Span::new(start, end) };
+            Some(Diagnostic { help, ..Diagnostic::new(code, place, message) })
+        };
+        let mistakes: Option<_> = self.mistakes.into_iter().map(diagnostic).collect();
+        Some(Done { text: self.text, mistakes: mistakes? })
+    }
+}
+
+/// Has chores done, in their order, by processes of `program`, which is this program. All of them see `sheets`.
+pub(super) fn do_apart(sheets: &[SourceText], chores: &[Chore<'_>], program: &Path) -> Vec<Result<Done, Loss>> {
+    let sheets: Vec<Text<'_>> = sheets.iter().map(Text::from).collect();
+    let size = chores.len().div_ceil(rayon::current_num_threads()).clamp(1, CHORES_MAX);
+    chores.par_chunks(size).flat_map_iter(|chores| do_one_after_another(&sheets, chores, program)).collect()
+}
+
+/// A chore at which a process ends is lost, and another process does what is left.
+fn do_one_after_another(sheets: &[Text<'_>], mut chores: &[Chore<'_>], program: &Path) -> Vec<Result<Done, Loss>> {
+    let mut results = Vec::new();
+    while !chores.is_empty() {
+        let Some(ended) = start(sheets, chores, program) else {
+            results.extend(chores.iter().map(|_| Err(Loss::NotStarted)));
+            break;
+        };
+        let lines = ended.output.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        let answers = lines.map_while(|line| serde_json::from_slice::<Answer>(line).ok()?.into_done());
+        let count = results.len();
+        results.extend(answers.take(chores.len()).map(Ok));
+        chores = &chores[results.len() - count..];
+        if let Some((_, rest)) = chores.split_first() {
+            results.push(Err(if ended.ending == Ending::TooLong { Loss::TooLong } else { Loss::TooMuch }));
+            chores = rest;
+        }
+    }
+    results
+}
+
+fn start(sheets: &[Text<'_>], chores: &[Chore<'_>], program: &Path) -> Option<Ended> {
+    let order = Order { sheets: Cow::Borrowed(sheets), chores: Cow::Borrowed(chores) };
+    let command = [program.to_str()?.to_owned(), COMMAND.to_owned()];
+    let order = process::Order {
+        command: &command,
+        folder: Path::new("/"),
+        input: serde_json::to_vec(&order).ok()?,
+        timeout: TIME + CHORE_TIME * u32::try_from(chores.len()).ok()?,
+        output_bytes_max: OUTPUT_BYTES_MAX,
+        excess: Excess::Ends,
+    };
+    process::run(order, &Stop::default()).ok()
+}
+
+/// What the other process does: reads an order, does its chores, and answers each as soon as it is done.
+///
+/// # Errors
+/// The order can't be read, or nobody listens any more.
+pub fn work_apart(input: impl Read, mut output: impl Write) -> io::Result<()> {
+    process::limit_this_one(MEMORY_BYTES_MAX, CPU_SECONDS_MAX)?;
+    let order: Order<'static> = serde_json::from_reader(io::BufReader::new(input))?;
+    let sheets = Sheets::new(order.sheets.iter().map(Text::to_source));
+    for chore in &*order.chores {
+        let mut line = serde_json::to_vec(&Answer::from(do_chore(chore, &sheets)))?;
+        line.push(b'\n');
+        output.write_all(&line)?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+fn do_chore(chore: &Chore<'_>, sheets: &Sheets) -> Done {
+    let result = match chore {
+        Chore::Compile { path, folder } => return sheets.compile(path, folder),
+        Chore::MinifyStyle(sheet) => minify_style(&sheet.to_source()),
+        Chore::MinifyScript { script, is_module } => minify_script(&script.to_source(), *is_module),
+    };
+    match result {
+        Ok(text) => Done { text: Some(text), mistakes: Vec::new() },
+        Err(mistakes) => Done { text: None, mistakes },
+    }
+}
