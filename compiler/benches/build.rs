@@ -77,6 +77,7 @@ fn build(sources: &Sources, compress: bool) -> Built {
         image_work: ImageWork::Make,
         compress,
         selection: Selection { drafts: false, future: false, today },
+        lists_urls: false,
         time: None,
         live_reload: "",
     };

@@ -334,7 +334,7 @@ pub fn run(arguments: Arguments, colours: bool) -> Result<Report, Failure> {
             inspect(&bundle.unwrap_or_default(), &question).map(Report::result)
         }
         Command::Urls { command: UrlsCommand::Accept { site } } => {
-            urls::accept(&BuildArguments { site, colours, ..BuildArguments::default() })
+            urls::accept(&BuildArguments { site, colours, lock: true, ..BuildArguments::default() })
         }
         Command::Urls { command: UrlsCommand::Import { sitemap, site } } => urls::import(&site, &sitemap),
         Command::WorkApart => work_apart(),

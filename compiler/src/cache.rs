@@ -180,6 +180,13 @@ impl Cache {
         })
     }
 
+    /// Reads what is on a shelf before somebody has to wait for it.
+    pub fn load(&self, place: Shelf) {
+        if let Some(folder) = &self.folder {
+            self.packs[place as usize].load(&folder.join(Shelf::FILE_NAMES[place as usize]));
+        }
+    }
+
     /// Writes what is kept until the end of a build. A disk that refuses is counted.
     pub fn finish(&self) {
         let Some(folder) = &self.folder else { return };

@@ -1,15 +1,16 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
 mod filters;
+mod publish;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
 pub use filters::run_filters;
+pub use publish::publish_page;
 
 use crate::assets::{
     self, AssetManifest, AssetNames, AssetOptions, AssetSources, ImageWork, ReadAsset, Workshop, find_integrity,
@@ -17,19 +18,17 @@ use crate::assets::{
 };
 use crate::bytes::Bytes;
 use crate::cache::{ByAddress, FileMemo, LastMemo};
-use crate::config::{self, Config, Csp, Redirect};
+use crate::config::{self, Config, Csp};
 use crate::data::Data;
 use crate::diagnostic::{self, Code, Diagnostic, Place, Severity, Span};
 use crate::feeds::{self, MadeFile};
 use crate::html::{find_ids, minify};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
-use crate::output::{Keeping, Output, Overweight, Published, media_type};
+use crate::output::{Keeping, Output, Overweight, media_type};
 use crate::render::{Integrity, Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
 use crate::search;
-use crate::security::{SheetSources, find_sheet_sources, read_sheet};
 use crate::site::{
-    self, Defaults, Index, LeftOut, LinkTargets, Page, PageHead, Reading, RoutePath, Selection, Site, SiteMemory,
-    Target, Taxonomy,
+    self, Defaults, Index, LeftOut, LinkTargets, Page, PageHead, Reading, Selection, Site, SiteMemory, Target, Taxonomy,
 };
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
@@ -48,6 +47,8 @@ pub struct BuildOptions {
     pub compress: bool,
     /// Which pages are published.
     pub selection: Selection,
+    /// Whether it is told what is published under names that stay.
+    pub lists_urls: bool,
     /// The time of the build in seconds since 1970, if it is to be told to visitors.
     pub time: Option<u64>,
     /// Markup for the tag `generated_livereload_script.html`: nothing in what is published.
@@ -65,7 +66,7 @@ pub struct Built {
     pub diagnostics: Vec<Diagnostic>,
     /// What there was.
     pub counts: Counts,
-    /// Every URL that is published under a name that stays.
+    /// Every URL that is published under a name that stays, if that was asked for.
     pub live: Vec<LiveUrl>,
 }
 
@@ -294,74 +295,6 @@ impl Plan {
         urls
     }
 
-    /// Everything at its URL, the pages with these texts.
-    pub fn publish(&self, texts: impl Iterator<Item = String>) -> Output {
-        let mut output = self.publish_all_but_pages();
-        let pages = self.site.all_pages().zip(texts);
-        output.published.extend(pages.map(|(page, text)| publish_page(page, text)));
-        output
-    }
-
-    /// Everything at its URL but for the pages.
-    pub fn publish_all_but_pages(&self) -> Output {
-        let Self { config, options, .. } = self;
-        Output {
-            published: self.others(),
-            keeping: options.keeping,
-            compress: if options.compress { config.build.compress.clone() } else { Vec::new() },
-            security: config.security.clone(),
-            headers: config.headers.clone(),
-            sheets: self.sheet_sources(),
-            last_modified: options.time,
-            settings: Settings {
-                trailing_slash: config.build.trailing_slash,
-                canonical_host: config.canonical_host.clone(),
-            },
-            build_info: vec![("compiler".to_owned(), format!("kiln {}", env!("CARGO_PKG_VERSION")))],
-        }
-    }
-
-    /// Redirects, files among the pages, static files under both their names, and what the compiler made where the site has
-    /// nothing of its own.
-    fn others(&self) -> Vec<Published> {
-        let Self { sources, config, site, manifest, made, .. } = self;
-        let mut published = Vec::new();
-        for page in site.all_pages() {
-            let aliases = page.aliases.iter();
-            published.extend(
-                aliases.map(|(alias, _)| Published::redirect(alias.as_str().to_owned(), 301, page.url.clone())),
-            );
-        }
-        published.extend(config.redirects.iter().map(publish_redirect));
-        for file in other_files(sources) {
-            let path = format!("/{}", file.name);
-            // An image's metadata is never published, wherever it lies.
-            let bytes = manifest.find(&path).map_or(&file.bytes, |image| &image.bytes);
-            published.push(Published::new(path, RouteKind::File, media_type(&file.extension()), bytes.clone()));
-        }
-        for asset in manifest.published() {
-            let kind = if asset.is_digested { RouteKind::Asset } else { RouteKind::File };
-            let (path, bytes) = (asset.path.to_owned(), asset.bytes.clone());
-            let plain_path = asset.is_digested.then(|| asset.plain_path.to_owned());
-            published.push(Published { plain_path, ..Published::new(path, kind, media_type_of(asset.path), bytes) });
-        }
-        let taken: HashSet<String> = published.iter().map(|one| one.path.clone()).collect();
-        let missing = made.iter().filter(|file| !taken.contains(&file.path) && !site.has_page_at(&file.path));
-        published.extend(missing.map(|file| {
-            Published::new(file.path.clone(), RouteKind::File, file.media_type.to_owned(), file.body.clone())
-        }));
-        published
-    }
-
-    /// What the site's style sheets load from other hosts, by the paths under which pages name them.
-    fn sheet_sources(&self) -> SheetSources {
-        let sheets = self.manifest.published().filter(|asset| media_type_of(asset.path).starts_with("text/css"));
-        // One that can't be read any more fails the build when it is written.
-        let read = |bytes: &Bytes| read_sheet(&String::from_utf8_lossy(&bytes.read().unwrap_or_default()));
-        let sheets = sheets.map(|sheet| (sheet.path.to_owned(), read(sheet.bytes)));
-        find_sheet_sources(&sheets.collect())
-    }
-
     /// Pages that weigh more than they may, with what weighs most.
     fn report_overweight(&self, overweight: impl Iterator<Item = Overweight>) -> Vec<Diagnostic> {
         let mut places: HashMap<&str, Place> = HashMap::new();
@@ -401,19 +334,36 @@ impl Plan {
 pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, workshop: &Workshop<'_>) -> Built {
     let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default(), workshop);
     let pages: Vec<_> = plan.site.all_pages().collect();
-    let rendered: Vec<RenderedPage> = pages.par_iter().map(|page| plan.render(page)).collect();
+    let rendered = render_all(&plan, &pages);
     let mut diagnostics = plan.check(&rendered);
     diagnostics.extend(plan.check_integrities(&rendered));
     diagnostics.append(&mut plan.diagnostics);
     let is_sound = !diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let live = plan.live_urls(&rendered);
-    let output = is_sound.then(|| plan.publish(rendered.into_iter().map(|page| page.text)));
+    let live = if options.lists_urls { plan.live_urls(&rendered) } else { Vec::new() };
+    let output = is_sound.then(|| plan.publish(rendered));
     let overweight = output.iter().flat_map(|output| output.find_overweight(config.budget, workshop.cache));
     diagnostics.extend(plan.report_overweight(overweight));
     diagnostic::sort(&mut diagnostics);
     let counts = plan.counts();
-    Built { output, manifest: plan.manifest, diagnostics, counts, live }
+    let manifest = std::mem::take(&mut plan.manifest);
+    // Taking ten thousand pages apart takes as long as packing a thousand, and nobody needs to wait for it.
+    rayon::spawn(move || drop(plan));
+    Built { output, manifest, diagnostics, counts, live }
 }
+
+/// All pages, in their order. Those that list others take longest and come first, so that no thread is left alone with one
+/// at the end.
+fn render_all(plan: &Plan, pages: &[&Page]) -> Vec<RenderedPage> {
+    let (posts, lists): (Vec<usize>, Vec<usize>) = (0..pages.len()).partition(|number| pages[*number].is_post());
+    let order = [lists, posts].concat();
+    let rendered = order.into_par_iter().with_max_len(PAGES_AT_ONCE).map(|number| (number, plan.render(pages[number])));
+    let mut rendered: Vec<_> = rendered.collect();
+    rendered.par_sort_unstable_by_key(|(number, _)| *number);
+    rendered.into_iter().map(|(_, page)| page).collect()
+}
+
+/// Pages that a thread renders before others may take what is left. Guessed.
+const PAGES_AT_ONCE: usize = 16;
 
 /// The static files, and the style sheet of highlighted code where pages or partials need it and the site has none.
 fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -> Cow<'a, [SourceFile]> {
@@ -472,25 +422,4 @@ fn make_files(site: &Site, config: &Config, memory: &Memory) -> Vec<MadeFile> {
     let made_pages = site.made_pages.iter().map(|page| Arc::clone(&page.head)).collect();
     let input = MadeFrom { index: ByAddress(Arc::clone(&site.index)), made_pages };
     memory.made.find_or_make(input, |from| feeds::make_files(&from.index.0, &from.made_pages, config))
-}
-
-fn publish_redirect(redirect: &Redirect) -> Published {
-    if let Some(path) = redirect.pattern_path() {
-        return Published::pattern(path, redirect.status, redirect.to.clone());
-    }
-    let from =
-        RoutePath::parse(&redirect.from).map_or_else(|_| redirect.from.clone(), |route| route.as_str().to_owned());
-    Published::redirect(from, redirect.status, redirect.to.clone())
-}
-
-/// A page at its URL, with this text.
-pub fn publish_page(page: &Page, text: String) -> Published {
-    let is_not_found_page = page.route.as_str() == "/404";
-    let body = text.into();
-    Published {
-        status: if is_not_found_page { 404 } else { 200 },
-        noindex: page.has_flag("noindex") || page.is_private(),
-        is_private: page.is_private(),
-        ..Published::new(page.path(), RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
-    }
 }

@@ -104,6 +104,7 @@ fn clean_build(root: &Path) -> Option<BTreeMap<String, Option<String>>> {
         image_work: ImageWork::Remember,
         compress: false,
         selection: Selection { drafts: true, future: true, today: jiff::civil::date(2026, 6, 1) },
+        lists_urls: false,
         time: None,
         live_reload: "",
     };

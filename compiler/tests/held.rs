@@ -22,6 +22,7 @@ const OPTIONS: BuildOptions = BuildOptions {
     image_work: ImageWork::Make,
     compress: true,
     selection: Selection { drafts: false, future: false, today: jiff::civil::date(2026, 6, 1) },
+    lists_urls: false,
     time: None,
     live_reload: "",
 };

@@ -35,7 +35,7 @@ pub(super) struct Pack {
 
 /// The file as it was read.
 #[derive(Debug, Default)]
-struct Held {
+pub(super) struct Held {
     bytes: Vec<u8>,
     entries: HashMap<[u8; DIGEST_BYTES], Entry>,
 }
@@ -48,9 +48,14 @@ struct Entry {
 }
 
 impl Pack {
+    /// Reads the file, unless it has been read.
+    pub(super) fn load(&self, path: &Path) -> &Held {
+        self.held.get_or_init(|| Held::read(path).unwrap_or_default())
+    }
+
     /// What is kept under a key.
     pub(super) fn find(&self, path: &Path, key: &Digest) -> Option<Arc<[u8]>> {
-        let held = self.held.get_or_init(|| Held::read(path).unwrap_or_default());
+        let held = self.load(path);
         if let Some(entry) = held.entries.get(key.as_bytes()) {
             entry.is_used.store(true, Ordering::Relaxed);
             return Some(held.bytes[entry.content.clone()].into());

@@ -14,7 +14,7 @@ use super::unchanged::{self, DIGITS, Record, digest_text};
 use super::urls::record;
 use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_previous};
 use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
-use crate::cache::{CACHE_FOLDER, Cache, CacheKey};
+use crate::cache::{CACHE_FOLDER, Cache, CacheKey, Shelf};
 use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
 use crate::output::{BUNDLE_NAME, Keeping, Output, write_dist};
@@ -120,7 +120,13 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
         return Ok(Summary::of_unchanged(record, folder.join(BUNDLE_NAME), start).report(arguments.summary));
     }
     let pool = thread_pool(arguments.job_count)?;
-    let mut built = pool.install(|| loaded.build(&options, arguments));
+    let is_compressed = options.compress && !loaded.config.build.compress.is_empty();
+    let load = || {
+        if is_compressed {
+            loaded.cache.load(Shelf::Compressed);
+        }
+    };
+    let (mut built, ()) = pool.join(|| loaded.build(&options, arguments), load);
     let mut report = loaded.report(&built.diagnostics, arguments);
     let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
     let packed = pool.install(|| output.pack_checked(previous.as_ref(), &loaded.cache))?;
@@ -272,6 +278,7 @@ impl Loaded {
                 future: arguments.future || self.config.build.future,
                 today: today(time)?,
             },
+            lists_urls: arguments.lock,
             time,
             live_reload: "",
         })

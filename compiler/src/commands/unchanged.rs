@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use bundle::{Body, Digest};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::assets::ImageCounts;
@@ -46,7 +47,7 @@ pub(super) fn find_key(sources: &Sources, settings: &str, options: &BuildOptions
 
 /// One digest for the names and the bytes of files.
 fn digest_of(files: &[SourceFile]) -> Digest {
-    let digests: Vec<_> = files.iter().map(|file| file.bytes.digest()).collect();
+    let digests: Vec<_> = files.par_iter().map(|file| file.bytes.digest()).collect();
     let names = files.iter().map(|file| file.path.as_bytes());
     let parts: Vec<&[u8]> =
         names.zip(&digests).flat_map(|(name, digest)| [name, digest.as_bytes().as_slice()]).collect();

@@ -332,6 +332,7 @@ impl Desk {
                 future: shows(self.config.build.future),
                 today,
             },
+            lists_urls: false,
             time,
             live_reload: MARKER,
         };
