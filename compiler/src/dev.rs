@@ -2,6 +2,7 @@
 //! at every change; pages are made when somebody asks for them, those that are open in a browser first. What answers
 //! requests only reads what is there; everything that takes time is done on threads of its own (`studio`).
 
+mod check;
 mod client;
 mod desk;
 mod doors;

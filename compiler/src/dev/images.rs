@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use rustix::process::setpriority_process;
 
 use super::DevOptions;
 use super::edition::Edition;
-use super::studio::{Edit, Studio, wait_for_quiet};
+use super::studio::{Edit, Studio};
 use crate::assets::{AssetNames, AssetOptions, ImageWork, Progress, ReadAsset, Workshop, make_image};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::Images;
@@ -19,8 +18,6 @@ use crate::source::SourceFile;
 /// So many images are handed on together if no open page waits for them: each time the site is put in order anew.
 /// Guessed.
 const BATCH_COUNT_MAX: usize = 16;
-/// How long to wait before another look whether there is time. Guessed.
-const PATIENCE: Duration = Duration::from_millis(20);
 /// The system gives a thread of this priority what nobody else wants.
 const LEAST_PRIORITY: i32 = 19;
 
@@ -60,7 +57,7 @@ pub(super) fn work(studio: &Arc<Studio>, options: &DevOptions) {
     let Ok(pool) = pool else { return };
     let mut seen = 0;
     loop {
-        let edition = wait_for_quiet(studio, seen);
+        let edition = studio.wait_for_quiet(seen);
         seen = edition.number;
         pool.install(|| make_missing(studio, &edition, &workshop));
     }
@@ -111,9 +108,7 @@ impl Progress for Patient {
     fn begin(&self, _count: usize, _weight: u64) {}
 
     fn advance(&self, _weight: u64) {
-        while self.0.is_busy() {
-            thread::sleep(PATIENCE);
-        }
+        self.0.give_way();
     }
 
     fn end(&self) {}

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::DevOptions;
 use super::desk::Desk;
 use super::edition::{Edition, Ready, Shown};
 use super::images::{self, MadeImages};
@@ -21,12 +20,14 @@ use super::looks::Looks;
 use super::notes::Notes;
 use super::terminal::Terminal;
 use super::tools::{ToolRun, Tools};
+use super::{DevOptions, check};
 use crate::bytes::ReadError;
 use crate::config::Tool;
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT};
-use crate::render::RenderedPage;
 use crate::watch::{Touched, Watcher};
 
+/// How long to wait before another look whether there is time. Guessed.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// The whole site is checked once nothing changed for so long. Guessed: what is open comes first.
 const CHECK_DELAY: Duration = Duration::from_millis(300);
 /// Files that can't be read are named so far: it is one fault, as a rule. Guessed.
@@ -185,6 +186,29 @@ impl Studio {
         self.waiting_count.load(Ordering::Acquire) > 0
     }
 
+    /// The first edition after number `seen` that stays the current one for a while.
+    pub(super) fn wait_for_quiet(&self, seen: u64) -> Arc<Edition> {
+        let mut current = self.current_lock();
+        while current.number <= seen {
+            current = self.replaced.wait(current).unwrap_or_else(PoisonError::into_inner);
+        }
+        loop {
+            let number = current.number;
+            let waited = self.replaced.wait_timeout(current, CHECK_DELAY).unwrap_or_else(PoisonError::into_inner);
+            current = waited.0;
+            if current.number == number && waited.1.timed_out() {
+                return Arc::clone(&current);
+            }
+        }
+    }
+
+    /// Waits for as long as somebody else does: for what is made when there is time.
+    pub(super) fn give_way(&self) {
+        while self.is_busy() {
+            thread::sleep(PATIENCE);
+        }
+    }
+
     fn current_lock(&self) -> MutexGuard<'_, Arc<Edition>> {
         lock(&self.current)
     }
@@ -198,8 +222,13 @@ impl Studio {
         }
     }
 
+    /// Whether these mistakes were the last that were shown with a change.
+    pub(super) fn has_told(&self, errors: &[Diagnostic]) -> bool {
+        *lock(&self.told) == errors
+    }
+
     /// Has open pages tell what the check of an edition found in their files, if it is still the current one.
-    fn note_site(&self, diagnostics: &[Diagnostic], edition: &Edition) {
+    pub(super) fn note_site(&self, diagnostics: &[Diagnostic], edition: &Edition) {
         let mut notes = lock(&self.notes);
         if self.is_current(edition) {
             notes.of_site = diagnostics.to_vec();
@@ -257,7 +286,7 @@ pub(super) fn start(
     spawn("tools", Box::new(move || shared.tools.work(|run| shared.ask(Edit::ToolRan(run)))))?;
     let shared = Arc::clone(&studio);
     spawn("images", Box::new(move || images::work(&shared, &options)))?;
-    spawn("check", Box::new(move || check(&studio)))
+    spawn("check", Box::new(move || check::work(&studio)))
 }
 
 /// Follows the sources.
@@ -399,7 +428,7 @@ fn unique<'a>(errors: impl Iterator<Item = &'a Diagnostic>) -> Vec<Diagnostic> {
     errors
 }
 
-fn draw(diagnostics: &[Diagnostic], edition: &Edition, paint: Paint) -> String {
+pub(super) fn draw(diagnostics: &[Diagnostic], edition: &Edition, paint: Paint) -> String {
     diagnostic::draw_human(diagnostics, &|path| edition.find_text(path), SHOWN_COUNT_DEFAULT, paint)
 }
 
@@ -442,59 +471,4 @@ fn fetch(studio: &Studio, fetches: &Receiver<Fetch>) {
         }
         studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-/// Checks the whole site whenever it was left alone for a while, and says what is new.
-fn check(studio: &Studio) {
-    let threads = thread::available_parallelism().map_or(1, |count| count.get().saturating_sub(1).max(1));
-    let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build() else { return };
-    let mut checked = 0;
-    let mut reported = Vec::new();
-    loop {
-        let edition = wait_for_quiet(studio, checked);
-        checked = edition.number;
-        let start = Instant::now();
-        let Some(diagnostics) = pool.install(|| check_all(studio, &edition)) else { continue };
-        let is_told = !diagnostics.is_empty() && *lock(&studio.told) == diagnostics;
-        if diagnostics != reported && !is_told {
-            let terminal = &studio.terminal;
-            let pages = edition.plan.counts().pages;
-            let time = start.elapsed().as_millis();
-            if diagnostics.is_empty() {
-                terminal.say(&format!("no mistakes in {pages} pages, checked in {time} ms"));
-            } else {
-                terminal.show(&draw(&diagnostics, &edition, terminal.paint));
-            }
-        }
-        studio.note_site(&diagnostics, &edition);
-        reported = diagnostics;
-    }
-}
-
-/// The first edition after number `checked` that stays the current one for a while.
-pub(super) fn wait_for_quiet(studio: &Studio, checked: u64) -> Arc<Edition> {
-    let mut current = studio.current_lock();
-    while current.number <= checked {
-        current = studio.replaced.wait(current).unwrap_or_else(PoisonError::into_inner);
-    }
-    loop {
-        let number = current.number;
-        let waited = studio.replaced.wait_timeout(current, CHECK_DELAY).unwrap_or_else(PoisonError::into_inner);
-        current = waited.0;
-        if current.number == number && waited.1.timed_out() {
-            return Arc::clone(&current);
-        }
-    }
-}
-
-/// Everything that is wrong with a site; `None` if it changed meanwhile.
-fn check_all(studio: &Studio, edition: &Edition) -> Option<Vec<Diagnostic>> {
-    let plan = &edition.plan;
-    let pages: Vec<_> = plan.site.all_pages().collect();
-    let render = |page: &&_| studio.is_current(edition).then(|| plan.render(page));
-    let rendered: Option<Vec<RenderedPage>> = pages.par_iter().map(render).collect();
-    let mut diagnostics = plan.check(&rendered?);
-    diagnostics.extend(plan.diagnostics.iter().chain(edition.config_errors()).cloned());
-    diagnostic::sort(&mut diagnostics);
-    studio.is_current(edition).then_some(diagnostics)
 }
