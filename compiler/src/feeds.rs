@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::civil::DateTime;
 use quick_xml::escape::escape;
+use rayon::prelude::*;
 use serde_json::json;
 
 use crate::bytes::Bytes;
@@ -185,14 +186,13 @@ fn sitemap_start(element: &str) -> String {
 }
 
 fn sitemap(pages: &[&PageHead], config: &Config) -> String {
-    let mut xml = sitemap_start("urlset");
-    for page in pages {
+    let entry = |page: &&PageHead| {
         let url = format!("{}{}", config.base_url, page.url);
         let changed = changed(page).map(|date| format!("<lastmod>{}</lastmod>", date.date()));
-        push(&mut xml, format_args!("<url><loc>{}</loc>{}</url>\n", escape(&url), changed.unwrap_or_default()));
-    }
-    xml.push_str("</urlset>\n");
-    xml
+        format!("<url><loc>{}</loc>{}</url>\n", escape(&url), changed.unwrap_or_default())
+    };
+    let entries: Vec<String> = pages.par_iter().map(entry).collect();
+    [sitemap_start("urlset"), entries.concat(), "</urlset>\n".to_owned()].concat()
 }
 
 /// When a page was last changed, as far as it says.

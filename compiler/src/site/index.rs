@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::links::PagePaths;
 use super::{PageHead, RoutePath, Taxonomy};
 use crate::config::Config;
@@ -72,7 +74,7 @@ fn in_order(heads: &[Arc<PageHead>]) -> Vec<usize> {
     // What is compared is looked up once: comparing ten thousand pages would look it up 300,000 times.
     let key = |(number, head): (usize, &'_ Arc<PageHead>)| (head.weight(), head.text("title").into_owned(), number);
     let mut keys: Vec<_> = heads.iter().enumerate().map(key).collect();
-    keys.sort_unstable_by(|(weight_a, title_a, a), (weight_b, title_b, b)| {
+    keys.par_sort_unstable_by(|(weight_a, title_a, a), (weight_b, title_b, b)| {
         let by_route = || heads[*a].route.cmp(&heads[*b].route).then(a.cmp(b));
         weight_a.total_cmp(weight_b).then_with(|| title_a.cmp(title_b)).then_with(by_route)
     });
