@@ -14,7 +14,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let mut best_distance = usize::MAX;
     for candidate in candidates {
         let letters: Vec<char> = candidate.chars().take(NAME_CHARS_MAX + 1).collect();
-        let bound = name.len().max(letters.len()).div_ceil(3);
+        let bound = name.len().max(letters.len()).saturating_sub(shared_chars(&name, &letters)).div_ceil(3);
         if letters.len() > NAME_CHARS_MAX || name.len().abs_diff(letters.len()) > bound {
             continue;
         }
@@ -28,6 +28,21 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         }
     }
     best
+}
+
+/// The characters of folders and endings that two paths have in common and that say nothing of what was meant. A file of the
+/// same name in another folder is likely meant, however far that is.
+fn shared_chars(name: &[char], other: &[char]) -> usize {
+    let file_start = |path: &[char]| path.iter().rposition(|c| *c == '/').map_or(0, |slash| slash + 1);
+    if name[file_start(name)..] == other[file_start(other)..] {
+        return 0;
+    }
+    let same_start = name.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let folders = file_start(&name[..same_start]);
+    let same_end = name.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    let end = &name[name.len() - same_end..];
+    let ending = end.iter().rposition(|c| *c == '.').map_or(0, |dot| end.len() - dot);
+    (folders + ending).min(name.len().min(other.len()))
 }
 
 /// How often each letter occurs, those apart by 64 taken together.
@@ -112,6 +127,18 @@ mod tests {
         assert_eq!(nearest("titel", ["title", "date"]), Some("title"));
         assert_eq!(nearest("x", ["title", "date"]), None);
         assert_eq!(nearest(&"a".repeat(100_000), names), None);
+    }
+
+    #[test]
+    fn long_folders_and_the_same_ending_make_no_path_alike() {
+        // `none.png` was said to be `flow.svg`, because they lie in one folder.
+        let paths = ["/static/img/flow.svg", "/static/img/a-cat.jpg", "/static/app.css", "/about"];
+        assert_eq!(nearest("/static/img/none.png", paths), None);
+        assert_eq!(nearest("/static/img/dog.jpg", paths), None);
+        assert_eq!(nearest("/static/img/acat.jpg", paths), Some("/static/img/a-cat.jpg"));
+        assert_eq!(nearest("/static/css/app.css", paths), Some("/static/app.css"));
+        assert_eq!(nearest("/abuot", paths), Some("/about"));
+        assert_eq!(nearest("about", paths), Some("/about"));
     }
 
     #[test]

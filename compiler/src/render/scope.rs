@@ -162,6 +162,8 @@ pub(super) fn missing_diagnostic(
         let help = format!("add `{first}` to it, or write `{{{{{first} ?? …}}}}` in `{}`", caller.name);
         return Diagnostic::new(code, place, message).with_help(help);
     }
+    // Some fields are made of what is written.
+    let field = if ["date_iso", "date_rfc2822"].contains(&first.as_str()) { "date" } else { first };
     let path = &page.source.path;
     let help = match (target, caller.kind) {
         (Target::Attribute, CallerKind::Layout) => {
@@ -173,13 +175,13 @@ pub(super) fn missing_diagnostic(
         }
         (Target::Attribute, _) => format!("write `<% {} {first}=\"…\" … %/>`, or give `{{{{@{first}}}}}`", caller.name),
         (Target::Slot, CallerKind::Layout) => {
-            format!("write `{first}: …` in the front matter of `{path}`, or give `{{{{{first}}}}}`")
+            format!("write `{field}: …` in the front matter of `{path}`, or give `{{{{{first}}}}}`")
         }
         (Target::Slot, _) if first == "default" => {
             format!("write `<% {0} %> … <%/ {0} %>`, or give `{{{{default}}}}`", caller.name)
         }
         (Target::Slot, _) => format!(
-            "write `<slot:{first}> … </slot:{first}>` in the tag's body, or `{first}: …` in the front matter of `{path}`, \
+            "write `<slot:{first}> … </slot:{first}>` in the tag's body, or `{field}: …` in the front matter of `{path}`, \
              or give `{{{{{first}}}}}`"
         ),
     };
