@@ -95,25 +95,6 @@ impl Bytes {
         Ok(LeftBytes { path: path.to_owned(), offset, len, digest }.into())
     }
 
-    /// A part of a file, left where it is. The file has to be as long as that.
-    ///
-    /// # Errors
-    /// What the system said.
-    pub fn read_part(path: &Path, part: Range<usize>) -> Result<Self, ReadError> {
-        let read = || {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::Start(part.start as u64))?;
-            let mut hasher = Hasher::default();
-            for_each_piece(file.take(part.len() as u64), |piece| {
-                hasher.update(piece);
-                Ok(())
-            })?;
-            let (offset, digest) = (part.start as u64, hasher.finish());
-            Ok(LeftBytes { path: path.to_owned(), offset, len: part.len(), digest }.into())
-        };
-        read().map_err(|error| ReadError { path: path.to_owned(), error })
-    }
-
     /// Bytes that were written to a file just now, at an offset: they are given back to the system, unless they are few.
     pub fn leave(bytes: Vec<u8>, path: &Path, offset: u64) -> Self {
         if !Self::can_leave(&bytes) {
@@ -159,6 +140,40 @@ impl Bytes {
             Place::Text(text) => Some(text),
             Place::Held(_) | Place::Left(_) => None,
         }
+    }
+}
+
+/// A file that stays open, so that it is the same one all the time.
+#[derive(Debug)]
+pub struct OpenFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl OpenFile {
+    /// An open file, and where it was found.
+    pub fn new(file: File, path: &Path) -> Self {
+        Self { path: path.to_owned(), file }
+    }
+
+    /// A part of it, left where it is. The file has to be as long as that. If another one has its path by the time that the
+    /// part is needed, that is an error.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn read_part(&self, part: Range<usize>) -> Result<Bytes, ReadError> {
+        let (path, mut file) = (self.path.clone(), &self.file);
+        let mut read = || {
+            file.seek(SeekFrom::Start(part.start as u64))?;
+            let mut hasher = Hasher::default();
+            for_each_piece(file.take(part.len() as u64), |piece| {
+                hasher.update(piece);
+                Ok(())
+            })?;
+            let (offset, digest) = (part.start as u64, hasher.finish());
+            Ok(LeftBytes { path: self.path.clone(), offset, len: part.len(), digest }.into())
+        };
+        read().map_err(|error| ReadError { path, error })
     }
 }
 
@@ -373,11 +388,15 @@ mod tests {
         assert!(left.held().is_none() && left == read);
         assert_eq!(left.read().unwrap(), content);
         assert!(Bytes::leave(content[1..].to_vec(), &path, 5).held().is_some());
-        let part = Bytes::read_part(&path, 4 + 100..4 + 200).unwrap();
+        let file = OpenFile::new(File::open(&path).unwrap(), &path);
+        let part = file.read_part(4 + 100..4 + 200).unwrap();
         assert!(part.held().is_none() && part == Bytes::from(&content[100..200]));
         assert_eq!(part.read().unwrap(), &content[100..200]);
         // One that isn't there is never taken for a shorter one.
-        assert!(Bytes::read_part(&path, 4..content.len() + 5).unwrap().read().is_err());
+        assert!(file.read_part(4..content.len() + 5).unwrap().read().is_err());
+        // Nor is a part of another file, whatever lies there.
+        fs::rename(file_of("other", &picture(2 * LEFT_BYTES_MIN)[1..]).0, &path).unwrap();
+        assert!(file.read_part(4 + 100..4 + 200).unwrap().read().is_err());
         fs::remove_file(path).unwrap();
     }
 }

@@ -22,6 +22,7 @@ use std::path::Path;
 
 use bundle::BundleView;
 
+use crate::bytes::OpenFile;
 use crate::output::{PackError, Previous, WriteDistError};
 use crate::source::{self, ReadError};
 
@@ -104,10 +105,11 @@ impl From<WriteDistError> for Failure {
 
 /// Reads a bundle and checks it, and leaves its bodies where they are.
 fn open_previous(path: &Path) -> Result<Previous, Failure> {
-    let view = bundle::open_front(&mut source::open_file(path)?)
+    let mut file = source::open_file(path)?;
+    let view = bundle::open_front(&mut file)
         .map_err(|error| ReadError { path: path.to_owned(), error })?
         .map_err(|error| Failure::Site(format!("`{}` is {error}", path.display())))?;
-    Ok(Previous { path: path.to_owned(), view })
+    Ok(Previous { file: OpenFile::new(file, path), view })
 }
 
 /// Reads a bundle and checks it.

@@ -9,7 +9,6 @@ mod weight;
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use bundle::{
     BundleWriter, Encoding, FrontView, PackedBundle, RouteEntry, RouteKind, Settings, VariantEntry, WriteError,
@@ -21,7 +20,7 @@ pub use dist::{BUNDLE_NAME, WriteDistError, write_dist, write_text};
 pub use head::{Caching, HeadFields, media_type};
 pub use weight::Overweight;
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, OpenFile};
 use crate::cache::Cache;
 use crate::config::{Csp, HeaderRule, Security};
 use crate::security::{SheetSources, frame_ancestors, page_policy};
@@ -104,8 +103,8 @@ pub enum Keeping {
 /// The bundle of an earlier build, its bodies left in its file.
 #[derive(Debug)]
 pub struct Previous {
-    /// The file.
-    pub path: PathBuf,
+    /// The file that was checked, whatever lies in its place by now.
+    pub file: OpenFile,
     /// All of it but the bodies.
     pub view: FrontView,
 }
@@ -213,7 +212,7 @@ impl Output {
             let own: std::collections::HashSet<_> = routes.iter().map(|route| route.path.as_bytes()).collect();
             let assets = previous.view.routes().filter(|route| route.kind() == RouteKind::Asset);
             for route in assets.filter(|route| !own.contains(route.path())) {
-                writer.add(kept_asset(&route, &previous.path)?);
+                writer.add(kept_asset(&route, previous)?);
             }
         }
         for route in routes {
@@ -285,7 +284,7 @@ impl Output {
 }
 
 /// A route of an older bundle, its bytes as they were.
-fn kept_asset(route: &bundle::Route<'_>, path: &Path) -> io::Result<RouteEntry<Bytes>> {
+fn kept_asset(route: &bundle::Route<'_>, previous: &Previous) -> io::Result<RouteEntry<Bytes>> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let variants = route.variants().map(|variant| {
         let head = variant.head();
@@ -297,7 +296,7 @@ fn kept_asset(route: &bundle::Route<'_>, path: &Path) -> io::Result<RouteEntry<B
                 content: text(head.content()),
                 shared: text(head.shared()),
             },
-            body: Bytes::read_part(path, variant.body_range())?,
+            body: previous.file.read_part(variant.body_range())?,
         })
     });
     Ok(RouteEntry {

@@ -95,6 +95,8 @@ pub(super) enum Loss {
     TooLong,
     /// It used up its stack or memory, or made more than anyone can want.
     TooMuch,
+    /// It wasn't tried: others had used up all patience.
+    GivenUp,
     /// The process couldn't be started.
     NotStarted,
 }
@@ -105,6 +107,7 @@ impl Loss {
         let (code, reason) = match self {
             Self::TooLong => (Code::TooCostly, "it takes too long"),
             Self::TooMuch => (Code::TooCostly, "it takes too much memory"),
+            Self::GivenUp => (Code::TooCostly, "others took too long or too much memory before it"),
             Self::NotStarted => (Code::ToolFailed, "for that `kiln` runs itself, and it couldn't be started"),
         };
         let diagnostic = Diagnostic::new(code, place, format!("{result}: {reason}"));
@@ -164,7 +167,11 @@ pub(super) fn do_apart(sheets: &[SourceText], chores: &[Chore<'_>], program: &Pa
     chores.par_chunks(size).flat_map_iter(|chores| do_one_after_another(&sheets, chores, program)).collect()
 }
 
-/// A chore at which a process ends is lost, and another process does what is left.
+/// So many chores are lost before the others aren't tried any more: a site whose sheets all hang would be built for an hour.
+const LOSSES_MAX: usize = 3;
+
+/// A chore at which a process ends is lost, unless others took their part of its time and memory: then it is the first one
+/// of the process that does what is left.
 fn do_one_after_another(sheets: &[Text<'_>], mut chores: &[Chore<'_>], program: &Path) -> Vec<Result<Done, Loss>> {
     let mut results = Vec::new();
     while !chores.is_empty() {
@@ -177,9 +184,14 @@ fn do_one_after_another(sheets: &[Text<'_>], mut chores: &[Chore<'_>], program: 
         let count = results.len();
         results.extend(answers.take(chores.len()).map(Ok));
         chores = &chores[results.len() - count..];
-        if let Some((_, rest)) = chores.split_first() {
+        let is_first = results.len() == count;
+        if let Some((_, rest)) = chores.split_first().filter(|_| is_first) {
             results.push(Err(if ended.ending == Ending::TooLong { Loss::TooLong } else { Loss::TooMuch }));
             chores = rest;
+        }
+        if results.iter().filter(|result| result.is_err()).count() == LOSSES_MAX {
+            results.extend(chores.iter().map(|_| Err(Loss::GivenUp)));
+            break;
         }
     }
     results

@@ -208,7 +208,10 @@ impl Files<'_> {
             grass::ErrorKind::IoError(error) => (None, error.to_string()),
             _ => (None, "the sheet can't be compiled".to_owned()),
         };
-        let message = lower_first(message.trim_end_matches('.'));
+        let mut message = lower_first(message.trim_end_matches('.'));
+        if let Some(name) = place.as_ref().and_then(|place| self.text_at(place)).filter(|name| name.starts_with('$')) {
+            message = format!("{message} `{name}`");
+        }
         let diagnostic =
             Diagnostic::new(Code::MalformedStyle, place.unwrap_or_else(|| whole(&self.sheet)), message.clone());
         if message.starts_with("can't find stylesheet") {
@@ -216,6 +219,10 @@ impl Files<'_> {
             return diagnostic.with_help(format!("sheets are looked for in `{folder}`, from the folder of this one"));
         }
         diagnostic
+    }
+
+    fn text_at(&self, place: &Place) -> Option<&str> {
+        self.texts.get(Path::new(&*place.path))?.text.get(place.span.start..place.span.end)
     }
 
     fn warning(&self, loc: &SpanLoc, text: &str) -> Diagnostic {

@@ -128,7 +128,11 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     };
     let (mut built, ()) = pool.join(|| loaded.build(&options, arguments), load);
     let mut report = loaded.report(&built.diagnostics, arguments);
-    let (Some(output), 0) = (built.output.take(), report.exit_status) else { return Ok(report) };
+    let (Some(output), 0) = (built.output.take(), report.exit_status) else {
+        // What was made for it is there when its mistakes are mended.
+        loaded.cache.finish();
+        return Ok(report);
+    };
     let packed = pool.install(|| output.pack_checked(previous.as_ref(), &loaded.cache))?;
     let texts = [
         ("manifest.json", built.manifest.to_manifest_json()),

@@ -6,6 +6,9 @@ use std::sync::Arc;
 /// Bytes of all these pages together. Guessed: thousands of pages, and little beside what the site itself takes.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// What any page takes, its path and its mistakes included. Guessed.
+const PAGE_BYTES_MIN: usize = 512;
+
 /// Pages by their paths; those that were made longest ago are forgotten first.
 #[derive(Debug)]
 pub(super) struct Recent<P> {
@@ -33,6 +36,10 @@ impl<P> Recent<P> {
     /// Keeps a page that was made now and takes so many bytes.
     pub(super) fn keep(&mut self, path: &str, page: &Arc<P>, len: usize) {
         self.forget(path);
+        let len = len + PAGE_BYTES_MIN;
+        if len > BYTES_MAX {
+            return;
+        }
         self.count += 1;
         self.bytes += len;
         self.order.insert(self.count, path.to_owned());
@@ -62,18 +69,19 @@ mod tests {
 
     #[test]
     fn the_pages_made_longest_ago_make_room_for_others() {
+        const HALF: usize = BYTES_MAX / 2 - PAGE_BYTES_MIN;
         let mut pages = Recent::default();
-        pages.keep("/a", &Arc::new(()), BYTES_MAX / 2);
-        pages.keep("/b", &Arc::new(()), BYTES_MAX / 2);
+        pages.keep("/a", &Arc::new(()), HALF);
+        pages.keep("/b", &Arc::new(()), HALF);
         assert!(pages.find("/a").is_some() && pages.find("/b").is_some());
-        pages.keep("/a", &Arc::new(()), BYTES_MAX / 2);
-        pages.keep("/c", &Arc::new(()), 1);
+        pages.keep("/a", &Arc::new(()), HALF);
+        pages.keep("/c", &Arc::new(()), 0);
         assert!(pages.find("/a").is_some() && pages.find("/b").is_none() && pages.find("/c").is_some());
-        // One that has no room is kept nowhere, and counts for nothing.
-        pages.keep("/d", &Arc::new(()), BYTES_MAX + 1);
-        assert!(pages.find("/d").is_none());
-        assert_eq!((pages.bytes, pages.order.len()), (0, 0));
-        pages.keep("/e", &Arc::new(()), BYTES_MAX);
+        // One that has no room is kept nowhere, and takes none from others.
+        pages.keep("/d", &Arc::new(()), BYTES_MAX);
+        assert!(pages.find("/d").is_none() && pages.find("/a").is_some());
+        pages.keep("/e", &Arc::new(()), BYTES_MAX - PAGE_BYTES_MIN);
         assert!(pages.find("/e").is_some());
+        assert_eq!((pages.bytes, pages.order.len()), (BYTES_MAX, 1));
     }
 }

@@ -65,6 +65,9 @@ impl<'a> Renderer<'a> {
             let message = format!("there is no image `{written}`");
             let mut diagnostic = Diagnostic::new(Code::UnresolvedAsset, template.place(span), message);
             diagnostic.help = self.suggest_asset(&path);
+            if template.source.path != self.page.source.path {
+                diagnostic = diagnostic.with_note(self.page.source.place(Span::default()), "in this page");
+            }
             self.report(diagnostic);
             return None;
         };

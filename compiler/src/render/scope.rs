@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::markup::ValueId;
-use crate::diagnostic::{Code, Diagnostic, Span, list_names};
+use crate::diagnostic::{Code, Diagnostic, Span, is_slip, list_names};
 use crate::front_matter::Value;
 use crate::site::{Item, OFFERED_FIELDS, Page};
 use crate::template::{Name, Node, Target, Template};
@@ -174,6 +174,11 @@ pub(super) fn missing_diagnostic(
             format!("write `{first}=\"…\"` in this `each`, or give `{{{{@{first}}}}}`")
         }
         (Target::Attribute, _) => format!("write `<% {} {first}=\"…\" … %/>`, or give `{{{{@{first}}}}}`", caller.name),
+        (Target::Slot, CallerKind::Layout)
+            if let Some(near) = OFFERED_FIELDS.iter().find(|near| is_slip(first, near)) =>
+        {
+            format!("did you mean `{{{{{near}}}}}` in `{}`? Else write `{field}: …` here, or give it", caller.name)
+        }
         (Target::Slot, CallerKind::Layout) => {
             format!("write `{field}: …` in the front matter of `{path}`, or give `{{{{{first}}}}}`")
         }

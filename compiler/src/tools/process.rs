@@ -146,8 +146,10 @@ pub fn end_all() {
 pub fn limit_this_one(memory_bytes_max: u64, cpu_seconds_max: u64) -> io::Result<()> {
     for (resource, most) in [(Resource::As, memory_bytes_max), (Resource::Cpu, cpu_seconds_max), (Resource::Core, 0)] {
         // Somebody may have granted less already.
-        let maximum = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
-        setrlimit(resource, Rlimit { current: Some(maximum), maximum: Some(maximum) })?;
+        let Rlimit { current, maximum } = getrlimit(resource);
+        let [current, maximum] =
+            [current, maximum].map(|granted| Some(granted.map_or(most, |granted| granted.min(most))));
+        setrlimit(resource, Rlimit { current, maximum })?;
     }
     Ok(())
 }
