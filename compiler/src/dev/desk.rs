@@ -163,7 +163,7 @@ impl Desk {
         let files = current.files_behind(path).into_iter().chain(current.source_of(path));
         let mut changed: BTreeSet<String> =
             files.filter(|file| !self.known.is_as_it_was(root, file)).map(|file| file.to_string()).collect();
-        // Nobody waits for this look, so what is being written may be written to its end.
+        // No request waits for this look, and another edit half a second at most: half a file is worse than a late one.
         for _ in 0..SETTLING_COUNT_MAX {
             if !changed.iter().any(|file| source::is_being_written(&root.join(file))) {
                 break;
@@ -242,7 +242,7 @@ impl Desk {
     /// Reads all again and takes nothing for known: what was read or made before isn't where it was.
     ///
     /// # Errors
-    /// Every file that can't be read; all stays as it was.
+    /// Every file that can't be read; the sources stay as they were.
     pub(super) fn read_anew(&mut self) -> Result<Arc<Edition>, Vec<ReadError>> {
         self.known = KnownFiles::default();
         self.read_all()?;

@@ -386,7 +386,7 @@ fn without_integrity(text: &str) -> String {
 }
 
 /// The files of a site, each with its head. One that has the bytes that it had is the same. One that can't be read any more
-/// is left out: whoever watches the sources hears of it.
+/// is left out until it can.
 fn ready_files(output: &Output, before: Option<&Edition>) -> HashMap<String, Arc<Ready>> {
     let files = output.published.iter().filter(|one| matches!(one.kind, RouteKind::File | RouteKind::Asset));
     let ready = files.map(|file| {
