@@ -82,8 +82,13 @@ fn build(sources: &Sources, compress: bool) -> Built {
         live_reload: "",
     };
     let cache = Cache::none();
-    let built =
-        pipeline::build(sources, &config, &options, &Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln"))));
+    let built = pipeline::build(
+        sources,
+        &config,
+        &options,
+        &Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln"))),
+        None,
+    );
     assert!(built.output.is_some(), "{:?}", built.diagnostics.first());
     built
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -174,6 +175,19 @@ impl OpenFile {
             Ok(LeftBytes { path: self.path.clone(), offset, len: part.len(), digest }.into())
         };
         read().map_err(|error| ReadError { path, error })
+    }
+}
+
+impl OpenFile {
+    /// The bytes of a part of it, in memory. Threads may read at the same time.
+    ///
+    /// # Errors
+    /// What the system said, or that the file ends before.
+    pub fn read_held(&self, part: Range<usize>) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; part.len()];
+        let read = self.file.read_exact_at(&mut bytes, part.start as u64);
+        read.map_err(|error| ReadError { path: self.path.clone(), error })?;
+        Ok(bytes)
     }
 }
 

@@ -28,11 +28,15 @@ pub enum Shelf {
     Compressed,
     /// What is a keyword in blocks of code, and what a comment.
     Highlighted,
+    /// What is known of pages that come out as they did before.
+    Pages,
+    /// What the search index says of pages.
+    Search,
 }
 
 impl Shelf {
     /// Their files in the cache's folder.
-    const FILE_NAMES: [&str; 2] = ["compressed.pack", "highlighted.pack"];
+    const FILE_NAMES: [&str; 4] = ["compressed.pack", "highlighted.pack", "pages.pack", "search.pack"];
 }
 
 /// Where a site keeps its cache, from its root.
@@ -86,13 +90,21 @@ pub struct CacheCounts {
     pub not_kept: u64,
 }
 
-/// A folder of results, or none at all: then everything is made anew.
-#[derive(Debug, Default)]
+/// A folder of results, or none at all: then everything is made anew. Its copies are one cache.
+#[derive(Clone, Debug, Default)]
 pub struct Cache {
     folder: Option<PathBuf>,
-    packs: [Pack; Shelf::FILE_NAMES.len()],
     /// When results are used, so that pruning can tell.
     now: Option<SystemTime>,
+    /// Which program this is, to the byte.
+    program: Option<Arc<str>>,
+    shared: Arc<Shared>,
+}
+
+/// What all copies of a cache have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    packs: [Pack; Shelf::FILE_NAMES.len()],
     hits: AtomicU64,
     misses: AtomicU64,
     damaged: AtomicU64,
@@ -110,6 +122,24 @@ impl Cache {
         Self { now: Some(now), ..self }
     }
 
+    /// The same for a program with an identity of its own: what it says is another one for every other program.
+    pub fn of_program(self, identity: Option<String>) -> Self {
+        Self { program: identity.map(Into::into), ..self }
+    }
+
+    /// Whether something can be remembered that no other program may use.
+    pub fn is_of_known_program(&self) -> bool {
+        self.folder.is_some() && self.program.is_some()
+    }
+
+    /// The key of a result that this very program returns, and no other: what makes it is too much to have a version of
+    /// its own. Nothing if it isn't known which program this is, or nothing is kept.
+    pub fn program_key(&self, function: &str, parts: &[&[u8]]) -> Option<CacheKey> {
+        self.folder.as_ref()?;
+        let program = self.program.as_ref()?;
+        Some(CacheKey::new(function, &[&[program.as_bytes()], parts].concat()))
+    }
+
     /// A cache that remembers nothing.
     pub fn none() -> Self {
         Self::default()
@@ -123,7 +153,7 @@ impl Cache {
     /// The same; what is large stays where it is kept.
     pub fn find_bytes(&self, key: &CacheKey) -> Option<Bytes> {
         let found = self.folder.as_deref().and_then(|folder| self.read_entry(&entry_path(folder, key), key));
-        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        let counter = if found.is_some() { &self.shared.hits } else { &self.shared.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
     }
@@ -147,7 +177,7 @@ impl Cache {
         let path = entry_path(self.folder.as_deref()?, key);
         let written = write_entry(&path, &key.seal(&Digest::of(content)), content, self.now);
         if written.is_err() {
-            self.not_kept.fetch_add(1, Ordering::Relaxed);
+            self.shared.not_kept.fetch_add(1, Ordering::Relaxed);
         }
         written.ok().map(|()| path)
     }
@@ -168,31 +198,47 @@ impl Cache {
     /// The same for a small result, of which a site has thousands: those of a shelf lie together in one file, which is
     /// written by [`finish`](Self::finish).
     pub fn find_or_make_small(&self, place: Shelf, key: &CacheKey, make: impl FnOnce() -> Vec<u8>) -> Arc<[u8]> {
-        let Some(folder) = &self.folder else { return make().into() };
-        let pack = &self.packs[place as usize];
-        let found = pack.find(&folder.join(Shelf::FILE_NAMES[place as usize]), &key.0);
-        let counter = if found.is_some() { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
-        found.unwrap_or_else(|| {
+        self.find_small(place, key).unwrap_or_else(|| {
             let result: Arc<[u8]> = make().into();
-            pack.keep(&key.0, Arc::clone(&result));
+            self.keep_small(place, key, Arc::clone(&result));
             result
         })
+    }
+
+    /// A small result that is remembered.
+    pub fn find_small(&self, place: Shelf, key: &CacheKey) -> Option<Arc<[u8]>> {
+        let folder = self.folder.as_ref()?;
+        let found = self.shared.packs[place as usize].find(&folder.join(Shelf::FILE_NAMES[place as usize]), &key.0);
+        let counter = if found.is_some() { &self.shared.hits } else { &self.shared.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// Remembers a small result.
+    pub fn keep_small(&self, place: Shelf, key: &CacheKey, content: Arc<[u8]>) {
+        if self.folder.is_some() {
+            self.shared.packs[place as usize].keep(&key.0, content);
+        }
+    }
+
+    /// What a shelf has may be needed by work that this build didn't need: nothing there gets older by it.
+    pub fn spare(&self, place: Shelf) {
+        self.shared.packs[place as usize].spare();
     }
 
     /// Reads what is on a shelf before somebody has to wait for it.
     pub fn load(&self, place: Shelf) {
         if let Some(folder) = &self.folder {
-            self.packs[place as usize].load(&folder.join(Shelf::FILE_NAMES[place as usize]));
+            self.shared.packs[place as usize].load(&folder.join(Shelf::FILE_NAMES[place as usize]));
         }
     }
 
     /// Writes what is kept until the end of a build. A disk that refuses is counted.
     pub fn finish(&self) {
         let Some(folder) = &self.folder else { return };
-        for (pack, name) in self.packs.iter().zip(Shelf::FILE_NAMES) {
+        for (pack, name) in self.shared.packs.iter().zip(Shelf::FILE_NAMES) {
             if pack.write(&folder.join(name), self.now).is_err() {
-                self.not_kept.fetch_add(1, Ordering::Relaxed);
+                self.shared.not_kept.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -201,10 +247,10 @@ impl Cache {
     pub fn counts(&self) -> CacheCounts {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheCounts {
-            hits: load(&self.hits),
-            misses: load(&self.misses),
-            damaged: load(&self.damaged),
-            not_kept: load(&self.not_kept),
+            hits: load(&self.shared.hits),
+            misses: load(&self.shared.misses),
+            damaged: load(&self.shared.damaged),
+            not_kept: load(&self.shared.not_kept),
         }
     }
 
@@ -216,7 +262,7 @@ impl Cache {
             mark(&file, self.now);
             return Some(content);
         }
-        self.damaged.fetch_add(1, Ordering::Relaxed);
+        self.shared.damaged.fetch_add(1, Ordering::Relaxed);
         None
     }
 }

@@ -1,6 +1,7 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
 mod filters;
+mod finished;
 mod publish;
 
 use std::borrow::Cow;
@@ -8,6 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rayon::prelude::*;
+
+use finished::Finished;
 
 pub use filters::run_filters;
 pub use publish::publish_page;
@@ -24,11 +27,12 @@ use crate::diagnostic::{self, Code, Diagnostic, Place, Severity, Span};
 use crate::feeds::{self, MadeFile};
 use crate::html::{find_ids, minify};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
-use crate::output::{Keeping, Output, Overweight, media_type};
+use crate::output::{Keeping, Output, Overweight, Previous, media_type};
 use crate::render::{Integrity, Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
 use crate::search;
 use crate::site::{
-    self, Defaults, Index, LeftOut, LinkTargets, Page, PageHead, Reading, Selection, Site, SiteMemory, Target, Taxonomy,
+    self, BodyReader, Defaults, Index, LeftOut, LinkTargets, Page, PageHead, Reading, Selection, Site, SiteMemory,
+    Target, Taxonomy,
 };
 use crate::source::{SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
@@ -160,8 +164,8 @@ impl Plan {
         let (defaults, mistakes) = Defaults::read(&sources.defaults);
         diagnostics.extend(mistakes);
         diagnostics.extend(defaults.check_layouts(&templates));
-        let filtered = &sources.filtered;
-        let reading = Reading { config: &config, defaults: &defaults, filtered, cache: workshop.cache };
+        let bodies = BodyReader::new(&config.markdown, &sources.filtered, workshop.cache);
+        let reading = Reading { config: &config, defaults: &defaults, bodies: &bodies };
         let (mut site, mistakes) = Site::read_changed(&sources.content, options.selection, &reading, &memory.site);
         diagnostics.extend(mistakes);
         let (data, mistakes) = Data::read(&sources.data);
@@ -179,7 +183,7 @@ impl Plan {
         mistakes.retain(|mistake| mistake.code != Code::BlockedSource || config.security.csp == Csp::Auto);
         diagnostics.extend(mistakes);
         let mut made = make_files(&site, &config, memory);
-        made.extend(search::make_index(&site, &config));
+        made.extend(search::make_index(&site, &config, workshop.cache));
         let paths = asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
         let targets = LinkTargets::new(&site, &sources.content, &config, paths);
         let integrity = if config.build.integrity { find_integrity(&manifest) } else { BTreeMap::new() };
@@ -269,9 +273,10 @@ impl Plan {
         };
         let pages: Vec<_> = site.all_pages().collect();
         let stays = |page: &Page| page.route.as_str() != "/404" && page.part.is_none_or(|part| part.number == 1);
-        let source_of = |page: &Page| match page.template.references().next() {
-            Some((partial, _)) if page.is_made => format!("{}/{partial}", config.paths.templates),
-            _ => page.source.path.to_string(),
+        let source_of = |page: &Page| {
+            let partial = page.is_made.then(|| page.body.template().references().next()).flatten();
+            let of_partial = |(partial, _): (&str, Span)| format!("{}/{partial}", config.paths.templates);
+            partial.map_or_else(|| page.source.path.to_string(), of_partial)
         };
         let of_pages = pages
             .iter()
@@ -330,11 +335,17 @@ impl Plan {
     }
 }
 
-/// Builds a site.
-pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, workshop: &Workshop<'_>) -> Built {
+/// Builds a site. `last` is the bundle of an earlier build: what is still the same is taken from it.
+pub fn build(
+    sources: &Sources,
+    config: &Config,
+    options: &BuildOptions,
+    workshop: &Workshop<'_>,
+    last: Option<&Previous>,
+) -> Built {
     let mut plan = Plan::new(sources.clone(), config.clone(), *options, &Memory::default(), workshop);
     let pages: Vec<_> = plan.site.all_pages().collect();
-    let rendered = render_all(&plan, &pages);
+    let rendered = render_all(&plan, &pages, &Finished::new(&plan, workshop.cache, last));
     let mut diagnostics = plan.check(&rendered);
     diagnostics.extend(plan.check_integrities(&rendered));
     diagnostics.append(&mut plan.diagnostics);
@@ -353,10 +364,11 @@ pub fn build(sources: &Sources, config: &Config, options: &BuildOptions, worksho
 
 /// All pages, in their order. Those that list others take longest and come first, so that no thread is left alone with one
 /// at the end.
-fn render_all(plan: &Plan, pages: &[&Page]) -> Vec<RenderedPage> {
+fn render_all(plan: &Plan, pages: &[&Page], finished: &Finished<'_>) -> Vec<RenderedPage> {
     let (posts, lists): (Vec<usize>, Vec<usize>) = (0..pages.len()).partition(|number| pages[*number].is_post());
     let order = [lists, posts].concat();
-    let rendered = order.into_par_iter().with_max_len(PAGES_AT_ONCE).map(|number| (number, plan.render(pages[number])));
+    let render = |number: usize| finished.find_or_make(pages[number], || plan.render(pages[number]));
+    let rendered = order.into_par_iter().with_max_len(PAGES_AT_ONCE).map(|number| (number, render(number)));
     let mut rendered: Vec<_> = rendered.collect();
     rendered.par_sort_unstable_by_key(|(number, _)| *number);
     rendered.into_iter().map(|(_, page)| page).collect()
@@ -373,7 +385,8 @@ fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -
     let is_own = || files.iter().any(|file| *file.name == *name) || compiled().any(|sheet| sheet == name);
     let names_it =
         |file: &SourceFile| file.bytes.read().is_ok_and(|bytes| find_bytes(&bytes, STYLE_SHEET_PATH.as_bytes()));
-    let is_needed = || site.pages.iter().any(|page| page.has_styled_code) || sources.templates.iter().any(names_it);
+    let is_needed =
+        || site.pages.iter().any(|page| page.body.facts.has_styled_code) || sources.templates.iter().any(names_it);
     if !config.markdown.highlight || is_own() || !is_needed() {
         return files;
     }
@@ -394,7 +407,7 @@ fn find_bytes(bytes: &[u8], wanted: &[u8]) -> bool {
 fn named_by_left_out(site: &Site) -> impl Iterator<Item = &str> {
     site.left_out.iter().flat_map(|(page, _)| {
         let layout = page.layout.iter().map(|(name, _)| name.as_str());
-        page.template.references().map(|(name, _)| name).chain(layout)
+        page.body.template().references().map(|(name, _)| name).chain(layout)
     })
 }
 

@@ -65,6 +65,8 @@ pub struct RenderedPage {
     pub broken_links: Vec<BrokenLink>,
     /// The partials that the page itself names, its layout included.
     pub partials: BTreeSet<String>,
+    /// Whether it shows what others say of themselves: what is listed on it.
+    pub reads_site: bool,
 }
 
 /// An attribute `integrity` that a page or one of its partials has.
@@ -111,11 +113,13 @@ pub struct Materials<'a> {
 /// Renders one page.
 pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
     let Materials { site, templates, manifest, live_reload } = *materials;
-    let mut result = RenderedPage { diagnostics: templates.check(&page.template), ..RenderedPage::default() };
-    result.partials = page.template.references().map(|(name, _)| name.to_owned()).collect();
+    let template = page.body.template();
+    let mut result = RenderedPage { diagnostics: templates.check(template), ..RenderedPage::default() };
+    result.partials = template.references().map(|(name, _)| name.to_owned()).collect();
     let mut renderer = Renderer {
         page,
         site,
+        reads_site: false,
         templates,
         manifest,
         live_reload,
@@ -129,7 +133,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
         diagnostics: Vec::new(),
     };
     let scope = Rc::new(Scope::of_page());
-    renderer.push_block(&page.template, page.template.root, &scope);
+    renderer.push_block(template, template.root, &scope);
     renderer.run();
     let body = renderer.markup.close_value();
     let mut whole = body;
@@ -140,7 +144,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
     let toc = if renderer.uses_toc { toc::render_toc(&renderer.markup.text(body, "")) } else { String::new() };
     let has_room = renderer.markup.has_room_for(whole, &toc);
     if let Some(excess) = renderer.find_excess().or((!has_room).then_some(Excess::Bytes)) {
-        renderer.diagnostics.push(excess.to_diagnostic(page.template.place(Span::default())));
+        renderer.diagnostics.push(excess.to_diagnostic(template.place(Span::default())));
     } else {
         result.text = renderer.markup.text(whole, &toc);
         let reading = read_page(&result.text);
@@ -154,6 +158,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
         }
     }
     result.diagnostics.append(&mut renderer.diagnostics);
+    result.reads_site = renderer.reads_site;
     result
 }
 
@@ -195,7 +200,7 @@ fn find_layout<'a>(page: &'a Page, templates: &TemplateSet) -> Option<(&'a str, 
     {
         return Some((name, span.unwrap_or_default()));
     }
-    let has_default = page.template.kind == Kind::MarkdownPage && templates.find(DEFAULT_LAYOUT).is_some();
+    let has_default = page.body.template().kind == Kind::MarkdownPage && templates.find(DEFAULT_LAYOUT).is_some();
     has_default.then_some((DEFAULT_LAYOUT, Span::default()))
 }
 
@@ -233,7 +238,9 @@ struct Items<'a> {
 
 struct Renderer<'a> {
     page: &'a Page,
+    /// Of which other pages are read in lists alone, and that is noted.
     site: &'a Site,
+    reads_site: bool,
     templates: &'a TemplateSet,
     manifest: &'a AssetManifest,
     live_reload: &'a str,
@@ -307,7 +314,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn render_layout(&mut self, name: &'a str, span: Span, body: ValueId) -> ValueId {
-        let page: &'a Template = &self.page.template;
+        let page: &'a Template = self.page.body.template();
         let Some(partial) = self.templates.find(name) else {
             // A layout that `_defaults.toml` names is reported there.
             let is_own = self.page.layout.as_ref().is_some_and(|(_, span)| span.is_some());

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 use serde_json::json;
 
+use crate::cache::{Cache, Shelf};
 use crate::config::Config;
 use crate::feeds::MadeFile;
 use crate::front_matter::Value;
@@ -20,22 +21,21 @@ const WORD_CHARS_MIN: usize = 3;
 const WORD_CHARS_MAX: usize = 40;
 
 /// The index of all pages that search engines may see too; nothing if it isn't wanted.
-pub fn make_index(site: &Site, config: &Config) -> Option<MadeFile> {
+pub fn make_index(site: &Site, config: &Config, cache: &Cache) -> Option<MadeFile> {
     if config.search_path.is_empty() {
         return None;
     }
     let listed: Vec<_> = site.pages.iter().filter(|page| page.is_listed()).collect();
     // A page that stays the same from one edit to the next has its words looked for once.
     let entries: Vec<&str> =
-        listed.par_iter().map(|page| page.search_entry.get_or_init(|| entry(page)).as_str()).collect();
+        listed.par_iter().map(|page| page.search_entry.get_or_init(|| entry(page, cache)).as_str()).collect();
     let text = format!("[{}]\n", entries.join(","));
     Some(MadeFile::new(config.search_path.clone(), "application/json; charset=utf-8", text))
 }
 
 /// A page as a JSON object.
-fn entry(page: &Page) -> String {
-    let html = own_html(page);
-    let headings: Vec<_> = find_headings(&html).into_iter().map(|heading| heading.text.trim().to_owned()).collect();
+fn entry(page: &Page, cache: &Cache) -> String {
+    let (headings, words) = remembered_texts(page, cache);
     let field = |name: &str| page.field(name).and_then(Value::as_text).unwrap_or_default().into_owned();
     let tags = match page.field("tags") {
         Some(Value::List(tags)) => tags.iter().filter_map(Value::as_text).collect(),
@@ -48,18 +48,41 @@ fn entry(page: &Page) -> String {
         "summary": summary,
         "tags": tags,
         "headings": headings,
-        "words": words(&html),
+        "words": words,
     })
     .to_string()
+}
+
+/// The headings of a page, and the words in it.
+type Texts = (Vec<String>, String);
+
+/// The same as `texts`, which the cache remembers: so a page that stays as it was isn't parsed.
+fn remembered_texts(page: &Page, cache: &Cache) -> Texts {
+    let key = page.body.key.and_then(|body| cache.program_key("search texts", &[body.as_bytes()]));
+    let Some(key) = key else { return texts(page) };
+    let known = cache.find_small(Shelf::Search, &key).and_then(|known| serde_json::from_slice(&known).ok());
+    known.unwrap_or_else(|| {
+        let made = texts(page);
+        let content = serde_json::to_vec(&made).expect("texts are JSON");
+        cache.keep_small(Shelf::Search, &key, content.into());
+        made
+    })
+}
+
+fn texts(page: &Page) -> Texts {
+    let html = own_html(page);
+    let headings = find_headings(&html).into_iter().map(|heading| heading.text.trim().to_owned());
+    (headings.collect(), words(&html))
 }
 
 /// What the page's own file says, its partials and layout left out.
 fn own_html(page: &Page) -> String {
     let mut html = String::new();
-    for node in page.template.all_nodes() {
+    let template = page.body.template();
+    for node in template.all_nodes() {
         match node {
-            Node::Text(span) => html.push_str(page.template.text(*span)),
-            Node::Made(span) => html.push_str(page.template.made(*span)),
+            Node::Text(span) => html.push_str(template.text(*span)),
+            Node::Made(span) => html.push_str(template.made(*span)),
             _ => html.push(' '),
         }
     }

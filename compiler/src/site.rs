@@ -1,6 +1,7 @@
 //! The site as values: its pages, what they are called, and the paths at which everything is published. Nothing is
 //! rendered here.
 
+mod body;
 mod collection;
 mod defaults;
 mod index;
@@ -15,6 +16,7 @@ mod urls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use body::{BodyFacts, BodyReader, PageBody};
 use collection::Selections;
 pub use collection::{Item, Query, QueryMistake, QueryPart, Selected};
 pub use defaults::Defaults;
@@ -111,8 +113,9 @@ pub struct Site {
 impl Site {
     /// Reads all pages among the files of the folder of pages, in parallel.
     pub fn read(content: &[SourceFile], config: &Config, selection: Selection) -> (Self, Vec<Diagnostic>) {
-        let (defaults, filtered) = (Defaults::default(), Filtered::default());
-        let reading = Reading { config, defaults: &defaults, filtered: &filtered, cache: &Cache::none() };
+        let defaults = Defaults::default();
+        let bodies = BodyReader::new(&config.markdown, &Filtered::default(), &Cache::none());
+        let reading = Reading { config, defaults: &defaults, bodies: &bodies };
         Self::read_changed(content, selection, &reading, &SiteMemory::default())
     }
 

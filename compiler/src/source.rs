@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bundle::{Body, Digest};
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
@@ -21,6 +22,7 @@ pub use known::{KnownFiles, Renewal, SETTLING_TIME, is_being_written};
 pub use crate::bytes::ReadError;
 
 use crate::bytes::Bytes;
+use crate::cache::CacheKey;
 use crate::config::Paths;
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
 use crate::tools::filter::Filtered;
@@ -182,6 +184,15 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
 /// What the system said.
 pub fn open_file(path: &Path) -> Result<File, ReadError> {
     File::open(path).map_err(|error| ReadError { path: path.to_owned(), error })
+}
+
+/// One digest for the names and the bytes of files.
+pub fn digest_files(files: &[SourceFile]) -> Digest {
+    let digests: Vec<_> = files.par_iter().map(|file| file.bytes.digest()).collect();
+    let names = files.iter().map(|file| file.path.as_bytes());
+    let parts: Vec<&[u8]> =
+        names.zip(&digests).flat_map(|(name, digest)| [name, digest.as_bytes().as_slice()]).collect();
+    Digest::of(CacheKey::new("files", &parts).as_bytes())
 }
 
 /// A source's bytes; large ones that are no text stay in the file.

@@ -109,7 +109,7 @@ fn clean_build(root: &Path) -> Option<BTreeMap<String, Option<String>>> {
         live_reload: "",
     };
     let cache = Cache::none();
-    let output = pipeline::build(&sources, &config, &options, &Workshop::new(&cache, Path::new(PROGRAM)))
+    let output = pipeline::build(&sources, &config, &options, &Workshop::new(&cache, Path::new(PROGRAM)), None)
         .output
         .filter(|_| mistakes.is_empty())?;
     let made = output.published.iter().filter(|one| one.location.is_empty() && one.status != 410);

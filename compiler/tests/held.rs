@@ -71,7 +71,7 @@ fn read(site: &Path) -> Sources {
 }
 
 fn build(sources: &Sources, cache: &Cache) -> Built {
-    pipeline::build(sources, &config(), &OPTIONS, &Workshop::new(cache, Path::new(env!("CARGO_BIN_EXE_kiln"))))
+    pipeline::build(sources, &config(), &OPTIONS, &Workshop::new(cache, Path::new(env!("CARGO_BIN_EXE_kiln"))), None)
 }
 
 /// How many of the bytes are in memory.
@@ -184,7 +184,7 @@ fn a_picture_that_needs_more_memory_than_there_is_is_an_error_with_both_numbers(
     let (sources, cache) = (read(&site), Cache::none());
     let build = |memory_bytes_max| {
         let workshop = Workshop { memory_bytes_max, ..Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln"))) };
-        pipeline::build(&sources, &config(), &OPTIONS, &workshop).diagnostics
+        pipeline::build(&sources, &config(), &OPTIONS, &workshop, None).diagnostics
     };
     let diagnostics = build(100_000);
     assert!(diagnostics.len() == 3 && diagnostics.iter().all(|one| one.code == Code::BrokenImage), "{diagnostics:?}");

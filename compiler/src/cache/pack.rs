@@ -31,6 +31,8 @@ pub(super) struct Pack {
     held: OnceLock<Held>,
     /// What was made since the file was read.
     made: Mutex<BTreeMap<[u8; DIGEST_BYTES], Arc<[u8]>>>,
+    /// Nothing gets older this time.
+    is_spared: AtomicBool,
 }
 
 /// The file as it was read.
@@ -69,6 +71,11 @@ impl Pack {
         made.insert(*key.as_bytes(), content);
     }
 
+    /// Has nothing get older this time.
+    pub(super) fn spare(&self) {
+        self.is_spared.store(true, Ordering::Relaxed);
+    }
+
     /// Writes the file anew, if anything was asked for or made: what was used and what is young. `now` marks it as used.
     ///
     /// # Errors
@@ -78,8 +85,9 @@ impl Pack {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries: BTreeMap<&[u8; DIGEST_BYTES], (u8, &[u8])> = BTreeMap::new();
         let mut is_same = made.is_empty();
+        let step = u8::from(!self.is_spared.load(Ordering::Relaxed));
         for (key, entry) in &held.entries {
-            let age = if entry.is_used.load(Ordering::Relaxed) { 0 } else { entry.age + 1 };
+            let age = if entry.is_used.load(Ordering::Relaxed) { 0 } else { entry.age + step };
             is_same &= age == entry.age;
             if age <= AGE_MAX {
                 entries.insert(key, (age, &held.bytes[entry.content.clone()]));

@@ -17,7 +17,7 @@ use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Worksh
 use crate::cache::{CACHE_FOLDER, Cache, CacheKey, Shelf};
 use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
-use crate::output::{BUNDLE_NAME, Keeping, Output, write_dist};
+use crate::output::{BUNDLE_NAME, Keeping, Output, Previous, write_dist};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
@@ -112,11 +112,15 @@ pub enum SummaryFormat {
 pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let start = Instant::now();
     let previous = arguments.previous.as_deref().map(open_previous).transpose()?;
-    let loaded = Loaded::read(arguments)?;
+    // The bundle of the last build is read from end to end, and the sources file by file.
+    let open_last = || open_previous(&arguments.site.join(&arguments.out).join(BUNDLE_NAME)).ok();
+    let (loaded, last) = rayon::join(|| Loaded::read(arguments), open_last);
+    let loaded = loaded?;
     let folder = loaded.out_folder(arguments)?;
     let options = loaded.options(arguments)?;
     let key = loaded.key(&options).filter(|_| previous.is_none() && !arguments.lock);
-    if let Some(record) = key.as_ref().and_then(|key| unchanged::find(&loaded.cache, key, &folder)) {
+    let find = |key: &CacheKey| unchanged::find(&loaded.cache, key, &folder, last.as_ref()?);
+    if let Some(record) = key.as_ref().and_then(find) {
         return Ok(Summary::of_unchanged(record, folder.join(BUNDLE_NAME), start).report(arguments.summary));
     }
     let pool = thread_pool(arguments.job_count)?;
@@ -126,7 +130,8 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
             loaded.cache.load(Shelf::Compressed);
         }
     };
-    let (mut built, ()) = pool.join(|| loaded.build(&options, arguments), load);
+    let (mut built, ()) = pool.join(|| loaded.build(&options, arguments, last.as_ref()), load);
+    drop(last);
     let mut report = loaded.report(&built.diagnostics, arguments);
     let (Some(output), 0) = (built.output.take(), report.exit_status) else {
         // What was made for it is there when its mistakes are mended.
@@ -169,7 +174,7 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     let loaded = Loaded::read(arguments)?;
     let options = loaded.options(arguments)?;
     let pool = thread_pool(arguments.job_count)?;
-    let mut built = pool.install(|| loaded.build(&options, arguments));
+    let mut built = pool.install(|| loaded.build(&options, arguments, None));
     let mut report = loaded.report(&built.diagnostics, arguments);
     if let (Some(output), 0) = (built.output.take(), report.exit_status) {
         // Compressed bodies are none that anything could be wrong with, and cost the most.
@@ -241,6 +246,7 @@ impl Loaded {
         diagnostics.extend(mistakes);
         diagnostics.extend(config.check_base_url());
         let cache = Cache::new(root.join(CACHE_FOLDER)).used_at(SystemTime::now());
+        let cache = cache.of_program(unchanged::program_identity());
         diagnostics.extend(pipeline::run_filters(&mut sources, &config, root, &cache));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
@@ -261,13 +267,16 @@ impl Loaded {
     /// The same on threads of its own.
     pub(super) fn build_in_pool(&self, arguments: &BuildArguments) -> Result<Built, Failure> {
         let options = self.options(arguments)?;
-        Ok(thread_pool(arguments.job_count)?.install(|| self.build(&options, arguments)))
+        Ok(thread_pool(arguments.job_count)?.install(|| self.build(&options, arguments, None)))
     }
 
     /// The name of a build of this input; nothing if there is something to tell of it already.
     fn key(&self, options: &BuildOptions) -> Option<CacheKey> {
         let settings = format!("{:?}\n{}", self.config_text, self.config.base_url);
-        self.diagnostics.is_empty().then(|| unchanged::find_key(&self.sources, &settings, options)).flatten()
+        self.diagnostics
+            .is_empty()
+            .then(|| unchanged::find_key(&self.sources, &settings, options, &self.cache))
+            .flatten()
     }
 
     fn options(&self, arguments: &BuildArguments) -> Result<BuildOptions, Failure> {
@@ -288,14 +297,14 @@ impl Loaded {
         })
     }
 
-    fn build(&self, options: &BuildOptions, arguments: &BuildArguments) -> Built {
+    fn build(&self, options: &BuildOptions, arguments: &BuildArguments, last: Option<&Previous>) -> Built {
         let bar = ImageProgress::default();
         let is_told = arguments.summary == SummaryFormat::Human && arguments.diagnostics == DiagnosticFormat::Human;
         let progress: &dyn Progress = if is_told { &bar } else { &Silent };
         let program = own_program();
         let workshop =
             Workshop { cache: &self.cache, progress, program: &program, memory_bytes_max: read_memory_bytes_max() };
-        let mut built = pipeline::build(&self.sources, &self.config, options, &workshop);
+        let mut built = pipeline::build(&self.sources, &self.config, options, &workshop, last);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
         built

@@ -3,15 +3,14 @@
 
 use std::path::Path;
 
-use bundle::{Body, Digest};
-use rayon::prelude::*;
+use bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::assets::ImageCounts;
 use crate::cache::{Cache, CacheKey};
-use crate::output::BUNDLE_NAME;
+use crate::output::Previous;
 use crate::pipeline::{BuildOptions, Counts};
-use crate::source::{self, SourceFile, Sources};
+use crate::source::{self, Sources};
 
 /// Hexadecimal digits of a whole digest.
 pub(super) const DIGITS: usize = 2 * Digest::BYTES;
@@ -31,38 +30,31 @@ pub(super) struct Record {
 
 /// The name under which a build of this input is kept. `None`: it can't be told whether this program is the one that
 /// made it.
-pub(super) fn find_key(sources: &Sources, settings: &str, options: &BuildOptions) -> Option<CacheKey> {
-    let program = std::env::current_exe().ok()?.metadata().ok()?;
-    let program = format!("{} {} {:?}", env!("CARGO_PKG_VERSION"), program.len(), program.modified().ok()?);
+pub(super) fn find_key(sources: &Sources, settings: &str, options: &BuildOptions, cache: &Cache) -> Option<CacheKey> {
     let Sources { content, templates, static_files, styles, data, defaults, past, filtered } = sources;
-    let lists = [content, templates, static_files, styles, data, defaults].map(|files| digest_of(files));
+    let lists = [content, templates, static_files, styles, data, defaults].map(|files| source::digest_files(files));
     let past = format!("{past:?}");
     let filtered = format!("{filtered:?}");
     let options = format!("{options:?}");
-    let mut parts: Vec<&[u8]> = vec![program.as_bytes(), settings.as_bytes(), options.as_bytes()];
+    let mut parts: Vec<&[u8]> = vec![settings.as_bytes(), options.as_bytes()];
     parts.extend([past.as_bytes(), filtered.as_bytes()]);
     parts.extend(lists.iter().map(|list| list.as_bytes().as_slice()));
-    Some(CacheKey::new("build 2", &parts))
+    cache.program_key("build 3", &parts)
 }
 
-/// One digest for the names and the bytes of files.
-fn digest_of(files: &[SourceFile]) -> Digest {
-    let digests: Vec<_> = files.par_iter().map(|file| file.bytes.digest()).collect();
-    let names = files.iter().map(|file| file.path.as_bytes());
-    let parts: Vec<&[u8]> =
-        names.zip(&digests).flat_map(|(name, digest)| [name, digest.as_bytes().as_slice()]).collect();
-    Digest::of(CacheKey::new("files", &parts).as_bytes())
+/// What tells this program from every other one.
+pub(super) fn program_identity() -> Option<String> {
+    let program = std::env::current_exe().ok()?.metadata().ok()?;
+    Some(format!("{} {} {:?}", env!("CARGO_PKG_VERSION"), program.len(), program.modified().ok()?))
 }
 
-/// What the last build of this input left in `folder`, if all of it is still there.
-pub(super) fn find(cache: &Cache, key: &CacheKey, folder: &Path) -> Option<Record> {
+/// What the last build of this input left in `folder`, if all of it is still there. `last` is the bundle there.
+pub(super) fn find(cache: &Cache, key: &CacheKey, folder: &Path, last: &Previous) -> Option<Record> {
     let record: Record = serde_json::from_slice(&cache.find(key)?).ok()?;
     let is_there = |(name, digest): &(String, String)| {
         source::read_file(&folder.join(name)).is_ok_and(|bytes| digest_text(&bytes) == *digest)
     };
-    // It is read and not held: it may be larger than the memory that there is.
-    let bundle = bundle::open_front(&mut source::open_file(&folder.join(BUNDLE_NAME)).ok()?).ok()?.ok()?;
-    let is_same = bundle.digest().hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
+    let is_same = last.view.digest().hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
     is_same.then_some(record)
 }
 

@@ -300,7 +300,7 @@ impl Edition {
     fn sources_of(&self, page: &Page) -> BTreeSet<Arc<str>> {
         let mut sources = BTreeSet::from([Arc::clone(&page.source.path)]);
         let layout = page.layout.as_ref().map_or("base.html", |(name, _)| name.as_str());
-        let mut waiting: Vec<&str> = page.template.references().map(|(name, _)| name).chain([layout]).collect();
+        let mut waiting: Vec<&str> = page.body.template().references().map(|(name, _)| name).chain([layout]).collect();
         while let Some(name) = waiting.pop() {
             let Some(partial) = self.plan.templates.find(name) else { continue };
             if sources.insert(Arc::clone(&partial.source.path)) {

@@ -41,6 +41,7 @@ impl<'a> Renderer<'a> {
             filter: filter.as_deref(),
             limit: limit.and_then(|limit| limit.parse().ok()),
         };
+        self.reads_site = true;
         let Selected { items, mistakes } = self.site.select_part(&query, self.page, site::size_of(each));
         for mistake in mistakes {
             self.report_query(template, each, mistake);

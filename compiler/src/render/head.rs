@@ -36,7 +36,7 @@ impl Renderer<'_> {
         for (media_type, path) in feeds.into_iter().filter(|(_, path)| has_feeds && !path.is_empty()) {
             head.link("alternate", path, media_type);
         }
-        let sheet = self.manifest.find(STYLE_SHEET_PATH).filter(|_| page.has_styled_code);
+        let sheet = self.manifest.find(STYLE_SHEET_PATH).filter(|_| page.body.facts.has_styled_code);
         if let Some(sheet) = sheet {
             head.link("stylesheet", &sheet.url, "");
         }

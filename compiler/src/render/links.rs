@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 use crate::html::{UrlContext, find_ids, find_subresources, find_urls};
@@ -134,10 +135,10 @@ impl Links<'_> {
     /// Where the links of a page were written: in the page itself first, then in its partials, the nearest first.
     fn find_places(&self, page: &Page, partials: &BTreeSet<String>) -> Places {
         let mut places = Places::default();
-        for link in &page.links {
+        for link in page.body.links() {
             places.add(&link.url, page.source.place(link.span));
         }
-        places.add_html(&page.source, page.template.root.span.start);
+        places.add_html(&page.source, page.body.template().root.span.start);
         let mut waiting: VecDeque<&str> = partials.iter().map(String::as_str).collect();
         let mut seen: BTreeSet<&str> = waiting.iter().copied().collect();
         while let Some(name) = waiting.pop_front() {
@@ -189,7 +190,7 @@ pub struct BrokenLink {
 }
 
 /// A link that names a part of a page.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fragment {
     /// The whole URL.
     url: String,

@@ -38,7 +38,7 @@ pub(super) fn locate(
         let note = mistake.note.and_then(|(range, label)| Some((find(&range)?, label)));
         let is_one_place = note.as_ref().is_some_and(|(other, _)| *other == place);
         // The only thing that is made of Markdown and can't hold everything is a paragraph.
-        let is_in_markdown = has_note && note.is_none() && page.template.kind == Kind::MarkdownPage;
+        let is_in_markdown = has_note && note.is_none() && page.body.template().kind == Kind::MarkdownPage;
         let help = if is_in_markdown && mistake.kind == MistakeKind::InParagraph {
             "Markdown made a paragraph of what it stands in: leave a blank line before and after it".to_owned()
         } else if is_one_place && mistake.kind == MistakeKind::DuplicateId {

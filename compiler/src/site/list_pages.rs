@@ -77,10 +77,11 @@ fn find_splits(template: &Template) -> impl Iterator<Item = (&Each, &template::V
 
 /// The template whose list counts: a page that no file holds is one partial.
 fn listing<'a>(page: &'a Page, templates: &'a TemplateSet) -> Option<&'a Template> {
-    match (page.is_made, page.template.references().next()) {
-        (true, Some((name, _))) => templates.find(name).map(|template| &**template),
-        _ => page.has_split_list.then_some(&page.template),
+    if !page.is_made {
+        return page.body.facts.has_split_list.then(|| page.body.template());
     }
+    let (name, _) = page.body.template().references().next()?;
+    templates.find(name).map(|template| &**template)
 }
 
 /// Reports all lists of a template that are split but the first.

@@ -7,17 +7,16 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::civil::{Date, DateTime};
 
+use super::body::{BodyReader, BodyText, PageBody};
 use super::defaults::Defaults;
-use super::list_pages::{self, Part};
+use super::list_pages::Part;
 use super::route::RoutePath;
-use crate::cache::Cache;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::front_matter::{self, Fields, FrontMatter, Value};
-use crate::markdown::{self, Link, MarkdownPage};
+use crate::markdown;
 use crate::source::SourceFile;
 use crate::template::{Kind, Template};
-use crate::tools::filter::Filtered;
 
 /// Words that are read in a minute; the usual figure for prose in English.
 const WORDS_PER_MINUTE: usize = 220;
@@ -51,10 +50,8 @@ pub struct Reading<'a> {
     pub config: &'a Config,
     /// Front matter of folders.
     pub defaults: &'a Defaults,
-    /// What stands in the place of blocks of code.
-    pub filtered: &'a Filtered,
-    /// The code that was highlighted before.
-    pub cache: &'a Cache,
+    /// What their bodies are parsed with.
+    pub bodies: &'a Arc<BodyReader>,
 }
 
 /// A page in its place among the others.
@@ -137,14 +134,8 @@ pub struct PageFile {
     /// What is known of it besides: `url`, `date_iso`, `reading_time` and the like. They go before front matter, since
     /// `date` and `updated` are formatted here.
     pub computed: BTreeMap<&'static str, Value>,
-    /// Its body; a Markdown page's has become HTML.
-    pub template: Template,
-    /// The links that Markdown wrote, in order.
-    pub links: Vec<Link>,
-    /// It has code that `highlight.css` shows.
-    pub has_styled_code: bool,
-    /// It has a list of its own that is split.
-    pub has_split_list: bool,
+    /// Its text.
+    pub body: PageBody,
     /// Which part of a list it shows, if its list is split.
     pub part: Option<Part>,
     /// What the search index says of it, once somebody asked.
@@ -210,20 +201,13 @@ impl PageFile {
     /// It can't be read as a page at all, or has no URL.
     pub fn read(file: &SourceFile, reading: &Reading<'_>) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let source = file.to_text().map_err(|diagnostic| vec![diagnostic])?;
-        let Reading { config, defaults, filtered, cache } = *reading;
-        let is_markdown = markdown::is_markdown(file);
+        let Reading { config, defaults, bodies } = *reading;
         let (FrontMatter { mut fields, body_start }, mut diagnostics) = front_matter::parse(&source);
         defaults.add_to(&mut fields, &file.name);
-        let kind = if is_markdown { Kind::MarkdownPage } else { Kind::Page };
-        let (template, mistakes) = Template::parse(&source, body_start, kind);
+        let kind = if markdown::is_markdown(file) { Kind::MarkdownPage } else { Kind::Page };
+        let text = BodyText { source: source.clone(), start: body_start, kind };
+        let (body, mistakes) = PageBody::read(text, &file.bytes, bodies);
         diagnostics.extend(mistakes);
-        let MarkdownPage { template, links, has_styled_code, .. } = if is_markdown {
-            let (page, mistakes) = markdown::to_html(&template, &config.markdown, filtered, cache);
-            diagnostics.extend(mistakes);
-            page
-        } else {
-            MarkdownPage { template, links: Vec::new(), has_styled_code: false, unfiltered: Vec::new() }
-        };
         let (route, route_span) = match find_route(file, &fields, &source) {
             Ok(found) => found,
             Err(diagnostic) => {
@@ -249,19 +233,15 @@ impl PageFile {
             layout,
             is_made: false,
         };
-        let has_split_list = list_pages::find_split(&template).is_some();
         let mut page = Self {
             head: Arc::new(head),
             source,
             computed: BTreeMap::new(),
-            template,
-            links,
-            has_styled_code,
-            has_split_list,
+            body,
             part: None,
             search_entry: OnceLock::new(),
         };
-        page.computed = page.compute_fields(body_start, config);
+        page.computed = page.compute_fields(config);
         Ok((page, diagnostics))
     }
 
@@ -296,10 +276,7 @@ impl PageFile {
             head,
             source,
             computed,
-            template,
-            links: Vec::new(),
-            has_styled_code: false,
-            has_split_list: false,
+            body: PageBody::made(template),
             part: None,
             search_entry: OnceLock::new(),
         })
@@ -322,9 +299,9 @@ impl PageFile {
         self.field("title").and_then(Value::as_text).unwrap_or_default()
     }
 
-    fn compute_fields(&self, body_start: usize, config: &Config) -> BTreeMap<&'static str, Value> {
+    fn compute_fields(&self, config: &Config) -> BTreeMap<&'static str, Value> {
         let text = |text: String| Value::Text(text);
-        let word_count = count_words(&self.source.text[body_start..]);
+        let word_count = self.body.facts.word_count;
         let mut computed = BTreeMap::from([
             ("url", text(self.url.clone())),
             ("source_path", text(self.source.path.to_string())),
@@ -399,39 +376,4 @@ fn bad_path(source: &SourceText, field: &str, text: &str, reason: &str, span: Sp
 /// A date in `strftime` notation; what the notation can't say is left as it was written.
 fn format_date(date: DateTime, format: &str) -> String {
     jiff::fmt::strtime::format(format, date).unwrap_or_else(|_| date.date().to_string())
-}
-
-/// Runs of letters and digits outside tags and markup.
-fn count_words(text: &str) -> usize {
-    let mut count = 0;
-    let mut in_tag = false;
-    let mut goes_on = false;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            // A `<` that begins no tag is text, in code as in prose.
-            '<' => in_tag |= characters.peek().is_some_and(|next| next.is_ascii_alphabetic() || "/!%".contains(*next)),
-            '>' => in_tag = false,
-            _ => {}
-        }
-        let is_letter = character.is_alphanumeric() || (goes_on && matches!(character, '\'' | '’' | '-'));
-        count += usize::from(!in_tag && is_letter && !goes_on);
-        goes_on = !in_tag && is_letter;
-    }
-    count
-}
-
-#[cfg(test)]
-mod tests {
-    use super::count_words;
-
-    #[test]
-    fn words_are_counted_without_markup() {
-        assert_eq!(
-            count_words("<p class=\"a b\">Don't stop.</p>\n\n# Zwölf well-known 3 things <% img src=\"x\" %/>"),
-            6
-        );
-        assert_eq!(count_words("If a < b then c"), 5);
-        assert_eq!(count_words(""), 0);
-    }
 }

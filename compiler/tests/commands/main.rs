@@ -1,6 +1,7 @@
 //! The real `kiln`, as a person calls it: what it prints, what it leaves on the disk, and its exit status.
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+mod again;
 mod documents;
 mod formats;
 mod urls;
