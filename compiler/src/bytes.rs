@@ -105,6 +105,11 @@ impl Bytes {
         LeftBytes { path: path.to_owned(), offset, len, digest }.into()
     }
 
+    /// Text that has been recognised already.
+    pub fn of_text(text: String, digest: Digest) -> Self {
+        Self { place: Place::Text(text.into()), digest: digest.into() }
+    }
+
     /// Whether there are enough bytes that leaving them in a file is worth it.
     pub fn can_leave(bytes: &[u8]) -> bool {
         bytes.len() >= LEFT_BYTES_MIN

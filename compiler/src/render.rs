@@ -16,11 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
+use bundle::Digest;
+
 use crate::assets::AssetManifest;
 use crate::diagnostic::{Code, Diagnostic, Place, Span};
 use crate::front_matter::Value as FieldValue;
 use crate::html::{HtmlUrl, WrittenIntegrity, find_urls, read_page};
-use crate::site::{Item, Page, Site};
+use crate::site::{Item, Listings, Page, Site};
 use crate::template::{
     Asset, Block, Body, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
 };
@@ -51,6 +53,8 @@ const DEFAULT_LAYOUT: &str = "base.html";
 pub struct RenderedPage {
     /// The page's text, complete unless there are errors.
     pub text: String,
+    /// What the text is recognised by, if that is known already.
+    pub digest: Option<Digest>,
     /// What is wrong with the page, and with the partials as far as it uses them.
     pub diagnostics: Vec<Diagnostic>,
     /// What is wrong with its markup.
@@ -65,8 +69,8 @@ pub struct RenderedPage {
     pub broken_links: Vec<BrokenLink>,
     /// The partials that the page itself names, its layout included.
     pub partials: BTreeSet<String>,
-    /// Whether it shows what others say of themselves: what is listed on it.
-    pub reads_site: bool,
+    /// What it shows of other pages.
+    pub listings: Listings,
 }
 
 /// An attribute `integrity` that a page or one of its partials has.
@@ -119,7 +123,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
     let mut renderer = Renderer {
         page,
         site,
-        reads_site: false,
+        listings: Listings::default(),
         templates,
         manifest,
         live_reload,
@@ -158,7 +162,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
         }
     }
     result.diagnostics.append(&mut renderer.diagnostics);
-    result.reads_site = renderer.reads_site;
+    result.listings = renderer.listings;
     result
 }
 
@@ -238,9 +242,10 @@ struct Items<'a> {
 
 struct Renderer<'a> {
     page: &'a Page,
-    /// Of which other pages are read in lists alone, and that is noted.
+    /// Of which pages are read in lists alone.
     site: &'a Site,
-    reads_site: bool,
+    /// Which is noted.
+    listings: Listings,
     templates: &'a TemplateSet,
     manifest: &'a AssetManifest,
     live_reload: &'a str,
@@ -359,8 +364,16 @@ impl<'a> Renderer<'a> {
         }
     }
 
+    /// What a name stands for.
+    fn find(&mut self, scope: &Scope<'a>, name: &Name) -> Found<'a> {
+        if scope.item().is_some() {
+            self.listings.add_field(&name.text);
+        }
+        scope.find(name, self.page)
+    }
+
     fn render_placeholder(&mut self, template: &'a Template, placeholder: &'a Placeholder, scope: &Rc<Scope<'a>>) {
-        match scope.find(&placeholder.name, self.page) {
+        match self.find(scope, &placeholder.name) {
             Found::Markup(id) => self.markup.push_value(id),
             Found::Text(text) => self.markup.push_made(|html| push_escaped(html, &text)),
             Found::Field(value) => match value.as_text() {
@@ -391,7 +404,7 @@ impl<'a> Renderer<'a> {
             return if self.value_bytes > VALUE_BYTES_MAX { "".into() } else { text.into() };
         }
         if let [Part::Placeholder(placeholder)] = &value.parts[..]
-            && let Found::Text(text) = scope.find(&placeholder.name, self.page)
+            && let Found::Text(text) = self.find(scope, &placeholder.name)
         {
             return text;
         }
@@ -418,7 +431,7 @@ impl<'a> Renderer<'a> {
         placeholder: &'a Placeholder,
         scope: &Rc<Scope<'a>>,
     ) {
-        match scope.find(&placeholder.name, self.page) {
+        match self.find(scope, &placeholder.name) {
             Found::Markup(id) => text.push_str(&self.markup.text(id, "")),
             Found::Text(found) => text.push_str(&found),
             Found::Field(value) => match value.as_text() {
@@ -459,7 +472,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn render_if(&mut self, template: &'a Template, branch: &'a If, scope: &Rc<Scope<'a>>) {
-        let found = scope.find(&branch.name, self.page);
+        let found = self.find(scope, &branch.name);
         let holds = match &branch.is {
             None => match &found {
                 Found::Markup(id) => self.markup.is_something(*id),

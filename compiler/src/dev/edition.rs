@@ -259,7 +259,7 @@ impl Edition {
         let mut last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = if errors.is_empty() {
             let text = client::inject(&rendered.text, About { digest: &digest, mark });
-            let published = publish_page(page, text);
+            let published = publish_page(page, text.into());
             let route = self.output.route_entry(&published, &Cache::none()).expect("a page's text is held in memory");
             let ready = Arc::new(Ready::of(&route));
             last_good.keep(path, &ready, ready.body.len());
@@ -433,7 +433,7 @@ fn number_pages(heads: &[Arc<PageHead>]) -> HashMap<String, usize> {
 
 /// A bundle of all routes without their bodies: the server looks up in it where a path leads.
 fn draw_map(plan: &Plan, output: &Output) -> Map<Vec<u8>> {
-    let pages = plan.site.all_pages().map(|page| publish_page(page, String::new()));
+    let pages = plan.site.all_pages().map(|page| publish_page(page, Bytes::default()));
     let others = mapped(output).map(|one| match one.kind {
         RouteKind::Redirect => one.clone(),
         _ if one.status == 410 => one.clone(),

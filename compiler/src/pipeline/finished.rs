@@ -1,7 +1,7 @@
 //! Pages that come out as they did in the last build. What a page is made from besides its own file is the same for all of
-//! them, and goes into one digest: settings, partials, files, and every path that a link can lead to. A page that lists
-//! others is made each time. What is remembered of a page is small, since its text lies in the last bundle: it is what it
-//! was, or the page is made.
+//! them, and goes into one digest: settings, partials, files, and every path that a link can lead to. What it lists is
+//! asked for again, and compared. What is remembered of a page is small, since its text lies in the last bundle: it is what
+//! it was, or the page is made.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,15 @@ use super::{Plan, asset_paths, other_files};
 use crate::cache::{Cache, CacheKey, Shelf};
 use crate::output::Previous;
 use crate::render::{Fragment, RenderedPage};
-use crate::site::{Page, PageHead};
+use crate::site::{Listing, Page, PageHead, Site};
 use crate::source::digest_files;
+
+/// What is remembered of a page besides the digest of its text.
+type Known = (Vec<Fragment>, BTreeSet<String>, Vec<Listing>);
 
 /// The pages of the last build, as far as they are still the same.
 pub(super) struct Finished<'a> {
+    site: &'a Site,
     cache: &'a Cache,
     last: Option<&'a Previous>,
     /// Of all that every page is made from; nothing if nothing can be remembered.
@@ -24,8 +28,8 @@ pub(super) struct Finished<'a> {
 
 impl<'a> Finished<'a> {
     /// Those of a plan. `last` is the bundle of the last build, whatever it was a build of.
-    pub(super) fn new(plan: &Plan, cache: &'a Cache, last: Option<&'a Previous>) -> Self {
-        Self { cache, last, digest: digest_of(plan, cache) }
+    pub(super) fn new(plan: &'a Plan, cache: &'a Cache, last: Option<&'a Previous>) -> Self {
+        Self { site: &plan.site, cache, last, digest: digest_of(plan, cache) }
     }
 
     /// The page as it was, or as `make` makes it.
@@ -36,9 +40,13 @@ impl<'a> Finished<'a> {
             self.cache.spare(Shelf::Highlighted);
             return found;
         }
-        let rendered = make();
-        if let Some(key) = key.filter(|_| is_like_any(&rendered)) {
-            self.cache.keep_small(Shelf::Pages, &key, encode(&rendered).into());
+        let mut rendered = make();
+        if let Some(key) = key {
+            let digest = Digest::of(rendered.text.as_bytes());
+            if let Some(known) = encode(&rendered, &digest) {
+                self.cache.keep_small(Shelf::Pages, &key, known.into());
+            }
+            rendered.digest = Some(digest);
         }
         rendered
     }
@@ -56,24 +64,28 @@ impl<'a> Finished<'a> {
         let last = self.last?;
         let known = self.cache.find_small(Shelf::Pages, key)?;
         let (digest, known) = known.split_first_chunk::<{ Digest::BYTES }>()?;
-        let (fragments, partials): (Vec<Fragment>, BTreeSet<String>) = serde_json::from_slice(known).ok()?;
+        let (fragments, partials, listings): Known = serde_json::from_slice(known).ok()?;
+        if !listings.iter().all(|listing| listing.is_same(self.site, page)) {
+            return None;
+        }
         let body = last.view.find(page.path().as_bytes())?.identity().body_range();
-        let text = last.file.read_held(body).ok().filter(|text| Digest::of(text).as_bytes() == digest)?;
-        let text = String::from_utf8(text).ok()?;
-        Some(RenderedPage { text, fragments, partials, ..RenderedPage::default() })
+        let text = last.file.read_held(body).ok().and_then(|text| String::from_utf8(text).ok())?;
+        let digest = Some(Digest::of(text.as_bytes())).filter(|found| found.as_bytes() == digest);
+        digest.map(|_| RenderedPage { text, digest, fragments, partials, ..RenderedPage::default() })
     }
 }
 
-/// Whether a page is made of what all pages are made of, and there is nothing to tell of it.
-fn is_like_any(page: &RenderedPage) -> bool {
-    let RenderedPage { diagnostics, mistakes, integrities, broken_links, reads_site, .. } = page;
-    diagnostics.is_empty() && mistakes.is_empty() && integrities.is_empty() && broken_links.is_empty() && !reads_site
-}
-
-fn encode(page: &RenderedPage) -> Vec<u8> {
-    let mut bytes = Digest::of(page.text.as_bytes()).as_bytes().to_vec();
-    serde_json::to_writer(&mut bytes, &(&page.fragments, &page.partials)).expect("texts are JSON");
-    bytes
+/// What is remembered of a page: the digest of its text, what the check of the whole site looks at, and what it lists.
+/// Nothing of one that there is something to tell of, or that has more of the site in it than can be said.
+fn encode(page: &RenderedPage, digest: &Digest) -> Option<Vec<u8>> {
+    let RenderedPage { diagnostics, mistakes, integrities, broken_links, fragments, partials, listings, .. } = page;
+    if [diagnostics, mistakes].iter().any(|all| !all.is_empty()) || !integrities.is_empty() || !broken_links.is_empty()
+    {
+        return None;
+    }
+    let mut bytes = digest.as_bytes().to_vec();
+    serde_json::to_writer(&mut bytes, &(fragments, partials, listings.all()?)).expect("texts are JSON");
+    Some(bytes)
 }
 
 /// All that every page is made from.

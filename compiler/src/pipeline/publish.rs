@@ -18,9 +18,14 @@ impl Plan {
     pub fn publish(&self, rendered: Vec<RenderedPage>) -> Output {
         let mut output = self.publish_all_but_pages();
         let pages: Vec<_> = self.site.all_pages().collect();
-        output
-            .published
-            .par_extend(pages.into_par_iter().zip(rendered).map(|(page, rendered)| publish_page(page, rendered.text)));
+        output.published.par_extend(pages.into_par_iter().zip(rendered).map(|(page, rendered)| {
+            let RenderedPage { text, digest, .. } = rendered;
+            let body = match digest {
+                Some(digest) => Bytes::of_text(text, digest),
+                None => text.into(),
+            };
+            publish_page(page, body)
+        }));
         output
     }
 
@@ -95,9 +100,8 @@ fn publish_redirect(redirect: &Redirect) -> Published {
 }
 
 /// A page at its URL, with this text.
-pub fn publish_page(page: &Page, text: String) -> Published {
+pub fn publish_page(page: &Page, body: Bytes) -> Published {
     let is_not_found_page = page.route.as_str() == "/404";
-    let body = text.into();
     Published {
         status: if is_not_found_page { 404 } else { 200 },
         noindex: page.has_flag("noindex") || page.is_private(),

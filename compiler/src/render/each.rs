@@ -41,8 +41,9 @@ impl<'a> Renderer<'a> {
             filter: filter.as_deref(),
             limit: limit.and_then(|limit| limit.parse().ok()),
         };
-        self.reads_site = true;
-        let Selected { items, mistakes } = self.site.select_part(&query, self.page, site::size_of(each));
+        let selected = self.site.select_part(&query, self.page, site::size_of(each));
+        self.listings.add(&query, &selected);
+        let Selected { items, mistakes } = selected;
         for mistake in mistakes {
             self.report_query(template, each, mistake);
         }

@@ -28,6 +28,20 @@ pub struct Query<'a, 'q> {
     pub limit: Option<usize>,
 }
 
+impl Query<'_, '_> {
+    /// Whether the answer is the same for every page.
+    fn is_for_all(&self) -> bool {
+        let name = self.collection;
+        let is_of_page = matches!(name, "term" | "terms") || name.starts_with("page.") || self.is_of_item();
+        !is_of_page && (name != "children" || self.of.is_some())
+    }
+
+    /// Whether it asks the item that is being shown, and not the site.
+    pub(super) fn is_of_item(&self) -> bool {
+        self.collection.starts_with("item.")
+    }
+}
+
 /// One item of a collection.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
@@ -322,12 +336,13 @@ impl Ord for SortKey<'_> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Absent;
 
-/// What lists that are split show in all: each of their parts asks for the same. A copy of a site has to ask anew.
+/// What more than one page asks for: lists that don't depend on the page, and those that are split, of which each part asks
+/// for the same. A copy of a site has to ask anew.
 #[derive(Debug, Default)]
-pub(super) struct Selections(Mutex<HashMap<ListOfPage, Arc<OnceLock<Selection>>>>);
+pub(super) struct Selections(Mutex<HashMap<Asked, Arc<OnceLock<Selection>>>>);
 
-/// The page's source, the route of the first part, and the query as text.
-type ListOfPage = (Arc<str>, RoutePath, String);
+/// Who asks, if it depends on that: the page's source, and the route of the first part. And the query as text.
+type Asked = (Option<(Arc<str>, RoutePath)>, String);
 
 /// The numbers of the pages that a query gives, and what is wrong with it; nothing if it gives something else than pages.
 type Selection = Option<(Vec<usize>, Vec<QueryMistake>)>;
@@ -341,24 +356,25 @@ impl Clone for Selections {
 impl Site {
     /// The items of a collection that one part of a page's list shows, `size` on each; all of them if it isn't split.
     pub fn select_part<'a>(&'a self, query: &Query<'a, '_>, page: &'a Page, size: Option<usize>) -> Selected<'a> {
-        let (Some(part), Some(size)) = (page.part, size) else { return self.select(query, page) };
-        let start = (part.number - 1) * size;
-        let kept = query.item.is_none().then(|| self.find_selection(query, page));
+        let part = page.part.zip(size);
+        let (start, count) = part.map_or((0, usize::MAX), |(part, size)| ((part.number - 1) * size, size));
+        let is_shared = query.is_for_all() || part.is_some() && !query.is_of_item();
+        let kept = is_shared.then(|| self.find_selection(query, page));
         let Some((numbers, mistakes)) = kept.as_ref().and_then(|kept| kept.get()?.as_ref()) else {
             let Selected { items, mistakes } = self.select(query, page);
-            return Selected { items: items.into_iter().skip(start).take(size).collect(), mistakes };
+            return Selected { items: items.into_iter().skip(start).take(count).collect(), mistakes };
         };
-        let numbers = numbers.iter().skip(start).take(size);
+        let numbers = numbers.iter().skip(start).take(count);
         let items = numbers.map(|number| Item::Page(&self.pages[*number])).collect();
         Selected { items, mistakes: mistakes.clone() }
     }
 
     fn find_selection(&self, query: &Query<'_, '_>, page: &Page) -> Arc<OnceLock<Selection>> {
         let Query { collection, item: _, of, sort, filter, limit } = query;
-        let key = format!("{collection:?} {of:?} {sort:?} {filter:?} {limit:?}");
-        let key = (Arc::clone(&page.source.path), page.list_route(), key);
+        let whose = (!query.is_for_all()).then(|| (Arc::clone(&page.source.path), page.list_route()));
+        let asked = (whose, format!("{collection:?} {of:?} {sort:?} {filter:?} {limit:?}"));
         let mut selections = self.selections.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = Arc::clone(selections.entry(key).or_default());
+        let kept = Arc::clone(selections.entry(asked).or_default());
         drop(selections);
         kept.get_or_init(|| {
             let Selected { items, mistakes } = self.select(&Query { item: None, ..*query }, page);

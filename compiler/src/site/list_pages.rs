@@ -1,6 +1,6 @@
 //! Pages whose list is split: `paginate` on an `each` makes `/blog`, `/blog/page/2` and so on of one page.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::page::page_url;
 use super::{Page, PageFile, PageHead, Query, Site};
@@ -121,5 +121,6 @@ fn part_of(page: &Page, part: Part, config: &Config) -> Arc<PageFile> {
     file.computed.extend(fields);
     file.head = Arc::new(head);
     file.part = Some(part);
+    file.card = OnceLock::new();
     Arc::new(file)
 }

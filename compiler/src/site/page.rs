@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use bundle::Digest;
 use jiff::civil::{Date, DateTime};
 
 use super::body::{BodyReader, BodyText, PageBody};
@@ -140,6 +141,8 @@ pub struct PageFile {
     pub part: Option<Part>,
     /// What the search index says of it, once somebody asked.
     pub search_entry: OnceLock<String>,
+    /// What lists show of it, as a digest, once somebody asked.
+    pub(super) card: OnceLock<Digest>,
 }
 
 impl Deref for PageFile {
@@ -240,6 +243,7 @@ impl PageFile {
             body,
             part: None,
             search_entry: OnceLock::new(),
+            card: OnceLock::new(),
         };
         page.computed = page.compute_fields(config);
         Ok((page, diagnostics))
@@ -279,6 +283,7 @@ impl PageFile {
             body: PageBody::made(template),
             part: None,
             search_entry: OnceLock::new(),
+            card: OnceLock::new(),
         })
     }
 

@@ -1,8 +1,18 @@
 //! A build after another one takes from it what is still the same. Whatever was edited in between, and whatever became of
 //! what the other one left, it makes the bytes that a first build makes, and says the same.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+use compiler::assets::{AssetNames, ImageWork, Workshop};
+use compiler::bytes::OpenFile;
+use compiler::cache::{CACHE_FOLDER, Cache};
+use compiler::config::Config;
+use compiler::diagnostic::SourceText;
+use compiler::output::{Keeping, Previous, write_dist};
+use compiler::pipeline::{self, BuildOptions};
+use compiler::site::Selection;
+use compiler::source::Sources;
 
 use super::{folder, kiln, write};
 
@@ -17,7 +27,7 @@ fn build(site: &Path) -> Made {
 /// What a first build of the same sources makes.
 fn build_elsewhere(site: &Path, name: &str) -> Made {
     let other = folder(name);
-    for part in ["content", "templates", "static", "site.toml"] {
+    for part in ["content", "templates", "static", "data", "site.toml"] {
         copy(&site.join(part), &other.join(part));
     }
     build(&other)
@@ -42,7 +52,9 @@ fn site(name: &str) -> PathBuf {
         tags = { path = \"/tags\" }\n";
     write(site.join("site.toml"), settings);
     let base = "<!doctype html><html lang=en><head><title>{{title}}</title><% generated_head.html %/>\
-        <link rel=stylesheet href=\"{{+ /static/a.css}}\"></head><body>{{body}}<% footer.html %/></body></html>";
+        <link rel=stylesheet href=\"{{+ /static/a.css}}\"></head><body>{{body}}<% footer.html %/>\
+        <ul><% each posts as=\"latest.html\" limit=\"2\" %/><% each pages as=\"latest.html\" sort=\"title desc\" limit=\"1\" %/>\
+        <% each page.tags as=\"latest.html\" %/><% each data/links as=\"link.html\" %/></ul></body></html>";
     write(site.join("templates/base.html"), base);
     write(site.join("templates/footer.html"), "<footer>made by hand</footer>");
     let post = "<% base.html %><slot:body><h1>{{title}}</h1>{{body}}<p>{{previous_post_title ??}} {{next_post_title ??}}\
@@ -50,6 +62,9 @@ fn site(name: &str) -> PathBuf {
     write(site.join("templates/post.html"), post);
     write(site.join("templates/item.html"), "<li><a href=\"{{url}}\">{{title}}</a> {{word_count}}</li>");
     write(site.join("templates/tags/term.html"), "<h1>{{title}}</h1><% each term as=\"item.html\" %/>");
+    write(site.join("templates/latest.html"), "<li>{{title}} {{previous_post_title ??}} {{count ??}} {{current}}</li>");
+    write(site.join("templates/link.html"), "<li>{{value}}</li>");
+    write(site.join("data/links.json"), "[\"one\", \"two\"]");
     write(site.join("static/a.css"), "body{top:0}");
     write(site.join("content/index.md"), "---\ntitle: Home\n---\n<ul>\n<% each posts as=\"item.html\" %/>\n</ul>\n");
     write(site.join("content/about.md"), "---\ntitle: About\n---\n# About\n\nSee [the third](blog/p3.md#the-end).\n");
@@ -76,12 +91,15 @@ fn replace(path: PathBuf, from: &str, to: &str) {
 fn whatever_is_edited_a_build_makes_what_a_first_build_makes() {
     // A page that stays as it was though it should not is the worst that a cache can do.
     type Edit = (&'static str, fn(&Path));
-    let edits: [Edit; 17] = [
+    let edits: [Edit; 20] = [
         ("nothing", |_| {}),
         ("a text", |site| replace(site.join("content/blog/p2.md"), "Words of", "Other words of")),
         ("a title, which stands in the pages beside it", |site| {
             replace(site.join("content/blog/p2.md"), "Post 2", "The second");
         }),
+        ("a title that every page lists", |site| replace(site.join("content/blog/p4.md"), "Post 4", "The fifth")),
+        ("a tag", |site| replace(site.join("content/blog/p3.md"), "t1", "t0")),
+        ("data", |site| write(site.join("data/links.json"), "[\"three\"]")),
         ("an order, and with it what is beside what", |site| {
             replace(site.join("content/blog/p1.md"), "2026-01-02", "2026-02-02");
         }),
@@ -147,7 +165,7 @@ fn whatever_becomes_of_what_a_build_left_the_next_one_makes_the_same() {
         assert!(build(&site) == first, "{what}");
     };
     again("as it is");
-    for index in (0..whole_pack.len()).step_by(97) {
+    for index in (0..whole_pack.len()).step_by(whole_pack.len() / 5) {
         fs::write(&pack, &whole_pack[..index]).unwrap();
         again(&format!("pack cut at {index}"));
         let mut changed = whole_pack.clone();
@@ -171,4 +189,51 @@ fn whatever_becomes_of_what_a_build_left_the_next_one_makes_the_same() {
     replace(other.join("templates/footer.html"), "hand", "others");
     fs::write(&bundle, build(&other).2.unwrap()).unwrap();
     again("another bundle");
+}
+
+/// How many results a build had to make, as far as any are remembered.
+fn count_made(site: &Path) -> u64 {
+    let options = BuildOptions {
+        asset_names: AssetNames::Digested,
+        keeping: Keeping::ByKind,
+        image_work: ImageWork::Make,
+        compress: false,
+        selection: Selection { drafts: false, future: false, today: jiff::civil::date(2026, 6, 1) },
+        lists_urls: false,
+        time: None,
+        live_reload: "",
+    };
+    let text = fs::read_to_string(site.join("site.toml")).unwrap();
+    let (config, _) = Config::parse(&SourceText { path: "site.toml".into(), text: text.into() });
+    let (sources, _) = Sources::read(site, &config.paths).unwrap();
+    let cache = Cache::new(site.join(CACHE_FOLDER)).of_program(Some("a test".to_owned()));
+    let path = site.join("dist/site.bundle");
+    let last = File::open(&path).ok().map(|mut file| {
+        let view = bundle::open_front(&mut file).unwrap().unwrap();
+        Previous { file: OpenFile::new(file, &path), view }
+    });
+    let workshop = Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln")));
+    let output = pipeline::build(&sources, &config, &options, &workshop, last.as_ref()).output.unwrap();
+    let packed = output.pack_checked(None, &cache).unwrap();
+    write_dist(&site.join("dist"), &[], &packed).unwrap();
+    cache.finish();
+    cache.counts().misses
+}
+
+#[test]
+fn only_what_an_edit_concerns_is_made_again() {
+    // With 10,000 pages, an edit of one took as long as parsing and rendering all.
+    let site = site("again-counted");
+    count_made(&site);
+    // The home page shows how many words other pages have, which they know themselves alone.
+    assert_eq!(count_made(&site), 1);
+    // A body, its words for the search, its page.
+    replace(site.join("content/blog/p1.md"), "Words of", "Other words of");
+    assert_eq!(count_made(&site), 1 + 3);
+    // Every page lists the latest post, and shows nothing of its text.
+    replace(site.join("content/blog/p4.md"), "Words of", "Other words of");
+    assert_eq!(count_made(&site), 1 + 3);
+    replace(site.join("content/blog/p4.md"), "Post 4", "Post four");
+    // And the page beside it. All others are remembered too, but with another list.
+    assert_eq!(count_made(&site), 1 + 4);
 }
