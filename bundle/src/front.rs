@@ -1,7 +1,7 @@
 //! The front of a bundle: all of it before the first body. It is what the index is read from; of the bodies only the
 //! digest is wanted, so that they can be read in pieces that are not kept.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use crate::digest::{Digest, Hasher};
@@ -43,16 +43,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 impl ReadFront {
     /// Reads up to `len_max` bytes, to the end.
     pub(crate) fn read(reader: &mut impl Read, len_max: usize) -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        let mut left = len_max;
-        let mut read_to = |end: usize, bytes: &mut Vec<u8>| -> io::Result<()> {
-            let wanted = end.saturating_sub(bytes.len()).min(left);
-            left -= reader.take(wanted as u64).read_to_end(bytes)?;
-            Ok(())
-        };
-        read_to(layout::SECTION_TABLE_OFFSET, &mut bytes)?;
-        read_to(table_end(&bytes), &mut bytes)?;
-        read_to(first_body(&bytes).unwrap_or(len_max), &mut bytes)?;
+        let bytes = read_to_first_body(reader, len_max)?;
+        let mut left = len_max - bytes.len();
         let patterns_range = patterns_range(&bytes);
         let mut patterns = Vec::new();
         let mut total_len = bytes.len();
@@ -77,6 +69,18 @@ impl ReadFront {
         Ok(Self { bytes, patterns, total_len, digest: hasher.finish() })
     }
 
+    /// Reads what isn't a body, and takes the header's word for the digest.
+    pub(crate) fn read_unverified(reader: &mut (impl Read + Seek)) -> io::Result<Self> {
+        let bytes = read_to_first_body(reader, usize::MAX)?;
+        let Range { start, end } = patterns_range(&bytes);
+        let mut patterns = Vec::new();
+        reader.seek(SeekFrom::Start(start as u64))?;
+        reader.take((end - start) as u64).read_to_end(&mut patterns)?;
+        let total_len = usize::try_from(reader.seek(SeekFrom::End(0))?).map_err(io::Error::other)?;
+        let digest = bytes.get(layout::DIGEST_OFFSET..layout::HASHED_FROM).and_then(|digest| digest.try_into().ok());
+        Ok(Self { bytes, patterns, total_len, digest: Digest::from_bytes(digest.unwrap_or_default()) })
+    }
+
     /// All before the first body.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -85,6 +89,20 @@ impl ReadFront {
     pub(crate) fn as_front(&self) -> Front<'_> {
         Front { bytes: &self.bytes, patterns: &self.patterns, total_len: self.total_len, digest: self.digest }
     }
+}
+
+/// All before the first body, but no more than `len_max` bytes.
+fn read_to_first_body(reader: &mut impl Read, len_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut read_to = |end: usize, bytes: &mut Vec<u8>| -> io::Result<()> {
+        let wanted = end.min(len_max).saturating_sub(bytes.len());
+        reader.take(wanted as u64).read_to_end(bytes)?;
+        Ok(())
+    };
+    read_to(layout::SECTION_TABLE_OFFSET, &mut bytes)?;
+    read_to(table_end(&bytes), &mut bytes)?;
+    read_to(first_body(&bytes).unwrap_or(len_max), &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Where the section table ends, as far as the header can be believed.

@@ -93,5 +93,5 @@ pub use index::OpenError;
 pub use layout::{Encoding, FORMAT_VERSION, LARGE_BODY_BYTES_MIN, PATTERN_COUNT_MAX, RouteKind, Settings};
 pub use pattern::RedirectPattern;
 pub use percent::{percent_decode, percent_encode};
-pub use view::{BundleView, FrontView, Head, Route, Variant, open_front};
+pub use view::{BundleView, FrontView, Head, Route, Variant, open_front, open_front_unverified};
 pub use writer::{Body, BundleWriter, HeadParts, PackedBundle, RouteEntry, VariantEntry, WriteError};

@@ -112,6 +112,13 @@ fn open_previous(path: &Path) -> Result<Previous, Failure> {
     Ok(Previous { file: OpenFile::new(file, path), view })
 }
 
+/// What the last build left there, if it can be read: of a body that is taken from it, the digest is known.
+fn open_last(path: &Path) -> Option<Previous> {
+    let mut file = source::open_file(path).ok()?;
+    let view = bundle::open_front_unverified(&mut file).ok()?.ok()?;
+    Some(Previous { file: OpenFile::new(file, path), view })
+}
+
 /// Reads a bundle and checks it.
 fn open_bundle(path: &Path) -> Result<BundleView<Vec<u8>>, Failure> {
     let bytes = source::read_file(path)?;

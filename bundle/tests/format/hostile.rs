@@ -1,7 +1,9 @@
 //! Bytes that are no bundle, or no longer one, give a clean error.
 
+use std::io::Cursor;
+
 use crate::sample::{patterns, routes, writer};
-use bundle::{BundleView, Digest, OpenError, RouteKind};
+use bundle::{BundleView, Digest, OpenError, RouteKind, open_front_unverified};
 
 /// A bundle of some hundred bytes: all small routes.
 fn small_bundle() -> Vec<u8> {
@@ -49,6 +51,23 @@ fn every_flipped_bit_is_refused() {
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
     assert!(open(&bytes).is_ok());
+}
+
+#[test]
+fn a_front_that_nobody_verified_names_no_body_outside_the_file() {
+    // Whoever takes a body from it compares that body's own digest, but reads it first.
+    let original = writer(patterns().into_iter().chain(routes()).collect()).finish().unwrap().to_vec();
+    let front_len = original.len().min(4_096);
+    for bit in 0..front_len * 8 {
+        let mut bytes = original.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let Ok(front) = open_front_unverified(&mut Cursor::new(&bytes)).unwrap() else { continue };
+        let variants = front.routes().flat_map(|route| route.variants().collect::<Vec<_>>());
+        assert!(variants.into_iter().all(|variant| variant.body_range().end <= bytes.len()), "bit {bit}");
+    }
+    for len in 0..front_len {
+        assert!(open_front_unverified(&mut Cursor::new(&original[..len])).unwrap().is_err(), "{len}");
+    }
 }
 
 #[test]

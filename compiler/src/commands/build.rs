@@ -12,7 +12,7 @@ use super::memory::read_memory_bytes_max;
 use super::progress::ImageProgress;
 use super::unchanged::{self, DIGITS, Record, digest_text};
 use super::urls::record;
-use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_previous};
+use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_last, open_previous};
 use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache, CacheKey, Shelf};
 use crate::config::{self, Config};
@@ -112,15 +112,14 @@ pub enum SummaryFormat {
 pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let start = Instant::now();
     let previous = arguments.previous.as_deref().map(open_previous).transpose()?;
-    // The bundle of the last build is read from end to end, and the sources file by file.
-    let open_last = || open_previous(&arguments.site.join(&arguments.out).join(BUNDLE_NAME)).ok();
+    // One thread lists folders for a while.
+    let open_last = || open_last(&arguments.site.join(&arguments.out).join(BUNDLE_NAME));
     let (loaded, last) = rayon::join(|| Loaded::read(arguments), open_last);
     let loaded = loaded?;
     let folder = loaded.out_folder(arguments)?;
     let options = loaded.options(arguments)?;
     let key = loaded.key(&options).filter(|_| previous.is_none() && !arguments.lock);
-    let find = |key: &CacheKey| unchanged::find(&loaded.cache, key, &folder, last.as_ref()?);
-    if let Some(record) = key.as_ref().and_then(find) {
+    if let Some(record) = key.as_ref().and_then(|key| unchanged::find(&loaded.cache, key, &folder)) {
         return Ok(Summary::of_unchanged(record, folder.join(BUNDLE_NAME), start).report(arguments.summary));
     }
     let pool = thread_pool(arguments.job_count)?;
@@ -163,6 +162,8 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let warnings = built.diagnostics.len();
     let summary = Summary { record, warnings, is_unchanged: false, bundle: folder.join(BUNDLE_NAME), start };
     let Report { result, messages, .. } = summary.report(arguments.summary);
+    // Ten thousand pages take a while to give back, and nobody needs to wait for it.
+    rayon::spawn(move || drop((loaded, built, packed)));
     Ok(Report { result: report.result + &result, messages: report.messages + &messages, ..report })
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::assets::ImageCounts;
 use crate::cache::{Cache, CacheKey};
-use crate::output::Previous;
+use crate::output::BUNDLE_NAME;
 use crate::pipeline::{BuildOptions, Counts};
 use crate::source::{self, Sources};
 
@@ -48,13 +48,15 @@ pub(super) fn program_identity() -> Option<String> {
     Some(format!("{} {} {:?}", env!("CARGO_PKG_VERSION"), program.len(), program.modified().ok()?))
 }
 
-/// What the last build of this input left in `folder`, if all of it is still there. `last` is the bundle there.
-pub(super) fn find(cache: &Cache, key: &CacheKey, folder: &Path, last: &Previous) -> Option<Record> {
+/// What the last build of this input left in `folder`, if all of it is still there.
+pub(super) fn find(cache: &Cache, key: &CacheKey, folder: &Path) -> Option<Record> {
     let record: Record = serde_json::from_slice(&cache.find(key)?).ok()?;
     let is_there = |(name, digest): &(String, String)| {
         source::read_file(&folder.join(name)).is_ok_and(|bytes| digest_text(&bytes) == *digest)
     };
-    let is_same = last.view.digest().hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
+    // It is read and not held: it may be larger than the memory that there is.
+    let bundle = bundle::open_front(&mut source::open_file(&folder.join(BUNDLE_NAME)).ok()?).ok()?.ok()?;
+    let is_same = bundle.digest().hex(DIGITS) == record.bundle && record.texts.iter().all(is_there);
     is_same.then_some(record)
 }
 
