@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use compiler::assets::{AssetNames, ImageWork, Workshop};
+use compiler::assets::{Annex, AssetNames, ImageWork, Workshop};
 use compiler::bytes::Bytes;
 use compiler::cache::Cache;
 use compiler::config::{self, Config};
@@ -109,7 +109,7 @@ fn clean_build(root: &Path) -> Option<BTreeMap<String, Option<String>>> {
         live_reload: "",
     };
     let cache = Cache::none();
-    let output = pipeline::build(&sources, &config, &options, &Workshop::new(&cache, Path::new(PROGRAM)))
+    let output = pipeline::build(&sources, &config, &options, &Workshop::new(&cache, &Annex::new(Path::new(PROGRAM))))
         .output
         .filter(|_| mistakes.is_empty())?;
     let made = output.published.iter().filter(|one| one.location.is_empty() && one.status != 410);

@@ -8,7 +8,7 @@ use super::DevOptions;
 use super::client::MARKER;
 use super::edition::Edition;
 use super::images::MadeImages;
-use crate::assets::{AssetNames, ImageWork, Workshop};
+use crate::assets::{Annex, AssetNames, ImageWork, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Glob, Tool};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
@@ -54,6 +54,7 @@ pub struct Desk {
     known: KnownFiles,
     memory: Memory,
     cache: Cache,
+    annex: Annex,
     /// What reading the folders found.
     walk_diagnostics: Vec<Diagnostic>,
     /// What running the filters found.
@@ -77,6 +78,7 @@ impl Desk {
         let cache = Cache::new(options.site.join(CACHE_FOLDER));
         Self {
             cache,
+            annex: Annex::new(&options.program),
             options,
             config_text: None,
             config: Config::default(),
@@ -116,6 +118,14 @@ impl Desk {
         // What was highlighted for the first time; an edit adds too little to be written down.
         self.cache.finish();
         Ok(edition)
+    }
+
+    /// Gets ready for the next edit: nobody waits for it.
+    pub(super) fn prepare(&self) {
+        let Sources { styles, static_files, .. } = &self.sources;
+        if !styles.is_empty() || static_files.iter().any(is_text_asset) {
+            self.annex.prepare();
+        }
     }
 
     /// Watches what the site is made from, and what its tools read.
@@ -296,10 +306,10 @@ impl Desk {
             thread::sleep(SETTLING_TIME);
             found = Sources::read_changed(root, paths, &mut self.known);
         }
-        let found = found?;
-        let (sources, diagnostics) = found;
-        let filtered = std::mem::take(&mut self.sources.filtered);
-        self.sources = Sources { filtered, ..sources };
+        let (mut sources, diagnostics) = found?;
+        sources.keep_lists(&self.sources);
+        sources.filtered = std::mem::take(&mut self.sources.filtered);
+        self.sources = sources;
         self.walk_diagnostics = diagnostics;
         Ok(())
     }
@@ -336,7 +346,7 @@ impl Desk {
             time,
             live_reload: MARKER,
         };
-        let workshop = Workshop::new(&self.cache, &self.options.program);
+        let workshop = Workshop::new(&self.cache, &self.annex);
         let mut plan = Plan::new(self.sources.clone(), self.config.clone(), options, &self.memory, &workshop);
         self.memory.sweep();
         plan.diagnostics.extend(self.walk_diagnostics.iter().chain(&self.filter_diagnostics).cloned());
@@ -350,7 +360,8 @@ impl Desk {
 /// The paths of files that came, went or have other bytes.
 fn find_changed(before: &Sources, after: &Sources) -> Vec<String> {
     let mut changed = Vec::new();
-    for (before, after) in before.lists().into_iter().zip(after.lists()) {
+    let lists = before.lists().into_iter().zip(after.lists());
+    for (before, after) in lists.filter(|(before, after)| !std::ptr::eq(*before, *after)) {
         let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
         loop {
             let order = match (old.peek(), new.peek()) {

@@ -292,6 +292,7 @@ pub(super) fn start(
 /// Follows the sources.
 fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
     let mut next = None;
+    desk.prepare();
     while let Some(edit) = next.take().or_else(|| edits.recv().ok()) {
         match edit {
             Edit::Look(mut touched) => {
@@ -324,6 +325,7 @@ fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
             }
             Edit::ReadAnew(number) => read_anew(studio, &mut desk, number),
         }
+        desk.prepare();
         studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
     }
 }
