@@ -33,7 +33,16 @@ pub enum DeskError {
 const OWN_FILES: [&str; 3] = [config::FILE_NAME, LOCK_NAME, SKETCHES_NAME];
 
 /// So often files that are being written are waited for: half a second in all, and then they are taken as they are.
-const SETTLING_COUNT_MAX: usize = 25;
+pub(super) const SETTLING_COUNT_MAX: usize = 25;
+
+/// Whether somebody is about to write more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    /// A file was changed a moment ago.
+    UnderWay,
+    /// Not as far as can be seen.
+    Finished,
+}
 
 /// What changed, by paths from the site's root, and what came of it.
 pub(super) struct Change {
@@ -166,22 +175,17 @@ impl Desk {
         self.inputs = inputs;
     }
 
-    /// What may have changed of a page or file: of what it is made from, what looks otherwise than it did.
-    pub(super) fn find_touched(&self, path: &str) -> Touched {
-        let Some(current) = &self.current else { return Touched::Anything };
+    /// What may have changed of a page or file: of what it is made from, what looks otherwise than it did; and whether some
+    /// of that is being written.
+    pub(super) fn find_touched(&self, path: &str) -> (Touched, Progress) {
+        let Some(current) = &self.current else { return (Touched::Anything, Progress::Finished) };
         let root = &self.options.site;
         let files = current.files_behind(path).into_iter().chain(current.source_of(path));
         let mut changed: BTreeSet<String> =
             files.filter(|file| !self.known.is_as_it_was(root, file)).map(|file| file.to_string()).collect();
-        // No request waits for this look, and another edit half a second at most: half a file is worse than a late one.
-        for _ in 0..SETTLING_COUNT_MAX {
-            if !changed.iter().any(|file| source::is_being_written(&root.join(file))) {
-                break;
-            }
-            thread::sleep(SETTLING_TIME);
-        }
+        let is_being_written = changed.iter().any(|file| source::is_being_written(&root.join(file)));
         changed.insert(config::FILE_NAME.to_owned());
-        Touched::Files(changed)
+        (Touched::Files(changed), if is_being_written { Progress::UnderWay } else { Progress::Finished })
     }
 
     /// Takes the variants that were made of images, unless the images or their settings have changed since.

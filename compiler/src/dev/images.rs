@@ -45,8 +45,6 @@ struct Waiting {
 pub(super) fn work(studio: &Arc<Studio>, options: &DevOptions) {
     let (cache, annex) = (Cache::new(options.site.join(CACHE_FOLDER)), Annex::new(&options.program));
     let patient = Patient(Arc::clone(studio));
-    let workshop =
-        Workshop { cache: &cache, progress: &patient, annex: &annex, memory_bytes_max: options.memory_bytes_max };
     let threads = thread::available_parallelism().map_or(1, |count| count.get().saturating_sub(1).max(1));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| lower_priority()).build();
     // Without threads pages keep their originals.
@@ -55,6 +53,9 @@ pub(super) fn work(studio: &Arc<Studio>, options: &DevOptions) {
     loop {
         let edition = studio.wait_for_quiet(seen);
         seen = edition.number;
+        // Other programs come and go in a day.
+        let memory_bytes_max = (options.read_memory_bytes_max)();
+        let workshop = Workshop { cache: &cache, progress: &patient, annex: &annex, memory_bytes_max };
         pool.install(|| make_missing(studio, &edition, &workshop));
     }
 }
