@@ -206,6 +206,7 @@ codes! {
     EmptyField "empty-field" Warning " `where` or `sort` names a field that no item has.",
     NoBaseUrl "no-base-url" Warning " The site's address isn't known, so nothing that needs it is made.",
     NearMissPlaceholder "near-miss-placeholder" Warning " Text looks almost like a placeholder.",
+    UncompiledStyle "uncompiled-style" Warning " A style sheet lies where nothing compiles it.",
     StyleWarning "style-warning" Warning " A style sheet warns with `@warn`.",
     MalformedScript "malformed-script" Warning " A script can't be minified, and is left as it is.",
     DanglingSourceMap "dangling-source-map" Warning " A source map is named that isn't there.",
