@@ -116,6 +116,25 @@ impl Diagnostic {
     }
 }
 
+impl Code {
+    /// Whether a template is read in another way than its author meant it: what seems to follow from that, such as a partial
+    /// that nothing uses or an element that is never closed, may be none of the author's mistakes.
+    pub fn leaves_gaps(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownPartial
+                | Self::UnclosedTag
+                | Self::UnexpectedClosingTag
+                | Self::MalformedTag
+                | Self::MalformedAttribute
+                | Self::PartialOutside
+                | Self::RecursivePartial
+                | Self::ReservedName
+                | Self::BadEncoding
+        )
+    }
+}
+
 /// Every kind of diagnostic, with its stable name and its severity, in one table.
 macro_rules! codes {
     ($($variant:ident $name:literal $severity:ident $doc:literal,)*) => {

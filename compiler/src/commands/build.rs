@@ -239,7 +239,10 @@ impl Loaded {
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
-        diagnostics.extend(config.check_base_url());
+        // While `site.toml` has mistakes, the address may be one of them.
+        if !diagnostics.iter().any(|one: &Diagnostic| one.code == Code::BadConfig) {
+            diagnostics.extend(config.check_base_url());
+        }
         let cache = Cache::new(root.join(CACHE_FOLDER)).used_at(SystemTime::now());
         let selection = select(arguments, &config, build_time()?)?;
         diagnostics.extend(pipeline::run_filters(&mut sources, &config, selection, root, &cache));

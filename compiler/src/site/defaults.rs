@@ -62,6 +62,7 @@ impl Defaults {
                     fields.insert(name, field.clone());
                 }
             }
+            fields.lose_with(defaults);
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::builtin::{BLOG_ITEM_PARTIAL, is_reserved};
+use super::builtin::{BLOG_ITEM_PARTIAL, RESERVED, is_reserved};
+use super::parser::almost_closed;
 use super::syntax::{Attribute, Body, Each, Kind, Name, Node, Tag, Target, Template};
 use crate::cache::FileMemo;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, list_names, nearest};
@@ -111,7 +112,7 @@ impl TemplateSet {
         let near = by_extension
             .map(|(known, _)| known.as_str())
             .or_else(|| self.names().find(by_file))
-            .or_else(|| nearest(name, self.names()));
+            .or_else(|| nearest(name, self.names().chain(RESERVED)));
         near.map(|near| format!("did you mean `{near}`?"))
     }
 
@@ -257,13 +258,33 @@ impl Check<'_> {
             let help = |missing: &str| format!("write `<% {} {missing}=\"…\" … %/>`", tag.name);
             self.check_attributes(tag.name_span, &tag.attributes, &partial, &help);
         }
+        for word in &tag.words {
+            let text = self.template.text(*word).to_owned();
+            let message = format!("the attribute `{text}` has no value");
+            self.report(Code::MalformedAttribute, *word, message, Some(format!("write `{text}=\"…\"`")));
+        }
+        self.check_closing(&tag.name, tag.closed_as, &format!("<%/ {} %>", tag.name));
+        self.check_body(tag, &partial);
+    }
+
+    /// Reports a closing tag that is almost that of what is open, now that this is known to be right.
+    fn check_closing(&mut self, open: &str, closed_as: Option<Span>, meant: &str) {
+        if let Some(name) = closed_as {
+            let (message, help) = almost_closed(self.template.text(name), open, meant);
+            self.report(Code::UnexpectedClosingTag, name, message, Some(help));
+        }
+    }
+
+    fn check_body(&mut self, tag: &Tag, partial: &Template) {
         match &tag.body {
             Some(Body::Slots(slots)) => {
                 for slot in slots {
                     let asked = Name::slot(slot.name.clone());
-                    if !partial.asks.known.contains(&asked) {
+                    if partial.asks.known.contains(&asked) {
+                        self.check_closing(&slot.name, slot.closed_as, &format!("</slot:{}>", slot.name));
+                    } else {
                         let message = format!("`{}` has no slot `{}`", tag.name, slot.name);
-                        let help = self.suggest(&tag.name, Some(asked), || Some(suggest_slot(&slot.name, &partial)));
+                        let help = self.suggest(&tag.name, Some(asked), || Some(suggest_slot(&slot.name, partial)));
                         self.report(Code::UnexpectedSlot, slot.name_span, message, help);
                     }
                 }
@@ -320,6 +341,17 @@ impl Check<'_> {
             let message = format!("`{name}` never uses the attribute `{}`", attribute.name);
             self.report(Code::UnusedAttribute, attribute.name_span, message, help);
         }
+    }
+}
+
+impl Template {
+    /// The slot of this partial that a name stands for: itself, or the nearest one if it has no slot of that name, which has
+    /// been reported.
+    pub fn meant_slot<'a>(&'a self, name: &'a str) -> &'a str {
+        if self.asks.known.contains(&Name::slot(name)) {
+            return name;
+        }
+        nearest(name, names_of(self, Target::Slot)).unwrap_or(name)
     }
 }
 
