@@ -240,7 +240,10 @@ struct Items<'a> {
     caller: Caller<'a>,
     attributes: Rc<BTreeMap<&'a str, Rc<str>>>,
     left: std::vec::IntoIter<Item<'a>>,
-    is_first: bool,
+    /// Items that have been begun.
+    begun_count: usize,
+    /// Those of them that lack slots, and which.
+    lacking: Vec<(Item<'a>, Vec<String>)>,
 }
 
 struct Renderer<'a> {

@@ -102,7 +102,10 @@ impl<'a> Renderer<'a> {
             let diagnostic = match (is_made, target, scope.item()) {
                 (Some(partial), ..) => scope::missing_in_made(partial, caller.name, &names, target),
                 (None, Target::Attribute, _) => scope::missing_attributes(caller, &names),
-                (None, Target::Slot, Some(item)) => scope::missing_in_item(caller, item, &names),
+                (None, Target::Slot, Some(item)) => {
+                    self.note_lacking(item, names);
+                    continue;
+                }
                 (None, Target::Slot, None) => {
                     let key = (Code::MissingSlots, caller.template.place(caller.span), names.join(" "));
                     if self.seen.insert(key) {

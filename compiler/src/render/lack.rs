@@ -108,6 +108,6 @@ fn field_of(slot: &str) -> &str {
 }
 
 /// The field of every page that was probably meant.
-fn offered_field(slot: &str) -> Option<&'static str> {
+pub(super) fn offered_field(slot: &str) -> Option<&'static str> {
     OFFERED_FIELDS.into_iter().find(|known| is_slip(slot, known))
 }

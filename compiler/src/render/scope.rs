@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::lack::offered_field;
 use super::markup::ValueId;
 use crate::diagnostic::{Code, Diagnostic, Span, list_names};
 use crate::front_matter::Value;
@@ -147,6 +148,16 @@ pub(super) fn missing_in_item(caller: Caller<'_>, item: Item<'_>, names: &[Strin
     };
     let message = format!("`{}` needs the {noun} {}, which {of} doesn't have", caller.name, list_names(names));
     let help = format!("add `{0}` to it, or write `{{{{{0} ?? …}}}}` in `{1}`", names[0], caller.name);
+    Diagnostic::new(Code::MissingSlots, caller.template.place(caller.span), message).with_help(help)
+}
+
+/// What is wrong with a partial that asks for a slot which no item of a list has.
+pub(super) fn missing_in_items(caller: Caller<'_>, name: &str) -> Diagnostic {
+    let message = format!("`{}` needs the slot `{name}`, which none of the items has", caller.name);
+    let help = match offered_field(name) {
+        Some(near) => format!("did you mean `{{{{{near}}}}}` in `{}`?", caller.name),
+        None => format!("add `{name}` to them, or write `{{{{{name} ?? …}}}}` in `{}`", caller.name),
+    };
     Diagnostic::new(Code::MissingSlots, caller.template.place(caller.span), message).with_help(help)
 }
 
