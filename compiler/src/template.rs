@@ -4,6 +4,7 @@
 mod builtin;
 mod code;
 mod lexer;
+mod meant;
 mod parser;
 mod placeholder;
 mod set;

@@ -7,7 +7,7 @@ use super::markup::ValueId;
 use super::scope::{self, Caller, CallerKind, Scope};
 use super::{Call, Lack, Renderer, Task};
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::template::{Block, Body, Name, SlotFill, Tag, Target, Template};
+use crate::template::{Attribute, Body, Name, Tag, Target, Template};
 
 impl<'a> Renderer<'a> {
     pub(super) fn render_layout(&mut self, name: &'a str, span: Span, body: ValueId) -> ValueId {
@@ -20,7 +20,7 @@ impl<'a> Renderer<'a> {
             }
             return body;
         };
-        let body_slot = partial.meant_slot("body");
+        let body_slot = partial.meant_names(Target::Slot, &["body"])[0];
         if !partial.asks.known.contains(&Name::slot("body")) {
             let message = format!("the layout `{name}` has no slot `body`");
             let help = match partial.find_placeholder(&Name::slot(body_slot)) {
@@ -43,11 +43,12 @@ impl<'a> Renderer<'a> {
         if self.templates.ends_cycle(template, tag.name_span) {
             return;
         }
-        let attributes = tag.attributes.iter();
-        let attributes =
-            attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
+        let attributes = self.evaluate_attributes(template, &tag.attributes, partial, scope);
         let fills = match &tag.body {
-            Some(Body::Slots(slots)) => read_fills(slots, partial),
+            Some(Body::Slots(slots)) => {
+                let names: Vec<_> = slots.iter().map(|slot| slot.name.as_str()).collect();
+                partial.meant_names(Target::Slot, &names).into_iter().zip(slots.iter().map(|slot| slot.block)).collect()
+            }
             Some(Body::Whole { block, .. }) => vec![("default", *block)],
             Some(Body::Blank) | None => Vec::new(),
         };
@@ -57,11 +58,25 @@ impl<'a> Renderer<'a> {
             partial,
             caller,
             outer: Rc::clone(scope),
-            attributes: Rc::new(attributes),
+            attributes,
             fills,
             slots: BTreeMap::new(),
         })));
         self.begin_fill();
+    }
+
+    /// What a partial is given. A slip in a name has been reported, and stands for what was meant.
+    pub(super) fn evaluate_attributes(
+        &mut self,
+        template: &'a Template,
+        given: &'a [Attribute],
+        partial: &'a Template,
+        scope: &Rc<Scope<'a>>,
+    ) -> Rc<BTreeMap<&'a str, Rc<str>>> {
+        let names: Vec<_> = given.iter().map(|one| one.name.as_str()).collect();
+        let names = partial.meant_names(Target::Attribute, &names);
+        let values = given.iter().map(|one| self.evaluate(template, &one.value, scope));
+        Rc::new(names.into_iter().zip(values).collect())
     }
 
     /// Renders the next slot of the call that is the last task, or its partial if there is none.
@@ -117,22 +132,4 @@ impl<'a> Renderer<'a> {
             self.report(diagnostic);
         }
     }
-}
-
-/// A misspelled slot stands for the one that was meant where there are at most so many of both. Guessed: it is a comparison
-/// of each with each.
-const MEANT_SLOTS_MAX: usize = 20;
-
-/// What a body fills: each slot once. A slip in a slot's name has been reported, and isn't worth a word for what is missing.
-fn read_fills<'a>(slots: &'a [SlotFill], partial: &'a Template) -> Vec<(&'a str, Block)> {
-    let mut fills: Vec<_> = slots.iter().map(|slot| (slot.name.as_str(), slot.block)).collect();
-    if slots.len() <= MEANT_SLOTS_MAX && partial.asks.known.len() <= MEANT_SLOTS_MAX {
-        for index in 0..fills.len() {
-            let meant = partial.meant_slot(fills[index].0);
-            if fills.iter().all(|(name, _)| *name != meant) {
-                fills[index].0 = meant;
-            }
-        }
-    }
-    fills
 }

@@ -22,9 +22,7 @@ impl<'a> Renderer<'a> {
         let mut text = |value: &'a Option<Value>| value.as_ref().map(|value| self.evaluate(template, value, scope));
         let (of, sort, filter) = (text(&each.of), text(&each.sort), text(&each.filter));
         let limit = text(&each.limit);
-        let attributes = each.attributes.iter();
-        let attributes =
-            attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
+        let attributes = self.evaluate_attributes(template, &each.attributes, partial, scope);
         if scope.missing_count() > missed_before {
             return;
         }
@@ -47,8 +45,7 @@ impl<'a> Renderer<'a> {
             self.report_query(template, each, mistake);
         }
         let caller = Caller { name: &each.partial, template, span: each.partial_span, kind: CallerKind::Each };
-        let (attributes, left) = (Rc::new(attributes), items.into_iter());
-        let items = Items { partial, caller, attributes, left, begun_count: 0, lacking: Vec::new() };
+        let items = Items { partial, caller, attributes, left: items.into_iter(), begun_count: 0, lacking: Vec::new() };
         self.tasks.push(Task::Items(Box::new(items)));
     }
 

@@ -8,7 +8,7 @@ use super::RenderedPage;
 use super::scope::{Caller, CallerKind};
 use crate::diagnostic::{Code, Diagnostic, Place, is_slip, list_names};
 use crate::site::{OFFERED_FIELDS, Page};
-use crate::template::{Name, TemplateSet};
+use crate::template::TemplateSet;
 
 /// What one use of a partial in a page lacks.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -85,9 +85,12 @@ pub fn report_lacks(rendered: &[RenderedPage], templates: &TemplateSet) -> Vec<D
         let slots: Vec<_> = lack.slots.iter().filter(is_own).cloned().collect();
         (!slots.is_empty()).then(|| Lack { slots, ..lack.clone() }.to_diagnostic())
     });
+    let names: BTreeSet<&str> = shared.keys().map(|(partial, _)| *partial).collect();
+    let partials = names.into_iter().filter_map(|name| Some((name, templates.find(name)?)));
+    let places: BTreeMap<_, _> = partials.map(|(name, partial)| (name, (partial, partial.first_slots()))).collect();
     let in_partials = shared.iter().filter_map(|((partial, slot), (count, first))| {
-        let template = templates.find(partial)?;
-        let place = template.place(template.find_placeholder(&Name::slot(*slot)).unwrap_or_default());
+        let (template, slots) = places.get(partial)?;
+        let place = template.place(slots.get(slot).copied().unwrap_or_default());
         let message = format!("`{partial}` needs the slot `{slot}`, which no page gives it");
         let help = match offered_field(slot) {
             Some(near) => format!("did you mean `{{{{{near}}}}}`? Else give it a default: `{{{{{slot} ?? …}}}}`"),

@@ -322,36 +322,33 @@ impl Check<'_> {
 
     fn check_attributes(&mut self, span: Span, given: &[Attribute], partial: &Template, help: &dyn Fn(&str) -> String) {
         let name = self.template.text(span);
-        let names: BTreeSet<_> = given.iter().map(|attribute| attribute.name.as_str()).collect();
+        let names: Vec<_> = given.iter().map(|attribute| attribute.name.as_str()).collect();
+        let meant = partial.meant_names(Target::Attribute, &names);
+        let is_given: BTreeSet<_> = meant.iter().copied().collect();
         let required = partial.asks.required.iter().filter(|asked| asked.target == Target::Attribute);
-        let missing: Vec<_> =
-            required.map(|asked| asked.text.as_str()).filter(|asked| !names.contains(asked)).collect();
+        let required: Vec<_> = required.map(|asked| asked.text.as_str()).collect();
+        let missing: Vec<_> = required.iter().copied().filter(|asked| !is_given.contains(asked)).collect();
         if !missing.is_empty() {
             let noun = if missing.len() == 1 { "attribute" } else { "attributes" };
             let message = format!("`{name}` needs the {noun} {}", list_names(&missing));
             let help = format!("{}, or give `{{{{@{}}}}}` a default", help(missing[0]), missing[0]);
             self.report(Code::MissingAttributes, span, message, Some(help));
         }
-        for attribute in given {
+        for (attribute, meant) in given.iter().zip(meant) {
             let asked = Name::attribute(attribute.name.clone());
             if partial.asks.known.contains(&asked) {
+                continue;
+            }
+            if meant != attribute.name && required.contains(&meant) {
+                let message = format!("`{name}` needs the attribute `{meant}`, and this is `{}`", attribute.name);
+                let help = Some(format!("did you mean `{meant}`?"));
+                self.report(Code::MissingAttributes, attribute.name_span, message, help);
                 continue;
             }
             let help = self.suggest(name, Some(asked), || Some(suggest_attribute(&attribute.name, partial)));
             let message = format!("`{name}` never uses the attribute `{}`", attribute.name);
             self.report(Code::UnusedAttribute, attribute.name_span, message, help);
         }
-    }
-}
-
-impl Template {
-    /// The slot of this partial that a name stands for: itself, or the nearest one if it has no slot of that name, which has
-    /// been reported.
-    pub fn meant_slot<'a>(&'a self, name: &'a str) -> &'a str {
-        if self.asks.known.contains(&Name::slot(name)) {
-            return name;
-        }
-        nearest(name, names_of(self, Target::Slot)).unwrap_or(name)
     }
 }
 

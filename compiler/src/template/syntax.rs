@@ -1,7 +1,7 @@
 //! The tree that a template is parsed into. It is flat: a block is a range of one vector of nodes, so that neither
 //! reading nor dropping it takes a stack, however deep the tags are nested.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Place, SourceText, Span};
 
@@ -318,6 +318,20 @@ impl Template {
             _ => None,
         });
         spans.min()
+    }
+
+    /// Where each slot is first asked for in its text.
+    pub fn first_slots(&self) -> BTreeMap<&str, Span> {
+        let mut spans: BTreeMap<&str, Span> = BTreeMap::new();
+        for node in &self.nodes {
+            if let Node::Placeholder(placeholder) = node
+                && placeholder.name.target == Target::Slot
+            {
+                let first = spans.entry(&placeholder.name.text).or_insert(placeholder.span);
+                *first = placeholder.span.min(*first);
+            }
+        }
+        spans
     }
 
     /// Text of the file.
