@@ -3,6 +3,7 @@
 
 mod builtin;
 mod code;
+mod element;
 mod lexer;
 mod meant;
 mod parser;
