@@ -6,11 +6,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use may::io::CoIo;
-
-use super::held::Descriptor;
 use super::lounge::{Call, Lounge};
-use super::stream::Stream;
+use super::stream::{OwnEvents, Stream};
 use super::{Death, Message, Mortal, Shared};
 use crate::connection::{Context, Conversation, Ending, Visit};
 use crate::estate::Estate;
@@ -30,8 +27,7 @@ pub(super) struct Host<H: Handler> {
 struct Service {
     call: Call,
     visit: Visit,
-    /// The connection's own events, once it has the coroutine to itself.
-    events: Option<CoIo<Descriptor>>,
+    events: OwnEvents,
 }
 
 /// Starts a host for a lounge.

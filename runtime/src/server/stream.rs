@@ -20,6 +20,10 @@ use crate::limits::{DISK_BUSY_MS, FETCH_BYTES, LINGER_MS, PAGES_AHEAD_BYTES, WRI
 use crate::mapped::is_in_memory;
 use crate::site::Handler;
 
+/// A connection's own events, once it has a coroutine to itself. They don't lie on that one's stack, so that they are let
+/// go when it dies.
+pub(super) type OwnEvents = Option<CoIo<Descriptor>>;
+
 /// A connection that is being served: by the host of its lounge, until it has to be waited for in the middle of something,
 /// and from then on by a coroutine that it has to itself.
 pub(super) struct Stream<'h, H: Handler> {
@@ -27,8 +31,7 @@ pub(super) struct Stream<'h, H: Handler> {
     lounge: &'h Arc<Lounge>,
     number: usize,
     held: &'h Held,
-    /// Its own events, once it has a coroutine to itself.
-    events: &'h mut Option<CoIo<Descriptor>>,
+    events: &'h mut OwnEvents,
     /// What it waits for; `None` while it answers.
     awaiting: Option<Awaiting>,
     /// When the first head must be whole; `None` once there was an answer.
@@ -60,7 +63,7 @@ impl<'h, H: Handler> Stream<'h, H> {
         lounge: &'h Arc<Lounge>,
         call: &'h Call,
         visit: &Visit,
-        events: &'h mut Option<CoIo<Descriptor>>,
+        events: &'h mut OwnEvents,
     ) -> Self {
         let Call { number, held, has_hung_up } = call;
         Self {
