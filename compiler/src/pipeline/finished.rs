@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bundle::Digest;
 
-use super::{Plan, asset_paths, other_files};
+use super::{Plan, asset_paths};
 use crate::cache::{Cache, CacheKey, Shelf};
 use crate::output::Previous;
 use crate::render::{Fragment, RenderedPage};
@@ -78,11 +78,12 @@ impl<'a> Finished<'a> {
 /// What is remembered of a page: the digest of its text, what the check of the whole site looks at, and what it lists.
 /// Nothing of one that there is something to tell of, or that has more of the site in it than can be said.
 fn encode(page: &RenderedPage, digest: &Digest) -> Option<Vec<u8>> {
-    let RenderedPage { diagnostics, mistakes, integrities, broken_links, fragments, partials, listings, .. } = page;
-    if [diagnostics, mistakes].iter().any(|all| !all.is_empty()) || !integrities.is_empty() || !broken_links.is_empty()
-    {
+    let RenderedPage { diagnostics, lacks, mistakes, integrities, broken_links, .. } = page;
+    let is_sound = diagnostics.is_empty() && lacks.is_empty() && mistakes.is_empty() && broken_links.is_empty();
+    if !is_sound || !integrities.is_empty() {
         return None;
     }
+    let RenderedPage { fragments, partials, listings, .. } = page;
     let mut bytes = digest.as_bytes().to_vec();
     serde_json::to_writer(&mut bytes, &(fragments, partials, listings.all()?)).expect("texts are JSON");
     Some(bytes)
@@ -95,8 +96,7 @@ fn digest_of(plan: &Plan, cache: &Cache) -> Option<CacheKey> {
     let settings = format!("{config:?}\n{:?}", sources.filtered);
     let files = [&sources.templates, &sources.static_files, &sources.styles, &sources.defaults];
     let digests = files.map(|files| digest_files(files));
-    let others: Vec<_> = other_files(sources).cloned().collect();
-    let others = digest_files(&others);
+    let others = digest_files(&plan.other_files);
     let paths = paths_of(plan);
     let has_posts = [u8::from(!site.index.posts.is_empty())];
     let mut parts: Vec<&[u8]> = vec![options.as_bytes(), settings.as_bytes(), &paths, &has_posts, others.as_bytes()];

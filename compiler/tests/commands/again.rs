@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use compiler::assets::{AssetNames, ImageWork, Workshop};
+use compiler::assets::{Annex, AssetNames, ImageWork, Workshop};
 use compiler::bytes::OpenFile;
 use compiler::cache::{CACHE_FOLDER, Cache};
 use compiler::config::Config;
@@ -212,7 +212,8 @@ fn count_made(site: &Path) -> u64 {
         let view = bundle::open_front(&mut file).unwrap().unwrap();
         Previous { file: OpenFile::new(file, &path), view }
     });
-    let workshop = Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln")));
+    let annex = Annex::new(Path::new(env!("CARGO_BIN_EXE_kiln")));
+    let workshop = Workshop::new(&cache, &annex);
     let output = pipeline::build(&sources, &config, &options, &workshop, last.as_ref()).output.unwrap();
     let packed = output.pack_checked(None, &cache).unwrap();
     write_dist(&site.join("dist"), &[], &packed).unwrap();
