@@ -164,7 +164,7 @@
     overlay = host(back);
     for (const wrong of box.querySelectorAll(".code b")) {
       const code = wrong.closest(".code");
-      if (wrong.offsetLeft + wrong.offsetWidth > code.offsetLeft + code.clientWidth) code.scrollLeft = wrong.offsetLeft - code.offsetLeft - 80;
+      if (wrong.offsetLeft > code.offsetLeft + code.clientWidth - 80) code.scrollLeft = wrong.offsetLeft - code.offsetLeft - 80;
     }
     box.focus({ preventScroll: true });
   }
