@@ -29,6 +29,7 @@ pub use variants::{ImageCounts, ImageVariant};
 pub use workshop::{ImageWork, Progress, Silent, Workshop};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::cache::FileMemo;
 use crate::config::Build;
@@ -58,6 +59,7 @@ pub fn make_assets(
     let (compiled, mut diagnostics) = style::compile_styles(sources.styles, workshop);
     let files: Vec<SourceFile> = sources.static_files.iter().cloned().chain(compiled).collect();
     diagnostics.extend(find_clashes(&files));
+    diagnostics.extend(find_uncompiled(&sources));
     let (mut manifest, mistakes) = AssetManifest::build(&files, sources.content, options, workshop, memo);
     diagnostics.extend(mistakes);
     let settings = texts::TextSettings { build, names: options.names, workshop };
@@ -80,4 +82,35 @@ fn find_clashes(files: &[SourceFile]) -> Vec<Diagnostic> {
         }
     }
     diagnostics
+}
+
+/// Warns of sheets that no browser reads and nothing compiles: those under `static/`, and those in the syntax of Sass that
+/// goes by indentation. A folder of somebody else's sheets is one mistake.
+fn find_uncompiled(sources: &AssetSources<'_>) -> Vec<Diagnostic> {
+    let with_extension = |files: &[SourceFile], wanted: &[&str]| -> Vec<Arc<str>> {
+        let found = files.iter().filter(|file| wanted.contains(&&*file.extension()));
+        found.map(|file| Arc::clone(&file.path)).collect()
+    };
+    let warn = |paths: Vec<Arc<str>>, what: [&str; 2], help: &str| {
+        let first = Arc::clone(paths.first()?);
+        let message = match paths.len() {
+            1 => format!("`{first}` {}", what[0]),
+            count => format!("`{first}` and {} more {}", count - 1, what[1]),
+        };
+        let place = Place { path: first, span: Span::default() };
+        Some(Diagnostic::new(Code::UncompiledStyle, place, message).with_help(help))
+    };
+    let published = with_extension(sources.static_files, &["scss", "sass"]);
+    let unread = with_extension(sources.styles, &["sass", "less"]);
+    let published = warn(
+        published,
+        ["is published as it is written", "are published as they are written"],
+        "move it to `styles/`, where SCSS becomes `/static/css/NAME.css`; one that is meant to be read belongs into `content/`",
+    );
+    let unread = warn(
+        unread,
+        ["isn't compiled", "aren't compiled"],
+        "only SCSS and CSS are: write it as `.scss`, or compile it with a command under `[[tools]]`",
+    );
+    published.into_iter().chain(unread).collect()
 }

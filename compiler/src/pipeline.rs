@@ -1,6 +1,7 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
 mod filters;
+mod gaps;
 mod publish;
 
 use std::borrow::Cow;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use filters::run_filters;
+use gaps::Gaps;
 pub use publish::publish_page;
 
 use crate::assets::{
@@ -25,7 +27,9 @@ use crate::feeds::{self, MadeFile};
 use crate::html::{find_ids, minify};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Keeping, Output, Overweight, media_type};
-use crate::render::{Integrity, Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
+use crate::render::{
+    Integrity, Links, Materials, RenderedPage, render_page, report_broken_links, report_lacks, report_mistakes,
+};
 use crate::search;
 use crate::site::{
     self, Defaults, Index, LeftOut, LinkTargets, Page, PageHead, Reading, Selection, Site, SiteMemory, Target, Taxonomy,
@@ -213,11 +217,16 @@ impl Plan {
         let mut diagnostics =
             site::check_unique(site, &self.sources.content, config, asset_paths(manifest), made_paths);
         diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
+        diagnostics.extend(report_lacks(rendered, templates));
+        let of_pages = rendered.iter().flat_map(|page| &page.diagnostics);
+        let gaps = Gaps::find(self.diagnostics.iter().chain(of_pages), templates);
         diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), targets));
         let pages: Vec<_> = site.all_pages().collect();
         let has_policy = config.security.csp == Csp::Auto;
         let is_of_policy = |code| matches!(code, Code::BlockedSource | Code::LongPolicy | Code::TooLongPolicy);
-        diagnostics.extend(report_mistakes(&pages, rendered, |code| !is_of_policy(code) || has_policy));
+        diagnostics.extend(report_mistakes(&pages, rendered, |mistake, page, rendered| {
+            (!is_of_policy(mistake.code) || has_policy) && !gaps.may_explain(mistake, page, rendered)
+        }));
         diagnostics.extend(self.links().check_fragments(&pages, rendered));
         diagnostics.extend(site::check_redirects(config, targets));
         if sources.past.lock.is_some() {
@@ -226,10 +235,13 @@ impl Plan {
             let ids = |url: &str| number_of.get(url).map(|number| find_ids(&rendered[*number].text));
             diagnostics.extend(urls::check(&sources.past, &self.live_urls(rendered), targets, config, &ids));
         }
-        let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
-        let of_terms: Vec<_> = site.index.taxonomies.iter().flat_map(Taxonomy::partials).collect();
-        let named = named.chain(named_by_left_out(site)).chain(of_terms.iter().map(String::as_str));
-        diagnostics.extend(templates.find_unused(named));
+        // A use that can't be read may be that of a partial which seems unused.
+        if gaps.is_empty() {
+            let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
+            let of_terms: Vec<_> = site.index.taxonomies.iter().flat_map(Taxonomy::partials).collect();
+            let named = named.chain(named_by_left_out(site)).chain(of_terms.iter().map(String::as_str));
+            diagnostics.extend(templates.find_unused(named));
+        }
         diagnostics
     }
 

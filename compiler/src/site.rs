@@ -33,7 +33,7 @@ use crate::cache::{ByAddress, Cache, FileMemo, LastMemo};
 use crate::config::Config;
 use crate::data::Data;
 use crate::diagnostic::Diagnostic;
-use crate::front_matter::Value;
+use crate::front_matter::{Fields, Value};
 use crate::source::{SourceFile, Sources};
 use crate::template::TemplateSet;
 use crate::tools::filter::Filtered;
@@ -56,6 +56,21 @@ pub enum LeftOut {
     Draft,
     /// Its date is after the day of the build.
     Future,
+}
+
+impl Selection {
+    /// Why a page with this front matter is not published, if it isn't.
+    pub fn leaves_out(self, fields: &Fields) -> Option<LeftOut> {
+        let value = |name: &str| fields.get(name).map(|field| &field.value);
+        let is_draft = value("draft") == Some(&Value::Bool(true));
+        let date = value("date").and_then(Value::as_date_time);
+        let is_future = date.is_some_and(|date| date.date() > self.today);
+        if is_draft && !self.drafts {
+            Some(LeftOut::Draft)
+        } else {
+            (is_future && !self.future).then_some(LeftOut::Future)
+        }
+    }
 }
 
 /// What became of reading one page.
@@ -151,12 +166,8 @@ impl Site {
         let mut site = Self { config: config.clone(), ..Self::default() };
         let mut diagnostics = Vec::new();
         for ReadPage { page, mistakes } in results {
-            let left_out = page.as_ref().and_then(|page| {
-                // A page that nobody will see may be unfinished: its mistakes count when it is published.
-                let is_draft = page.has_flag("draft") && !selection.drafts;
-                let is_future = page.is_after(selection.today) && !selection.future;
-                if is_draft { Some(LeftOut::Draft) } else { is_future.then_some(LeftOut::Future) }
-            });
+            // A page that nobody will see may be unfinished: its mistakes count when it is published.
+            let left_out = page.as_ref().and_then(|page| selection.leaves_out(&page.front_matter));
             match (page, left_out) {
                 (Some(page), Some(reason)) => site.left_out.push((Page::alone(page), reason)),
                 (page, _) => {

@@ -239,9 +239,13 @@ impl Loaded {
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
-        diagnostics.extend(config.check_base_url());
+        // While `site.toml` has mistakes, the address may be one of them.
+        if !diagnostics.iter().any(|one: &Diagnostic| one.code == Code::BadConfig) {
+            diagnostics.extend(config.check_base_url());
+        }
         let cache = Cache::new(root.join(CACHE_FOLDER)).used_at(SystemTime::now());
-        diagnostics.extend(pipeline::run_filters(&mut sources, &config, root, &cache));
+        let selection = select(arguments, &config, build_time()?)?;
+        diagnostics.extend(pipeline::run_filters(&mut sources, &config, selection, root, &cache));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
 
@@ -277,11 +281,7 @@ impl Loaded {
             keeping: Keeping::ByKind,
             image_work: ImageWork::Make,
             compress: arguments.compress,
-            selection: Selection {
-                drafts: arguments.drafts || self.config.build.drafts,
-                future: arguments.future || self.config.build.future,
-                today: today(time)?,
-            },
+            selection: select(arguments, &self.config, time)?,
             lists_urls: arguments.lock,
             time,
             live_reload: "",
@@ -369,6 +369,12 @@ pub(super) fn build_time() -> Result<Option<u64>, Failure> {
     let seconds = text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds <= SECONDS_MAX);
     let message = || format!("SOURCE_DATE_EPOCH is `{}`, and should be seconds since 1970", text.display());
     seconds.map(Some).ok_or_else(|| Failure::Usage(message()))
+}
+
+/// Which pages are published.
+fn select(arguments: &BuildArguments, config: &Config, time: Option<u64>) -> Result<Selection, Failure> {
+    let drafts = arguments.drafts || config.build.drafts;
+    Ok(Selection { drafts, future: arguments.future || config.build.future, today: today(time)? })
 }
 
 /// The day of the build, in UTC. Without `SOURCE_DATE_EPOCH` the clock says it, and it decides about pages of the future

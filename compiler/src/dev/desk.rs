@@ -325,29 +325,30 @@ impl Desk {
             return;
         }
         let before = std::mem::take(&mut self.sources.filtered);
-        let (root, cache) = (&self.options.site, &self.cache);
-        self.filter_diagnostics = run_filters(&mut self.sources, &self.config, root, cache);
+        let (selection, root, cache) = (self.selection(), &self.options.site, &self.cache);
+        self.filter_diagnostics = run_filters(&mut self.sources, &self.config, selection, root, cache);
         if self.sources.filtered != before {
             // Pages are remembered by their own bytes.
             self.memory = Memory::default();
         }
     }
 
-    fn plan(&mut self) -> Arc<Edition> {
-        let DevOptions { shows_unfinished, today, time, .. } = self.options;
+    /// The pages that are shown.
+    fn selection(&self) -> Selection {
+        let DevOptions { shows_unfinished, today, .. } = self.options;
         let shows = |setting: bool| shows_unfinished || setting;
+        Selection { drafts: shows(self.config.build.drafts), future: shows(self.config.build.future), today }
+    }
+
+    fn plan(&mut self) -> Arc<Edition> {
         let options = BuildOptions {
             asset_names: AssetNames::Plain,
             keeping: Keeping::Nothing,
             image_work: ImageWork::Remember,
             compress: false,
-            selection: Selection {
-                drafts: shows(self.config.build.drafts),
-                future: shows(self.config.build.future),
-                today,
-            },
+            selection: self.selection(),
             lists_urls: false,
-            time,
+            time: self.options.time,
             live_reload: MARKER,
         };
         let workshop = Workshop::new(&self.cache, &self.annex);

@@ -141,7 +141,7 @@ impl Edition {
     pub fn page_text(&self, path: &str) -> Result<String, Vec<Diagnostic>> {
         let Some(page) = self.find_page(path) else { return Err(Vec::new()) };
         let rendered = self.plan.render(page);
-        let errors = self.errors_of(page, &rendered.diagnostics);
+        let errors = self.errors_of(page, &rendered.reports());
         if errors.is_empty() { Ok(self.without_script(&rendered.text)) } else { Err(errors) }
     }
 
@@ -248,7 +248,7 @@ impl Edition {
 
     fn make(&self, path: &str, page: &Page) -> Shown {
         let rendered = self.plan.render(page);
-        let errors = self.errors_of(page, &rendered.diagnostics);
+        let errors = self.errors_of(page, &rendered.reports());
         let digest = Digest::of(without_integrity(&self.without_script(&rendered.text)).as_bytes()).hex(DIGEST_DIGITS);
         let mark = if page.has_flag("draft") {
             "draft"
