@@ -42,23 +42,23 @@
 
   const css = `
     :host { all: initial; position: fixed; inset: 0; z-index: 2147483647; }
-    .back { position: absolute; inset: 0; overflow: auto; padding: 0 1rem; background: #000a; font: 15px/1.5 system-ui, sans-serif; }
-    .box { max-width: 60rem; margin: 4vh auto; outline: 0; border-radius: 10px; border-top: 6px solid #c62828; background: #fff; color: #1b1b1b;
-      padding: 1.25rem 1.5rem; box-shadow: 0 10px 40px #0008; }
-    h1 { font-size: 1.2rem; margin: 0; display: flex; justify-content: space-between; gap: 1rem; align-items: baseline; }
-    button { font: inherit; font-size: .9rem; border: 1px solid #8888; border-radius: 6px; background: none; color: inherit; padding: .15rem .7rem; cursor: pointer; }
-    section { margin-top: 1.25rem; }
-    h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
-    .place { font: 13px/1.5 ui-monospace, monospace; color: #555; margin: .15rem 0 .5rem; overflow-wrap: anywhere; }
-    .code { font: 13px/1.6 ui-monospace, monospace; background: #f4f4f2; border-radius: 6px; padding: .5rem 0; overflow-x: auto; margin: 0; }
-    .code div { white-space: pre; padding: 0 .75rem; tab-size: 4; }
+    .back { position: absolute; inset: 0; overflow: auto; padding: 0 16px; background: #000a; font: 15px/1.5 system-ui, sans-serif; }
+    .box { max-width: 960px; margin: 4vh auto; outline: 0; border-radius: 10px; border-top: 6px solid #c62828; background: #fff; color: #1b1b1b;
+      padding: 20px 24px; box-shadow: 0 10px 40px #0008; }
+    h1 { font-size: 19px; margin: 0; display: flex; justify-content: space-between; gap: 16px; align-items: baseline; }
+    button { font: 400 14px/1.5 system-ui, sans-serif; white-space: nowrap; flex: none; border: 1px solid #8888; border-radius: 6px; background: none; color: inherit; padding: 2px 11px; cursor: pointer; }
+    section { margin-top: 20px; }
+    h2 { font-size: 17px; margin: 0; overflow-wrap: anywhere; }
+    .place { font: 13px/1.5 ui-monospace, monospace; color: #555; margin: 2px 0 8px; overflow-wrap: anywhere; }
+    .code { font: 13px/1.6 ui-monospace, monospace; background: #f4f4f2; border-radius: 6px; padding: 8px 0; overflow-x: auto; margin: 0; }
+    .code div { white-space: pre; min-width: max-content; padding: 0 12px; tab-size: 4; }
     .code .bad { background: #c6282814; }
     .code i { font-style: normal; display: inline-block; min-width: 3.5ch; margin-right: 1.5ch; text-align: right; color: #777; user-select: none; }
     .code b { font-weight: inherit; color: #b3121d; text-decoration: underline wavy; text-underline-offset: 3px; }
-    .help { margin: .5rem 0 0; } .help::before { content: "Help: "; font-weight: 600; }
-    .foot { margin: 1.25rem 0 0; font-size: .85rem; color: #666; }
-    .mark { position: absolute; right: 12px; bottom: 12px; font: 600 13px/1 system-ui, sans-serif; background: #7a4f00; color: #fff; border-radius: 99px; padding: .5rem .8rem; }
-    .note { position: fixed; left: 12px; bottom: 12px; font: 600 13px/1 system-ui, sans-serif; background: #7a4f00; color: #fff; border: 1px solid #fff; border-radius: 99px; padding: .5rem .8rem; }
+    .help { margin: 8px 0 0; } .help::before { content: "Help: "; font-weight: 600; }
+    .foot { margin: 20px 0 0; font-size: 14px; color: #666; }
+    .mark { position: absolute; right: 12px; bottom: 12px; white-space: nowrap; font: 600 13px/1 system-ui, sans-serif; background: #7a4f00; color: #fff; border-radius: 99px; padding: 8px 13px; }
+    .note { position: fixed; left: 12px; bottom: 12px; font: 600 13px/1 system-ui, sans-serif; background: #7a4f00; color: #fff; border: 1px solid #fff; border-radius: 99px; padding: 8px 13px; }
     .note.wrong { background: #b3121d; }
     .note:focus-visible { outline: 3px solid #4c9ffe; }
     @media (prefers-color-scheme: dark) {
@@ -102,15 +102,17 @@
   }
 
   /** How many of what there are: "2 mistakes", "1 mistake and 1 warning". */
-  function counted(diagnostics) {
+  function counted({ diagnostics, more }) {
     const wrong = diagnostics.filter((one) => one.severity === "error").length;
+    if (more) return `${diagnostics.length + more} mistakes and warnings`;
     const of = (count, noun) => (count ? [`${count} ${noun}${count === 1 ? "" : "s"}`] : []);
     return [...of(wrong, "mistake"), ...of(diagnostics.length - wrong, "warning")].join(" and ");
   }
 
-  function title({ type, diagnostics }) {
-    if (type === "notes") return counted(diagnostics);
-    return diagnostics.length === 1 ? "One mistake keeps this page from being made" : `${diagnostics.length} mistakes keep this page from being made`;
+  function title(event) {
+    if (event.type === "notes") return counted(event);
+    const count = event.diagnostics.length + event.more;
+    return count === 1 ? "One mistake keeps this page from being made" : `${count} mistakes keep this page from being made`;
   }
 
   function foot({ type, hasPage }) {
@@ -125,7 +127,7 @@
     if (overlay && overlay.isNote) dismiss();
     if (!event.diagnostics.length) return sessionStorage.removeItem(closedKey);
     const isWrong = event.diagnostics.some((one) => one.severity === "error");
-    const button = element("button", counted(event.diagnostics), isWrong ? "note wrong" : "note");
+    const button = element("button", counted(event), isWrong ? "note wrong" : "note");
     const open = () => {
       show(event);
       overlay.isNote = true;
@@ -160,6 +162,10 @@
     back.append(box);
     back.onclick = (click) => { if (click.target === back) close(); };
     overlay = host(back);
+    for (const wrong of box.querySelectorAll(".code b")) {
+      const code = wrong.closest(".code");
+      if (wrong.offsetLeft > code.offsetLeft + code.clientWidth - 80) code.scrollLeft = wrong.offsetLeft - code.offsetLeft - 80;
+    }
     box.focus({ preventScroll: true });
   }
 
@@ -179,7 +185,7 @@
   }
 
   if (data.mark) {
-    const text = data.mark === "draft" ? "Draft: not published" : "Dated in the future: not published yet";
+    const text = data.mark === "draft" ? "Draft: not published" : "Future: not published yet";
     const badge = host(element("div", text, "mark"));
     badge.style.cssText = "all: initial; position: fixed; right: 0; bottom: 0; z-index: 2147483646; pointer-events: none";
   }

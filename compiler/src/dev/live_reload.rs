@@ -25,6 +25,7 @@ const FULL: &str = r#"{"type":"full"}"#;
 pub(super) struct Events {
     receiver: Receiver<String>,
     has_begun: bool,
+    ping_interval: Duration,
     /// There for as long as this is.
     _life: Arc<()>,
 }
@@ -34,7 +35,7 @@ impl BodyStream for Events {
         if !std::mem::replace(&mut self.has_begun, true) {
             return Some(b": kiln\n\n".to_vec());
         }
-        match self.receiver.recv_timeout(PING_INTERVAL) {
+        match self.receiver.recv_timeout(self.ping_interval) {
             Ok(event) => Some(format!("data: {event}\n\n").into_bytes()),
             Err(RecvTimeoutError::Timeout) => Some(b": ping\n\n".to_vec()),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -60,7 +61,7 @@ impl Client {
     pub(super) fn new(page: Option<String>, seen: Option<String>) -> (Self, Events) {
         let ((sender, receiver), life) = (channel(), Arc::new(()));
         let client = Self { page, seen, has_error: false, noted: Vec::new(), sender, life: Arc::downgrade(&life) };
-        (client, Events { receiver, has_begun: false, _life: life })
+        (client, Events { receiver, has_begun: false, ping_interval: PING_INTERVAL, _life: life })
     }
 
     /// Whether somebody reads its stream still, as far as is known.
@@ -247,6 +248,20 @@ impl PageState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_begins_at_once_and_shows_now_and_then_that_it_is_alive() {
+        // A proxy ends what says nothing for a minute, and a browser that has gone is known by a write that fails.
+        let (client, mut events) = Client::new(None, None);
+        events.ping_interval = Duration::from_millis(1);
+        let mut next = || String::from_utf8(events.next().unwrap()).unwrap();
+        assert_eq!(next(), ": kiln\n\n");
+        assert_eq!(next(), ": ping\n\n");
+        assert!(client.tell(CSS));
+        assert_eq!(next(), format!("data: {CSS}\n\n"));
+        drop(client);
+        assert_eq!(events.next(), None);
+    }
 
     #[test]
     fn a_page_is_open_as_long_as_its_stream_is_read() {

@@ -1,5 +1,7 @@
 //! What a browser is told about mistakes: diagnostics with their source lines, as data. Escaping is the browser's.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, FindText, Positions};
@@ -57,15 +59,28 @@ fn source_lines(text: &str, line: usize, start: usize, end: usize) -> Vec<Value>
     let mut lines = Vec::new();
     for (number, whole) in (first..=line + CONTEXT_LINES).zip(text[offset..].split_inclusive('\n')) {
         let content = whole.trim_end_matches('\n');
-        let cut = content.char_indices().nth(LINE_CHARACTERS_MAX).map_or(content.len(), |(index, _)| index);
-        let content = &content[..cut];
-        let within = |at: usize| at.saturating_sub(offset).min(content.len());
-        let units = |at: usize| content.get(..at).unwrap_or(content).encode_utf16().count();
-        let mark = (number == line).then(|| [units(within(start)), units(within(end.max(start + 1)))]);
-        lines.push(json!({ "number": number, "text": content, "mark": mark }));
+        let is_wrong = number == line;
+        let shown = find_shown(content, if is_wrong { start.saturating_sub(offset) } else { 0 });
+        let [before, after] = [shown.start > 0, shown.end < content.len()].map(|is_cut| if is_cut { "…" } else { "" });
+        let units = |at: usize| {
+            let within = at.saturating_sub(offset).clamp(shown.start, shown.end);
+            let text = content.get(shown.start..within).unwrap_or(&content[shown.clone()]);
+            before.encode_utf16().chain(text.encode_utf16()).count()
+        };
+        let mark = is_wrong.then(|| [units(start), units(end.max(start + 1))]);
+        let text = [before, &content[shown.clone()], after].concat();
+        lines.push(json!({ "number": number, "text": text, "mark": mark }));
         offset += whole.len();
     }
     lines
+}
+
+/// What of a line is shown: as much as there is room for, with the place that it is shown for.
+fn find_shown(content: &str, place: usize) -> Range<usize> {
+    let before = content.get(..place).unwrap_or(content).chars().count();
+    let skipped = if before > LINE_CHARACTERS_MAX / 2 { before - LINE_CHARACTERS_MAX / 4 } else { 0 };
+    let offset = |count: usize| content.char_indices().nth(count).map_or(content.len(), |(index, _)| index);
+    offset(skipped)..offset(skipped + LINE_CHARACTERS_MAX)
 }
 
 #[cfg(test)]
@@ -84,5 +99,23 @@ mod tests {
         assert_eq!((&shown["line"], &shown["column"]), (&json!(2), &json!(2)));
         let marks: Vec<_> = shown["source"].as_array().unwrap().iter().map(|line| line["mark"].clone()).collect();
         assert_eq!(marks, [json!(null), json!([2, 6]), json!(null), json!(null)]);
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_is_shown_that_is_wrong() {
+        // A minified file is one line, and its beginning is never the mistake.
+        let text = format!("{}WRONG{}", "é😀".repeat(5_000), "z".repeat(5_000));
+        let start = text.find('W').unwrap();
+        let lines = source_lines(&text, 1, start, start + 5);
+        let shown: Vec<u16> = lines[0]["text"].as_str().unwrap().encode_utf16().collect();
+        let at = |index: usize| usize::try_from(lines[0]["mark"][index].as_u64().unwrap()).unwrap();
+        assert_eq!(String::from_utf16(&shown[at(0)..at(1)]).unwrap(), "WRONG");
+        let shown = String::from_utf16(&shown).unwrap();
+        assert!(shown.starts_with('…') && shown.ends_with("z…"), "{shown}");
+        assert_eq!(shown.chars().count(), LINE_CHARACTERS_MAX + 2);
+        for (len, is_cut) in [(LINE_CHARACTERS_MAX, false), (LINE_CHARACTERS_MAX + 1, true)] {
+            let lines = source_lines(&"a".repeat(len), 1, 0, 1);
+            assert_eq!(lines[0]["text"].as_str().unwrap().ends_with('…'), is_cut);
+        }
     }
 }

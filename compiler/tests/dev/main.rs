@@ -10,6 +10,7 @@ mod tools;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use compiler::assets::{Annex, AssetNames, ImageWork, Workshop};
@@ -21,7 +22,7 @@ use compiler::diagnostic::SourceText;
 use compiler::output::Keeping;
 use compiler::pipeline::{self, BuildOptions};
 use compiler::site::Selection;
-use compiler::source::Sources;
+use compiler::source::{KnownFiles, Renewal, Sources};
 use compiler::watch::Touched;
 use proptest::prelude::*;
 
@@ -242,4 +243,21 @@ fn what_was_published_before_is_read_again_when_it_changes() {
     let touched = Touched::Files(["urls.lock".to_owned()].into());
     assert!(desk.renew(&touched).unwrap().is_some());
     assert!(desk.renew(&touched).unwrap().is_none());
+}
+
+#[test]
+fn lists_of_sources_that_no_edit_touched_stay_the_same_ones() {
+    // What was made of ten thousand pages would be looked for anew at each edit of a style sheet.
+    let root = new_site("lists");
+    let (paths, mut known) = (Config::default().paths, KnownFiles::default());
+    let (mut sources, _) = Sources::read_changed(&root, &paths, &mut known).unwrap();
+    let before = sources.clone();
+    write(&root, "static/a.css", "p { color: blue }");
+    let touched = ["static/a.css", "content/a.md", "content/.a.md.swp"].into_iter();
+    assert_eq!(sources.renew(&root, &paths, touched, &mut known).unwrap(), Renewal::Done);
+    assert!(Arc::ptr_eq(&sources.content, &before.content) && Arc::ptr_eq(&sources.templates, &before.templates));
+    assert_ne!(sources.static_files, before.static_files);
+    let (mut again, _) = Sources::read_changed(&root, &paths, &mut known).unwrap();
+    again.keep_lists(&sources);
+    assert!(again.lists().into_iter().zip(sources.lists()).all(|(one, other)| std::ptr::eq(one, other)));
 }

@@ -3,6 +3,10 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
 use crate::server::{Server, is_gone, stats, until};
 use crate::{new_site, write};
 
@@ -226,4 +230,38 @@ fn what_waits_for_the_next_style_sheet_ends_with_the_server_however_it_ends() {
     // No signal that it could do anything about.
     drop(server);
     until("it is gone", || is_gone(&second));
+}
+
+#[test]
+fn the_script_stands_once_where_it_is_wanted_and_the_policy_allows_it() {
+    // A page's own policy would keep the browser from ever hearing of a change.
+    let root = new_site("script");
+    write(&root, "content/marked.md", "# Marked\n\n<% generated_livereload_script.html %/>\n\nLast.\n");
+    let server = Server::start(&root, &[]);
+    for (path, own_end) in [("/marked", "Last."), ("/a", ""), ("/tags/y", "")] {
+        let page = server.get(path);
+        let (head, body) = page.split_once("\r\n\r\n").unwrap();
+        let (before, rest) = body.split_once("<script data-kiln=").unwrap();
+        let (script, after) = rest.split_once('>').unwrap().1.split_once("</script>").unwrap();
+        // Where the page has its tag, else at the end of the body.
+        let (after, _) = after.split_once("</body>").unwrap_or((after, ""));
+        assert!(before.contains("<h1") || path == "/a", "{path}: {page}");
+        assert_eq!(after.contains("Last."), own_end == "Last.", "{path}: {after}");
+        assert!(!after.contains("<script") && (!own_end.is_empty() || after.trim().is_empty()), "{path}: {after}");
+        let hash = STANDARD.encode(Sha256::digest(script));
+        let policy = head.lines().find_map(|line| line.strip_prefix("Content-Security-Policy: ")).unwrap();
+        assert!(policy.contains(&format!("'sha256-{hash}'")), "{path}: {policy}");
+        assert!(head.contains("no-store"), "{path}: {head}");
+    }
+}
+
+#[test]
+fn a_burst_of_requests_starts_one_look_and_none_before_the_interval_is_over() {
+    let root = new_site("burst");
+    let server = Server::start(&root, &["--interval", "3600000"]);
+    for _ in 0..20 {
+        assert!(server.get("/a").contains("Text of a."));
+    }
+    let stats = stats(&server);
+    assert_eq!((&stats["revalidations"], &stats["misses"], &stats["hits"]), (&0.into(), &1.into(), &19.into()));
 }
