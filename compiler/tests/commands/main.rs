@@ -3,6 +3,7 @@
 
 mod documents;
 mod formats;
+mod mistakes;
 mod urls;
 
 use std::fs;
