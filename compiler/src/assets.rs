@@ -15,7 +15,7 @@ mod texts;
 mod variants;
 mod workshop;
 
-pub use apart::{COMMAND as APART_COMMAND, work_apart};
+pub use apart::{Annex, COMMAND as APART_COMMAND, work_apart};
 pub(crate) use css::{CssReferenceKind, css_url, find_css_references};
 pub use image::{ImageFormat, ImageSize};
 pub use integrity::find_integrity;
@@ -41,7 +41,7 @@ use crate::source::SourceFile;
 pub struct AssetSources<'a> {
     /// Files published under `/static/`.
     pub static_files: &'a [SourceFile],
-    /// Pages, and the files beside them.
+    /// Files among the pages.
     pub content: &'a [SourceFile],
     /// Style sheets that are compiled.
     pub styles: &'a [SourceFile],

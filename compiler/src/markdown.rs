@@ -137,7 +137,7 @@ pub fn find_filter_inputs(
 
 /// Whether a page is written in Markdown.
 pub fn is_markdown(file: &SourceFile) -> bool {
-    matches!(file.extension().as_str(), "md" | "markdown")
+    matches!(&*file.extension(), "md" | "markdown")
 }
 
 /// A text that begins with a line end is a document of its own, any other is a piece of a line.

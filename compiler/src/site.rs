@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::data::Data;
 use crate::diagnostic::Diagnostic;
 use crate::front_matter::{Fields, Value};
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Sources};
 use crate::template::TemplateSet;
 use crate::tools::filter::Filtered;
 
@@ -88,6 +88,13 @@ pub struct SiteMemory {
     pages: FileMemo<ReadPage>,
     index: LastMemo<Vec<Arc<PageHead>>, Arc<Index>>,
     term_pages: LastMemo<TermPagesFrom, Vec<Page>>,
+    whole: LastMemo<SiteFrom, (Arc<Site>, Arc<[Diagnostic]>)>,
+}
+
+/// What a site is made from besides what stays the same for as long as it is remembered.
+#[derive(PartialEq, Debug)]
+struct SiteFrom {
+    lists: [ByAddress<Vec<SourceFile>>; 4],
 }
 
 /// What the pages of taxonomies are made from.
@@ -99,9 +106,20 @@ struct TermPagesFrom {
 }
 
 impl SiteMemory {
-    /// Forgets pages that the last reading didn't have.
-    pub fn sweep(&self) {
-        self.pages.sweep();
+    /// The site that was read last if it was read of these sources, else what `read` gives, with what is wrong with it.
+    pub fn find_or_read(
+        &self,
+        sources: &Sources,
+        read: impl FnOnce() -> (Site, Vec<Diagnostic>),
+    ) -> (Arc<Site>, Arc<[Diagnostic]>) {
+        let Sources { content, templates, data, defaults, .. } = sources;
+        let lists = [content, templates, data, defaults].map(|list| ByAddress(Arc::clone(list)));
+        self.whole.find_or_make(SiteFrom { lists }, |_| {
+            let (site, diagnostics) = read();
+            // Pages that this reading didn't have are gone.
+            self.pages.sweep();
+            (Arc::new(site), diagnostics.into())
+        })
     }
 }
 
@@ -231,5 +249,5 @@ fn capitalised(name: &str) -> String {
 
 /// Whether a file below the folder of pages is a page; all others are published where they stand.
 pub fn is_page(file: &SourceFile) -> bool {
-    matches!(file.extension().as_str(), "html" | "md" | "markdown")
+    matches!(&*file.extension(), "html" | "md" | "markdown")
 }

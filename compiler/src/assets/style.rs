@@ -92,7 +92,7 @@ fn compile_waiting<'a>(
     let mut compiled = Vec::new();
     // A mistake in a partial is one, however many sheets use it.
     let mut told = BTreeSet::new();
-    for (one, result) in waiting.iter().zip(do_apart(&sheets, &chores, workshop.program)) {
+    for (one, result) in waiting.iter().zip(do_apart(&sheets, &chores, workshop.annex)) {
         let done = result.unwrap_or_else(|loss| {
             let help = "does a `@while` never end, or does a `@function` or `@mixin` use itself without end?";
             let mistake = loss.mistake(whole(&one.file.path), "the sheet can't be compiled", help);

@@ -13,7 +13,7 @@ use super::progress::ImageProgress;
 use super::unchanged::{self, DIGITS, Record, digest_text};
 use super::urls::record;
 use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_previous};
-use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
+use crate::assets::{Annex, AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache, CacheKey, Shelf};
 use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
@@ -292,9 +292,9 @@ impl Loaded {
         let bar = ImageProgress::default();
         let is_told = arguments.summary == SummaryFormat::Human && arguments.diagnostics == DiagnosticFormat::Human;
         let progress: &dyn Progress = if is_told { &bar } else { &Silent };
-        let program = own_program();
+        let annex = Annex::new(&own_program());
         let workshop =
-            Workshop { cache: &self.cache, progress, program: &program, memory_bytes_max: read_memory_bytes_max() };
+            Workshop { cache: &self.cache, progress, annex: &annex, memory_bytes_max: read_memory_bytes_max() };
         let mut built = pipeline::build(&self.sources, &self.config, options, &workshop);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
@@ -336,8 +336,13 @@ impl Loaded {
         if let Some(lock) = past.lock.as_ref().filter(|lock| &*lock.path == path) {
             return Some(Arc::clone(&lock.text));
         }
-        let texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
-        let mut texts = texts.chain(styles).chain(static_files.iter().filter(|file| is_text_asset(file)));
+        let texts = content
+            .iter()
+            .filter(|file| is_page(file))
+            .chain(templates.iter())
+            .chain(data.iter())
+            .chain(defaults.iter());
+        let mut texts = texts.chain(styles.iter()).chain(static_files.iter().filter(|file| is_text_asset(file)));
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 }

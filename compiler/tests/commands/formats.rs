@@ -11,7 +11,7 @@ fn broken_site(name: &str) -> String {
     let site = small_site(name);
     write(site.join("content/index.html"), "<p>añ€</p>\n\t€ <% nowhere.html %/>\n");
     write(site.join("content/100%, a:b.html"), "<% nowhere.html %/>");
-    write(site.join("static/plain.scss"), "a { b: c }");
+    write(site.join("static/css/old.scss"), "$ink: red;");
     site.to_str().unwrap().to_owned()
 }
 
@@ -29,9 +29,9 @@ fn github_gets_a_command_a_line_with_everything_escaped() {
              there is no partial `nowhere.html`",
             "::error file=SITE/content/index.html,line=2,col=7,endColumn=19,title=unknown-partial::\
              there is no partial `nowhere.html`",
-            "::warning file=SITE/static/plain.scss,title=uncompiled-style::`static/plain.scss` is published as it is \
-             written%0Ahelp: move it to `styles/`, where SCSS becomes `/static/css/NAME.css`; one that is meant to be read \
-             belongs into `content/`",
+            "::warning file=SITE/static/css/old.scss,title=uncompiled-style::`static/css/old.scss` is published as it is \
+             written%0Ahelp: move it to `styles/`, where SCSS becomes `/static/css/NAME.css`; one that is meant to be read belongs into \
+             `content/`",
         ]
     );
 }
