@@ -76,7 +76,7 @@ pub struct Config {
 pub struct Taxonomy {
     /// Its name in collections and below `templates/`.
     pub name: String,
-    /// The field of front matter that names a page's terms.
+    /// The field of front matter that names a page's terms; where a page has none, it is the taxonomy's own name.
     pub field: String,
     /// Where its list of terms is published.
     pub path: String,

@@ -115,14 +115,17 @@ fn atom_feed(posts: &[&PageHead], title: &str, home: &str, path: &str, config: &
             &mut xml,
             format_args!(
                 "<entry>\n<title>{}</title>\n<id>{url}</id>\n<link href=\"{url}\"/>\n<published>{}</published>\n\
-                 <updated>{}</updated>\n<summary>{}</summary>\n</entry>\n",
+                 <updated>{}</updated>\n",
                 escape(text_field(post, "title")),
                 rfc3339(published),
                 rfc3339(updated),
-                escape(summary),
                 url = escape(&url),
             ),
         );
+        if !summary.trim_ascii().is_empty() {
+            push(&mut xml, format_args!("<summary>{}</summary>\n", escape(summary)));
+        }
+        xml.push_str("</entry>\n");
     }
     xml.push_str("</feed>\n");
     xml

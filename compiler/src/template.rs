@@ -4,6 +4,7 @@
 mod builtin;
 mod code;
 mod element;
+mod foreign;
 mod lexer;
 mod meant;
 mod parser;

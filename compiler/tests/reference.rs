@@ -53,6 +53,27 @@ fn every_diagnostic_stands_on_its_page_under_its_severity_with_its_meaning() {
     }
 }
 
+/// The texts of all files below a folder of tests whose names end so.
+fn texts(folder: &Path, endings: &[&str]) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)));
+    files.map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn every_diagnostic_is_shown_by_a_test_as_a_person_sees_it() {
+    // What nobody looks at says the wrong thing of the wrong place.
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let shown = texts(&tests.join("sites"), &[".expected"])
+        + &texts(&tests.join("templates"), &[".txt"])
+        + &texts(&tests.join("commands"), &[".rs"]);
+    // It takes a file that changes at the right moment: `held.rs` has one.
+    let others = [Code::ChangedFile];
+    let is_shown = |code: &&Code| shown.contains(&format!("[{}]: ", code.name()));
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !is_shown(code) && !others.contains(code)).collect();
+    assert_eq!(missing, [] as [&Code; 0]);
+}
+
 /// A file with one key, written as its path says.
 fn with_key(path: &str, is_list: bool) -> String {
     match path.rsplit_once('.') {

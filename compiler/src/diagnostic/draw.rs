@@ -1,5 +1,7 @@
 //! Diagnostics drawn with their source lines, for people.
 
+use std::borrow::Cow;
+
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
@@ -140,7 +142,7 @@ fn common_snippet<'a>(diagnostic: &'a Diagnostic, indexes: &Indexes<'a>) -> Opti
     let notes = diagnostic.notes.iter();
     let notes = notes.map(|(note, label)| AnnotationKind::Context.span(range(note.span)).label(label.as_str()));
     let snippet = Snippet::source(&positions.text()[lines.start..lines.end])
-        .path(&*place.path)
+        .path(shown_path(place))
         .line_start(positions.find(lines.start).line)
         .annotation(AnnotationKind::Primary.span(range(place.span)))
         .annotations(notes);
@@ -155,7 +157,7 @@ fn with_excerpt<'a>(
     indexes: &Indexes<'a>,
 ) -> Group<'a> {
     let position = indexes.find(place);
-    let origin = Origin::path(&*place.path).line(position.line).char_column(position.column);
+    let origin = Origin::path(shown_path(place)).line(position.line).char_column(position.column);
     let is_whole_file = place.span == Span::default();
     let Some(positions) = indexes.positions(place).filter(|_| !is_whole_file) else {
         group = group.element(origin);
@@ -172,8 +174,18 @@ fn with_excerpt<'a>(
         // The snippet alone would count its columns from the cut.
         group.element(origin).element(snippet)
     } else {
-        group.element(snippet.path(&*place.path))
+        group.element(snippet.path(shown_path(place)))
     }
+}
+
+/// A file's path with pictures in the place of control characters: a name must not move the cursor.
+fn shown_path(place: &Place) -> Cow<'_, str> {
+    if !place.path.contains(char::is_control) {
+        return Cow::Borrowed(&place.path);
+    }
+    let picture = |c: char| if c.is_ascii_control() { char::from_u32(0x2400 + u32::from(c)) } else { None };
+    let shown = |c: char| if c.is_control() { picture(c).unwrap_or(char::REPLACEMENT_CHARACTER) } else { c };
+    Cow::Owned(place.path.chars().map(shown).collect())
 }
 
 /// The lines of a span, cut to what can be shown.

@@ -50,6 +50,13 @@ pub(super) fn check(fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
             mistakes.report(Code::LikelyTypo, field.name_span, message, &format!("did you mean `{meant}`?"));
         }
     }
+    if let Some(Field { value: Value::Map(terms), name_span, .. }) = fields.get("taxonomies")
+        && let Some(name) = terms.keys().next()
+    {
+        let message = format!("`{name}` within `taxonomies` means nothing");
+        let help = format!("write `{name}` by itself, without `taxonomies` around it");
+        mistakes.report(Code::ForeignSyntax, *name_span, message, &help);
+    }
     let mut lost = Vec::new();
     fields.retain(|name, field| {
         let known = KNOWN.iter().find(|(known, _)| *known == name);

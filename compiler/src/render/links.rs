@@ -237,6 +237,12 @@ pub fn report_broken_links<'a>(
         if link.place.path != link.page.path {
             diagnostic = diagnostic.with_note(link.page.clone(), "in this page");
         }
+        if let Some(path) = link.url.strip_prefix("@/") {
+            let url = targets.find_page_of(path);
+            let shown = url.map(|url| format!("write `{url}`, or ")).unwrap_or_default();
+            return diagnostic
+                .with_help(format!("`@/` means nothing here: {shown}name the file as seen from this one"));
+        }
         match near.get(link.path.as_str()) {
             Some(near) if !reason.starts_with("the page") => diagnostic.with_help(format!("did you mean `{near}`?")),
             _ => diagnostic,

@@ -101,6 +101,12 @@ impl LinkTargets {
         found.map(String::as_str)
     }
 
+    /// The URL of the page that a link of Zola names by its file.
+    pub fn find_page_of(&self, link: &str) -> Option<&str> {
+        let path = link.split(['?', '#']).next()?;
+        self.find_content_path(path).or_else(|| self.find_content_path(&path.replace("_index.", "index.")))
+    }
+
     /// Where a link leads that stands in the file with this path below the folder of pages.
     pub fn resolve(&self, content_path: &str, link: &str) -> Target {
         let link = link.trim_matches([' ', '\t', '\n', '\r']);

@@ -246,6 +246,8 @@ impl PageFile {
             card: OnceLock::new(),
         };
         page.computed = page.compute_fields(config);
+        diagnostics.extend(page.find_hidden_fields());
+        diagnostics.extend(find_foreign_name(file, &page));
         Ok((page, diagnostics))
     }
 
@@ -304,6 +306,21 @@ impl PageFile {
         self.field("title").and_then(Value::as_text).unwrap_or_default()
     }
 
+    /// Warns of fields that nobody will see, since each page has its own of that name.
+    fn find_hidden_fields(&self) -> Vec<Diagnostic> {
+        let is_shown = |name: &&str| matches!(*name, "date" | "updated");
+        let hidden = self.computed.keys().filter(|name| !is_shown(name)).filter_map(|name| {
+            let field = self.front_matter.get(name).filter(|field| field.origin.is_none())?;
+            let message = format!("`{name}` is made for every page, and what is written here is never shown");
+            let help = match *name {
+                "url" | "permalink" => "the page's own address is set with `path`; for another one, take another name",
+                _ => "take another name",
+            };
+            Some(Diagnostic::new(Code::HiddenField, self.source.place(field.name_span), message).with_help(help))
+        });
+        hidden.collect()
+    }
+
     fn compute_fields(&self, config: &Config) -> BTreeMap<&'static str, Value> {
         let text = |text: String| Value::Text(text);
         let word_count = self.body.facts.word_count;
@@ -329,6 +346,15 @@ impl PageFile {
         }
         computed
     }
+}
+
+/// Warns of the name that other generators have for a folder's own page.
+fn find_foreign_name(file: &SourceFile, page: &PageFile) -> Option<Diagnostic> {
+    let (folder, name) = file.name.rsplit_once('/').map_or(("", &*file.name), |(folder, name)| (folder, name));
+    let extension = name.strip_prefix("_index.")?;
+    let message = format!("the page is published at `{}`", page.route.as_str());
+    let help = format!("rename it to `index.{extension}`, and it is published at `/{folder}`");
+    Some(Diagnostic::new(Code::ForeignSyntax, page.source.place(Span::default()), message).with_help(help))
 }
 
 /// A page's path as a link.

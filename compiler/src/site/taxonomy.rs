@@ -46,7 +46,8 @@ impl Taxonomy {
         let mut slugs: HashMap<String, String> = HashMap::new();
         let mut diagnostics = Vec::new();
         for (number, page) in pages.iter().enumerate() {
-            let Some(field) = page.front_matter.get(&settings.field) else { continue };
+            let fields = &page.front_matter;
+            let Some(field) = fields.get(&settings.field).or_else(|| fields.get(&settings.name)) else { continue };
             for (index, word) in words(&field.value) {
                 let slug = slugs.entry(word.clone()).or_insert_with(|| slug::slugify(&word)).clone();
                 if slug.is_empty() {

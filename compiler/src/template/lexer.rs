@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::code::CodeFinder;
+use super::foreign::find_foreign_tag;
 use super::placeholder::{Braces, Finder, read_braces, read_value};
 use super::syntax::{Asset, Attribute, Kind, Placeholder, Value};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
@@ -185,8 +186,14 @@ impl<'a> Lexer<'a> {
 
     fn read_special(&mut self) {
         let rest = &self.text[self.at..];
+        if self.code.is_some() && rest.starts_with('{') {
+            self.diagnostics.extend(find_foreign_tag(self.source, self.at));
+        }
         if rest.starts_with("{{") {
             self.read_braces();
+        } else if rest.starts_with("{%") {
+            self.push_text(self.at, self.at + 2);
+            self.at += 2;
         } else if rest.starts_with("<%%") {
             self.push_text(self.at, self.at + 2);
             self.at += 3;
@@ -248,7 +255,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-const SPECIALS: [&str; 4] = ["<%", "{{", "<slot:", "</slot:"];
+const SPECIALS: [&str; 5] = ["<%", "{{", "<slot:", "</slot:", "{%"];
 
 /// What HTML calls white space.
 pub(super) fn is_blank(byte: u8) -> bool {

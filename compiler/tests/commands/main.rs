@@ -4,6 +4,7 @@
 mod again;
 mod documents;
 mod formats;
+mod mistakes;
 mod urls;
 
 use std::fs;
