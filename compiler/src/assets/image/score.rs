@@ -141,22 +141,24 @@ fn error(plane: &Plane, blurred: &[f32], other: &Plane, aspect: &Aspect) -> f64 
     let width = plane.width;
     let [mut structure, mut added, mut lost] = [Sums::default(); 3];
     let mut errors = vec![0.0; width];
-    let fill = |y, [means, squares, products]: [&mut [f32]; 3]| {
+    let fill = |y, [means, squares, differences]: [&mut [f32]; 3]| {
         let (own, other) = (plane.row(y), other.row(y));
         means.copy_from_slice(other);
-        for (((square, product), own), other) in squares.iter_mut().zip(products).zip(own).zip(other) {
+        for (((square, difference), own), other) in squares.iter_mut().zip(differences).zip(own).zip(other) {
             *square = own * own + other * other;
-            *product = own * other;
+            *difference = (own - other) * (own - other);
         }
     };
-    for_each_blurred(width, plane.height(), fill, |y, [other_means, squares, products]| {
+    for_each_blurred(width, plane.height(), fill, |y, [other_means, squares, differences]| {
         let means = &blurred[y * width..][..width];
         if aspect.structure.is_some() {
-            let blurs = means.iter().zip(other_means).zip(squares.iter().zip(products));
-            for (error, ((mean, other), (square, product))) in errors.iter_mut().zip(blurs) {
-                let shift = mean - other;
-                let likeness = (1.0 - shift * shift) * (2.0 * (product - mean * other) + STEADINESS);
-                *error = 1.0 - likeness / (square - mean * mean - other * other + STEADINESS);
+            let blurs = means.iter().zip(other_means).zip(squares.iter().zip(differences));
+            for (error, ((mean, other), (square, difference))) in errors.iter_mut().zip(blurs) {
+                // 1 less SSIM without its term of lightness, so written that what is alike leaves no rounding behind.
+                let shift = (mean - other) * (mean - other);
+                let variances = square - mean * mean - other * other + STEADINESS;
+                let unlike = difference - shift;
+                *error = (unlike + shift * (variances - unlike)) / variances;
             }
             structure.add(&errors, 1.0);
         }

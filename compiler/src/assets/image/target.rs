@@ -14,8 +14,11 @@ use super::{ImageFault, ImageFormat, ImageSize, Picture, decode, guarded, probe}
 const QUALITY_OF_THE_TINY: u8 = 80;
 /// A score is good that misses by no more than this. What is promised is 1.5, and a step of a scale is up to 0.8.
 const MISS_GOOD: f64 = 1.2;
-/// After one that misses by no more than this, what a step of the scale does is known well enough to go without a look.
+/// After a look at a large picture that misses by no more than this, what a step of the scale does is known well enough to
+/// go without another.
 const MISS_SURE: f64 = 2.2;
+/// Pixels of a picture that counts as large: of smaller ones looks are cheap, and nothing is left to chance. Guessed.
+const LARGE_PIXELS_MIN: u64 = 1_000_000;
 /// Looks at most at one picture. The slowest of the 296 searches took four.
 const LOOKS_MAX: usize = 6;
 /// How much of the way from the last quality but one to the last goes on, and how many times as far.
@@ -77,7 +80,7 @@ impl Search {
                 self.note(picture.size, exact);
                 break looks.swap_remove(0);
             }
-            if best.excess.abs() <= MISS_SURE {
+            if best.excess.abs() <= MISS_SURE && picture.size.pixels() >= LARGE_PIXELS_MIN {
                 self.note(picture.size, exact);
                 return self.encode_at(picture, next);
             }
@@ -108,17 +111,17 @@ impl Search {
         }
     }
 
-    /// How many points of the score a step of the scale is worth, by what was looked at, else by experience.
+    /// How many points of the score a step of the scale is worth: by experience, and by what was looked at as far as that
+    /// is near it. Looks that are few steps apart tell more of the unevenness of the scale.
     fn points_per_step(&self, looks: &[Look]) -> f64 {
-        if let [one, other, ..] = looks {
-            let steps = f64::from(one.quality) - f64::from(other.quality);
-            return ((one.excess - other.excess) / steps).clamp(0.2, 2.0);
-        }
-        match self.format {
-            ImageFormat::WebP if looks.first().is_some_and(|look| look.quality < 72) => 0.4,
+        let usual = match self.format {
             ImageFormat::Jpeg => 0.58,
+            ImageFormat::WebP if looks.first().is_some_and(|look| look.quality < 72) => 0.4,
             _ => 0.7,
-        }
+        };
+        let [one, other, ..] = looks else { return usual };
+        let steps = f64::from(one.quality) - f64::from(other.quality);
+        ((one.excess - other.excess) / steps).clamp(0.6 * usual, 2.0 * usual)
     }
 
     fn note(&mut self, size: ImageSize, quality: f64) {
