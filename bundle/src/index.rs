@@ -1,6 +1,7 @@
 //! What a bundle says besides heads and bodies, read and checked once: the work of opening one. Nothing here looks
 //! anything up.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -16,6 +17,8 @@ pub(crate) struct Index {
     pub(crate) digest: Digest,
     pub(crate) strings: Box<[u8]>,
     pub(crate) etags: Vec<u8>,
+    /// What 304s repeat besides the entity tag, each text once: pages have most of it in common.
+    pub(crate) repeated: Vec<u8>,
     /// The date in the head of the first route that answers 200.
     pub(crate) last_modified: Option<Box<[u8]>>,
     pub(crate) routes: Vec<RouteRecord>,
@@ -43,10 +46,23 @@ pub(crate) struct VariantRecord {
     pub(crate) content_len: u32,
     pub(crate) shared_len: u32,
     pub(crate) etag_start: u32,
+    /// Where in [`Index::repeated`] its shared fields stand that come after the entity tag's.
+    pub(crate) repeated_start: u32,
     pub(crate) etag_len: u16,
     pub(crate) status_line_len: u16,
     pub(crate) length_len: u16,
     pub(crate) encoding: Encoding,
+}
+
+impl VariantRecord {
+    /// Bytes of the shared fields that come after the entity tag's.
+    pub(crate) fn repeated_len(&self) -> usize {
+        let etag_field_len = match self.etag_len {
+            0 => 0,
+            len => layout::ETAG_NAME.len() + usize::from(len) + b"\r\n".len(),
+        };
+        self.shared_len as usize - etag_field_len
+    }
 }
 
 pub(crate) const EMPTY_SLOT: u32 = u32::MAX;
@@ -174,6 +190,7 @@ impl Index {
             digest,
             strings,
             etags: Vec::new(),
+            repeated: Vec::new(),
             last_modified: None,
             routes: Vec::new(),
             variants: Vec::new(),
@@ -266,7 +283,8 @@ impl Index {
         let mut rest = records.iter();
         let mut used = vec![false; bodies.len()];
         self.variants.reserve_exact(records.len());
-        let Self { strings, etags, last_modified, routes, variants, .. } = self;
+        let Self { strings, etags, repeated, last_modified, routes, variants, .. } = self;
+        let mut starts = HashMap::new();
         let mut is_dated = false;
         for route in &*routes {
             let malformed = |reason| route_error(path_of(strings, route), reason);
@@ -284,7 +302,7 @@ impl Index {
                 let head_len =
                     [u16_at(record, 4).into(), u16_at(record, 6).into(), u32_at(record, 8), u32_at(record, 12)];
                 let head = heads.take(head_len.iter().map(|len| *len as usize).sum())?;
-                let variant = VariantRecord {
+                let mut variant = VariantRecord {
                     head_start: head.start,
                     body,
                     status_line_len: u16_at(record, 4),
@@ -293,9 +311,16 @@ impl Index {
                     shared_len: u32_at(record, 12),
                     etag_start: u32::try_from(etags.len()).map_err(|_| malformed("there are too many entity tags"))?,
                     etag_len: u16_at(record, 16),
+                    repeated_start: 0,
                     encoding,
                 };
                 let etag = check_variant(&bytes[head.clone()], &variant, route.status).map_err(malformed)?;
+                let fields = &bytes[head.end - variant.repeated_len()..head.end];
+                let next = u32::try_from(repeated.len()).map_err(|_| malformed("the heads are too long"))?;
+                variant.repeated_start = *starts.entry(fields).or_insert_with(|| {
+                    repeated.extend_from_slice(fields);
+                    next
+                });
                 if route.status == 200 && !std::mem::replace(&mut is_dated, true) {
                     *last_modified = find_last_modified(&bytes[head]);
                 }

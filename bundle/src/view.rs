@@ -11,7 +11,7 @@ use crate::layout::{Encoding, RouteKind, Settings};
 
 /// A checked bundle over any bytes that stay as they are: a map of a file, or a vector.
 ///
-/// The index (paths, lengths, entity tags) is private memory; heads and bodies are handed out as slices of `B`, never
+/// The index (paths, lengths, entity tags, what 304s say) is private memory; heads and bodies are handed out as slices of `B`, never
 /// read here after [`open`](Self::open). A `B` whose `as_ref` changes its length between calls makes the accessors panic.
 pub struct BundleView<B> {
     bytes: B,
@@ -215,6 +215,12 @@ impl<'a> Variant<'a> {
     pub fn etag(&self) -> &'a [u8] {
         let start = self.record.etag_start as usize;
         &self.index.etags[start..start + usize::from(self.record.etag_len)]
+    }
+
+    /// The shared fields without the entity tag's, in private memory.
+    pub fn repeated_fields(&self) -> &'a [u8] {
+        let start = self.record.repeated_start as usize;
+        &self.index.repeated[start..start + self.record.repeated_len()]
     }
 
     /// The body's bytes.

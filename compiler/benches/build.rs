@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
 
-use compiler::assets::{AssetNames, ImageWork, Workshop};
+use compiler::assets::{Annex, AssetNames, ImageWork, Workshop};
 use compiler::cache::Cache;
 use compiler::config::Config;
 use compiler::output::Keeping;
@@ -14,6 +14,7 @@ use compiler::site::Selection;
 use compiler::source::{SourceFile, Sources};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kiln");
 const LAYOUT: &str = "<!doctype html><html lang=en><head><title>{{title}}</title>\
     <link rel=stylesheet href=\"{{+ /static/style.css}}\"></head><body><% nav.html %/><main>{{body}}</main></body></html>";
 const NAV: &str = "<nav><a href=\"/\">Home</a> <a href=\"/tags\">Tags</a></nav>";
@@ -61,9 +62,9 @@ fn site(post_count: usize) -> Sources {
         ("tags/term.html", TERM),
     ];
     Sources {
-        content,
-        templates: partials.map(|(name, text)| file("templates", name, text)).into(),
-        static_files: vec![file("static", "style.css", "body { margin: auto }")],
+        content: content.into(),
+        templates: partials.map(|(name, text)| file("templates", name, text)).to_vec().into(),
+        static_files: vec![file("static", "style.css", "body { margin: auto }")].into(),
         ..Sources::default()
     }
 }
@@ -82,8 +83,7 @@ fn build(sources: &Sources, compress: bool) -> Built {
         live_reload: "",
     };
     let cache = Cache::none();
-    let built =
-        pipeline::build(sources, &config, &options, &Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln"))));
+    let built = pipeline::build(sources, &config, &options, &Workshop::new(&cache, &Annex::new(Path::new(PROGRAM))));
     assert!(built.output.is_some(), "{:?}", built.diagnostics.first());
     built
 }

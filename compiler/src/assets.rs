@@ -15,7 +15,7 @@ mod texts;
 mod variants;
 mod workshop;
 
-pub use apart::{COMMAND as APART_COMMAND, work_apart};
+pub use apart::{Annex, COMMAND as APART_COMMAND, work_apart};
 pub(crate) use css::{CssReferenceKind, css_url, find_css_references};
 pub use image::{ImageFormat, ImageSize};
 pub use integrity::find_integrity;
@@ -29,6 +29,7 @@ pub use variants::{ImageCounts, ImageVariant};
 pub use workshop::{ImageWork, Progress, Silent, Workshop};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::cache::FileMemo;
 use crate::config::Build;
@@ -40,7 +41,7 @@ use crate::source::SourceFile;
 pub struct AssetSources<'a> {
     /// Files published under `/static/`.
     pub static_files: &'a [SourceFile],
-    /// Pages, and the files beside them.
+    /// Files among the pages.
     pub content: &'a [SourceFile],
     /// Style sheets that are compiled.
     pub styles: &'a [SourceFile],
@@ -58,6 +59,7 @@ pub fn make_assets(
     let (compiled, mut diagnostics) = style::compile_styles(sources.styles, workshop);
     let files: Vec<SourceFile> = sources.static_files.iter().cloned().chain(compiled).collect();
     diagnostics.extend(find_clashes(&files));
+    diagnostics.extend(find_uncompiled(&sources));
     let (mut manifest, mistakes) = AssetManifest::build(&files, sources.content, options, workshop, memo);
     diagnostics.extend(mistakes);
     let settings = texts::TextSettings { build, names: options.names, workshop };
@@ -80,4 +82,35 @@ fn find_clashes(files: &[SourceFile]) -> Vec<Diagnostic> {
         }
     }
     diagnostics
+}
+
+/// Warns of sheets that no browser reads and nothing compiles: those under `static/`, and those in the syntax of Sass that
+/// goes by indentation. A folder of somebody else's sheets is one mistake.
+fn find_uncompiled(sources: &AssetSources<'_>) -> Vec<Diagnostic> {
+    let with_extension = |files: &[SourceFile], wanted: &[&str]| -> Vec<Arc<str>> {
+        let found = files.iter().filter(|file| wanted.contains(&&*file.extension()));
+        found.map(|file| Arc::clone(&file.path)).collect()
+    };
+    let warn = |paths: Vec<Arc<str>>, what: [&str; 2], help: &str| {
+        let first = Arc::clone(paths.first()?);
+        let message = match paths.len() {
+            1 => format!("`{first}` {}", what[0]),
+            count => format!("`{first}` and {} more {}", count - 1, what[1]),
+        };
+        let place = Place { path: first, span: Span::default() };
+        Some(Diagnostic::new(Code::UncompiledStyle, place, message).with_help(help))
+    };
+    let published = with_extension(sources.static_files, &["scss", "sass"]);
+    let unread = with_extension(sources.styles, &["sass", "less"]);
+    let published = warn(
+        published,
+        ["is published as it is written", "are published as they are written"],
+        "move it to `styles/`, where SCSS becomes `/static/css/NAME.css`; one that is meant to be read belongs into `content/`",
+    );
+    let unread = warn(
+        unread,
+        ["isn't compiled", "aren't compiled"],
+        "only SCSS and CSS are: write it as `.scss`, or compile it with a command under `[[tools]]`",
+    );
+    published.into_iter().chain(unread).collect()
 }

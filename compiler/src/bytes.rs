@@ -4,11 +4,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use bundle::{Body, Digest, Hasher};
 
@@ -42,6 +44,39 @@ struct LeftBytes {
     offset: u64,
     len: usize,
     digest: Digest,
+    /// How the file looked when its bytes were found to have this digest.
+    verified: Mutex<Option<Look>>,
+}
+
+/// How an open file looks. Whoever writes to it gives it another look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Look {
+    device: u64,
+    inode: u64,
+    len: u64,
+    /// Seconds and nanoseconds since 1970; unlike the time of the last change of the content nobody can set it back.
+    changed: (i64, i64),
+}
+
+/// A file that was changed so shortly ago may change again without looking otherwise: systems count its time in steps of
+/// up to 10 ms. Guessed, twice that.
+const UNSURE_TIME_MAX: Duration = Duration::from_millis(20);
+
+impl Look {
+    /// `None` if the file may change without looking otherwise.
+    fn of(metadata: &Metadata) -> Option<Self> {
+        let (seconds, nanoseconds) = (metadata.ctime(), metadata.ctime_nsec());
+        let since = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
+        // A time in the future says nothing about when the file will change again.
+        let is_sure = (SystemTime::UNIX_EPOCH + since).elapsed().is_ok_and(|age| age > UNSURE_TIME_MAX);
+        let look = Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            changed: (seconds, nanoseconds),
+        };
+        is_sure.then_some(look)
+    }
 }
 
 /// A fault of the world while reading: which file, and what the system said.
@@ -82,8 +117,11 @@ impl Bytes {
     /// What the system said.
     pub fn read_rest(file: &mut File, path: &Path) -> io::Result<Self> {
         let offset = file.stream_position()?;
+        let metadata = file.metadata()?;
+        // What is written from now on gives it another look.
+        let look = Look::of(&metadata);
         // Room for all at once: it would be moved again and again while it grows.
-        let len = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or_default();
+        let len = usize::try_from(metadata.len().saturating_sub(offset)).unwrap_or_default();
         let mut beginning = Vec::with_capacity(len.min(LEFT_BYTES_MIN));
         file.take(LEFT_BYTES_MIN as u64).read_to_end(&mut beginning)?;
         if beginning.len() < LEFT_BYTES_MIN || is_text(&beginning) {
@@ -100,7 +138,7 @@ impl Bytes {
             Ok(())
         })?;
         let digest = hasher.finish();
-        Ok(LeftBytes { path: path.to_owned(), offset, len, digest }.into())
+        Ok(LeftBytes { path: path.to_owned(), offset, len, digest, verified: Mutex::new(look) }.into())
     }
 
     /// Bytes that were written to a file just now, at an offset: they are given back to the system, unless they are few.
@@ -109,7 +147,7 @@ impl Bytes {
             return bytes.into();
         }
         let (len, digest) = (bytes.len(), Digest::of(&bytes));
-        LeftBytes { path: path.to_owned(), offset, len, digest }.into()
+        LeftBytes { path: path.to_owned(), offset, len, digest, verified: Mutex::default() }.into()
     }
 
     /// Whether there are enough bytes that leaving them in a file is worth it.
@@ -130,6 +168,19 @@ impl Bytes {
                 left.copy(&mut bytes)?;
                 Ok(Cow::Owned(bytes))
             }
+        }
+    }
+
+    /// Some of the bytes; there are as many. Where the file looks as it did when all of it was verified no others are
+    /// read.
+    ///
+    /// # Errors
+    /// The file isn't there any more, or isn't what it was.
+    pub fn read_part(&self, part: Range<usize>) -> Result<Vec<u8>, ReadError> {
+        match &self.place {
+            Place::Held(bytes) => Ok(bytes[part].to_vec()),
+            Place::Text(text) => Ok(text.as_bytes()[part].to_vec()),
+            Place::Left(left) => left.read_part(part).map_err(|error| ReadError { path: left.path.clone(), error }),
         }
     }
 
@@ -179,7 +230,8 @@ impl OpenFile {
                 Ok(())
             })?;
             let (offset, digest) = (part.start as u64, hasher.finish());
-            Ok(LeftBytes { path: self.path.clone(), offset, len: part.len(), digest }.into())
+            Ok(LeftBytes { path: self.path.clone(), offset, len: part.len(), digest, verified: Mutex::default() }
+                .into())
         };
         read().map_err(|error| ReadError { path, error })
     }
@@ -188,20 +240,58 @@ impl OpenFile {
 impl LeftBytes {
     /// Copies the bytes piece by piece. What `out` got is good only if there is no error.
     fn copy(&self, out: &mut dyn Write) -> Result<(), ReadError> {
-        let Self { path, offset, len, digest } = self;
-        let mut copy = || {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::Start(*offset))?;
-            let mut hasher = Hasher::default();
-            let mut left = *len;
-            for_each_piece(file.take(*len as u64), |piece| {
-                left -= piece.len();
-                hasher.update(piece);
-                out.write_all(piece)
-            })?;
-            if left == 0 && hasher.finish() == *digest { Ok(()) } else { Err(changed()) }
-        };
-        copy().map_err(|error| ReadError { path: path.clone(), error })
+        let copied = File::open(&self.path).and_then(|file| self.copy_from(file, out));
+        copied.map_err(|error| ReadError { path: self.path.clone(), error })
+    }
+
+    fn copy_from(&self, mut file: File, out: &mut dyn Write) -> io::Result<()> {
+        let Self { offset, len, digest, .. } = self;
+        file.seek(SeekFrom::Start(*offset))?;
+        let mut hasher = Hasher::default();
+        let mut left = *len;
+        for_each_piece(file.take(*len as u64), |piece| {
+            left -= piece.len();
+            hasher.update(piece);
+            out.write_all(piece)
+        })?;
+        if left == 0 && hasher.finish() == *digest { Ok(()) } else { Err(changed()) }
+    }
+
+    fn read_part(&self, part: Range<usize>) -> io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        let look = Look::of(&file.metadata()?);
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if look.is_none() || look != *verified {
+            let mut window = Window { part, bytes: Vec::new(), position: 0 };
+            self.copy_from(file, &mut window)?;
+            *verified = look;
+            return Ok(window.bytes);
+        }
+        drop(verified);
+        let mut bytes = vec![0; part.len()];
+        file.seek(SeekFrom::Start(self.offset + part.start as u64))?;
+        file.read_exact(&mut bytes)?;
+        if Look::of(&file.metadata()?) == look { Ok(bytes) } else { Err(changed()) }
+    }
+}
+
+/// Keeps a part of what is written to it.
+struct Window {
+    part: Range<usize>,
+    bytes: Vec<u8>,
+    position: usize,
+}
+
+impl Write for Window {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let within = |at: usize| at.saturating_sub(self.position).min(piece.len());
+        self.bytes.extend_from_slice(&piece[within(self.part.start)..within(self.part.end)]);
+        self.position += piece.len();
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -386,6 +476,32 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         assert_eq!(bytes.read().unwrap_err().error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_what_it_was_too() {
+        let content = picture(3 * PIECE_BYTES);
+        let (path, bytes) = file_of("part", &content);
+        let parts = [0..1, 5..5, PIECE_BYTES - 3..PIECE_BYTES + 3, content.len() - 2..content.len(), 0..content.len()];
+        let check = |bytes: &Bytes| {
+            for part in parts.clone() {
+                assert_eq!(bytes.read_part(part.clone()).unwrap(), &content[part]);
+            }
+        };
+        // A moment after it was written all of it is verified each time, later only once.
+        check(&bytes);
+        std::thread::sleep(2 * UNSURE_TIME_MAX);
+        check(&bytes);
+        check(&Bytes::from(&*content));
+        // The time of the last change can be set back.
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut other = fs::read(&path).unwrap();
+        other[4 + 10] ^= 1;
+        fs::write(&path, &other).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        assert!(bytes.read_part(100..200).is_err(), "a part that is as it was, of a file that isn't");
+        fs::remove_file(path).unwrap();
+        assert!(bytes.read_part(0..1).is_err());
     }
 
     #[test]

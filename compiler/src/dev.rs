@@ -39,7 +39,7 @@ use handler::DevHandler;
 use studio::Studio;
 
 /// What the development server is told.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct DevOptions {
     /// The site's folder.
     pub site: PathBuf,
@@ -59,8 +59,8 @@ pub struct DevOptions {
     pub today: Date,
     /// The time of the build, if it is to be told.
     pub time: Option<u64>,
-    /// The bytes of memory that this process may have, as far as that is known.
-    pub memory_bytes_max: u64,
+    /// Tells the bytes of memory that this process may have now, as far as that is known.
+    pub read_memory_bytes_max: fn() -> u64,
     /// This program, `kiln`, which runs itself.
     pub program: PathBuf,
 }

@@ -116,6 +116,25 @@ impl Diagnostic {
     }
 }
 
+impl Code {
+    /// Whether a template is read in another way than its author meant it: what seems to follow from that, such as a partial
+    /// that nothing uses or an element that is never closed, may be none of the author's mistakes.
+    pub fn leaves_gaps(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownPartial
+                | Self::UnclosedTag
+                | Self::UnexpectedClosingTag
+                | Self::MalformedTag
+                | Self::MalformedAttribute
+                | Self::PartialOutside
+                | Self::RecursivePartial
+                | Self::ReservedName
+                | Self::BadEncoding
+        )
+    }
+}
+
 /// Every kind of diagnostic, with its stable name and its severity, in one table.
 macro_rules! codes {
     ($($variant:ident $name:literal $severity:ident $doc:literal,)*) => {
@@ -206,6 +225,7 @@ codes! {
     EmptyField "empty-field" Warning " `where` or `sort` names a field that no item has.",
     NoBaseUrl "no-base-url" Warning " The site's address isn't known, so nothing that needs it is made.",
     NearMissPlaceholder "near-miss-placeholder" Warning " Text looks almost like a placeholder.",
+    UncompiledStyle "uncompiled-style" Warning " A style sheet lies where nothing compiles it.",
     StyleWarning "style-warning" Warning " A style sheet warns with `@warn`.",
     MalformedScript "malformed-script" Warning " A script can't be minified, and is left as it is.",
     DanglingSourceMap "dangling-source-map" Warning " A source map is named that isn't there.",

@@ -36,13 +36,16 @@ pub fn parse(source: &SourceText) -> (FrontMatter, Vec<Diagnostic>) {
             let help = format!("begin the file with a line `{mark}{mark}{mark}`, without anything before it");
             mistakes.report(Code::BadFrontMatter, span, "front matter begins on the first line", &help);
         }
-        return (FrontMatter::default(), mistakes.diagnostics);
+        return (
+            FrontMatter { fields: lost_if(!mistakes.diagnostics.is_empty()), body_start: 0 },
+            mistakes.diagnostics,
+        );
     };
     let start = (first_line(text).len() + 1).min(text.len());
     let Some((end, body_start)) = find_end(text, start, fence) else {
         let message = "front matter is never closed";
         mistakes.report(Code::BadFrontMatter, Span::new(0, 3), message, &format!("end it with a line `{fence}`"));
-        return (FrontMatter { fields: Fields::default(), body_start: text.len() }, mistakes.diagnostics);
+        return (FrontMatter { fields: lost_if(true), body_start: text.len() }, mistakes.diagnostics);
     };
     let span = Span::new(start, end);
     let mut fields = match fence {
@@ -51,6 +54,15 @@ pub fn parse(source: &SourceText) -> (FrontMatter, Vec<Diagnostic>) {
     };
     known::check(&mut fields, &mut mistakes);
     (FrontMatter { fields, body_start }, mistakes.diagnostics)
+}
+
+/// No fields, since they can't be read or since there are none.
+fn lost_if(is_lost: bool) -> Fields {
+    let mut fields = Fields::default();
+    if is_lost {
+        fields.lose_something();
+    }
+    fields
 }
 
 /// Reads `_defaults.toml`: fields for all pages of a folder. Each knows where it stands.

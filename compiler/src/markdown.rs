@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::cache::Cache;
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::front_matter;
+use crate::front_matter::{self, Fields, FrontMatter};
 use crate::source::SourceFile;
 use crate::template::{Block, Body, Kind, Node, Origin, Template};
 use crate::tools::filter::{FilterInput, Filtered};
@@ -110,15 +110,24 @@ pub fn to_html<'a>(
     (MarkdownPage { template: made, links, has_styled_code, unfiltered }, diagnostics)
 }
 
-/// The blocks of code in Markdown files that a filter is for.
-pub fn find_filter_inputs(files: &[SourceFile], config: &Config, cache: &Cache) -> Vec<FilterInput> {
+/// The blocks of code in Markdown files that a filter is for, in pages that are published: those of which `is_published`
+/// says so by their names and front matter.
+pub fn find_filter_inputs(
+    files: &[SourceFile],
+    config: &Config,
+    cache: &Cache,
+    is_published: impl Fn(&str, Fields) -> bool + Sync,
+) -> Vec<FilterInput> {
     let filtered = Filtered::none(&config.filters);
     let find = |file: &SourceFile| {
         let has_language = |text: &str| filtered.languages.iter().any(|language| text.contains(&**language));
         let source = file.to_text().ok().filter(|source| has_language(&source.text));
         source.map_or_else(Vec::new, |source| {
-            let (front_matter, _) = front_matter::parse(&source);
-            let (template, _) = Template::parse(&source, front_matter.body_start, Kind::MarkdownPage);
+            let (FrontMatter { fields, body_start }, _) = front_matter::parse(&source);
+            if !is_published(&file.name, fields) {
+                return Vec::new();
+            }
+            let (template, _) = Template::parse(&source, body_start, Kind::MarkdownPage);
             to_html(&template, &config.markdown, &filtered, cache).0.unfiltered
         })
     };
@@ -128,7 +137,7 @@ pub fn find_filter_inputs(files: &[SourceFile], config: &Config, cache: &Cache) 
 
 /// Whether a page is written in Markdown.
 pub fn is_markdown(file: &SourceFile) -> bool {
-    matches!(file.extension().as_str(), "md" | "markdown")
+    matches!(&*file.extension(), "md" | "markdown")
 }
 
 /// A text that begins with a line end is a document of its own, any other is a piece of a line.

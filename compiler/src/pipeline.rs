@@ -1,6 +1,7 @@
 //! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
 
 mod filters;
+mod gaps;
 mod publish;
 
 use std::borrow::Cow;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use filters::run_filters;
+use gaps::Gaps;
 pub use publish::publish_page;
 
 use crate::assets::{
@@ -25,12 +27,14 @@ use crate::feeds::{self, MadeFile};
 use crate::html::{find_ids, minify};
 use crate::markdown::{STYLE_SHEET, STYLE_SHEET_PATH};
 use crate::output::{Keeping, Output, Overweight, media_type};
-use crate::render::{Integrity, Links, Materials, RenderedPage, render_page, report_broken_links, report_mistakes};
+use crate::render::{
+    Integrity, Links, Materials, RenderedPage, render_page, report_broken_links, report_lacks, report_mistakes,
+};
 use crate::search;
 use crate::site::{
     self, Defaults, Index, LeftOut, LinkTargets, Page, PageHead, Reading, Selection, Site, SiteMemory, Target, Taxonomy,
 };
-use crate::source::{SourceFile, Sources};
+use crate::source::{FileList, SourceFile, Sources};
 use crate::template::{ParsedPartial, TemplateSet};
 use crate::urls::{self, LiveUrl};
 
@@ -95,6 +99,8 @@ pub struct Memory {
     partials: FileMemo<ParsedPartial>,
     assets: FileMemo<ReadAsset>,
     made: LastMemo<MadeFrom, Vec<MadeFile>>,
+    search: LastMemo<ByAddress<Site>, Option<MadeFile>>,
+    other_files: LastMemo<ByAddress<Vec<SourceFile>>, FileList>,
 }
 
 /// What feeds and sitemaps are made from.
@@ -116,7 +122,6 @@ impl Memory {
 
     /// Forgets files that the last plan didn't have.
     pub fn sweep(&self) {
-        self.site.sweep();
         self.partials.sweep();
         self.assets.sweep();
     }
@@ -127,6 +132,8 @@ impl Memory {
 pub struct Plan {
     /// What it was made from.
     pub sources: Sources,
+    /// The files among the pages, published where they stand.
+    pub other_files: FileList,
     /// The site's settings.
     pub config: Config,
     /// What the build was told.
@@ -134,7 +141,7 @@ pub struct Plan {
     /// The partials.
     pub templates: TemplateSet,
     /// The pages.
-    pub site: Site,
+    pub site: Arc<Site>,
     /// The files that pages name.
     pub manifest: AssetManifest,
     /// Everything that links can lead to.
@@ -160,18 +167,16 @@ impl Plan {
         let (defaults, mistakes) = Defaults::read(&sources.defaults);
         diagnostics.extend(mistakes);
         diagnostics.extend(defaults.check_layouts(&templates));
-        let filtered = &sources.filtered;
-        let reading = Reading { config: &config, defaults: &defaults, filtered, cache: workshop.cache };
-        let (mut site, mistakes) = Site::read_changed(&sources.content, options.selection, &reading, &memory.site);
-        diagnostics.extend(mistakes);
-        let (data, mistakes) = Data::read(&sources.data);
-        diagnostics.extend(mistakes);
-        site.data = data;
-        site.add_term_pages(&templates, &config, &memory.site);
-        diagnostics.extend(site.add_list_pages(&templates, &config));
+        let reading =
+            Reading { config: &config, defaults: &defaults, filtered: &sources.filtered, cache: workshop.cache };
+        let (site, mistakes) = memory
+            .site
+            .find_or_read(&sources, || read_site(&sources, &templates, options.selection, &reading, &memory.site));
+        diagnostics.extend(mistakes.iter().cloned());
         let static_files = add_highlight_sheet(&sources, &site, &config);
+        let other_files = find_other_files(&sources, memory);
         let asset_sources =
-            AssetSources { static_files: &static_files, content: &sources.content, styles: &sources.styles };
+            AssetSources { static_files: &static_files, content: &other_files, styles: &sources.styles };
         let BuildOptions { asset_names: names, image_work, .. } = options;
         let asset_options = AssetOptions { names, images: &config.images, image_work };
         let (manifest, mut mistakes) =
@@ -179,11 +184,12 @@ impl Plan {
         mistakes.retain(|mistake| mistake.code != Code::BlockedSource || config.security.csp == Csp::Auto);
         diagnostics.extend(mistakes);
         let mut made = make_files(&site, &config, memory);
-        made.extend(search::make_index(&site, &config));
+        let of_site = ByAddress(Arc::clone(&site));
+        made.extend(memory.search.find_or_make(of_site, |site| search::make_index(&site.0, &config)));
         let paths = asset_paths(&manifest).map(|(path, _)| path).chain(made.iter().map(|file| file.path.as_str()));
-        let targets = LinkTargets::new(&site, &sources.content, &config, paths);
+        let targets = LinkTargets::new(&site, &other_files, &config, paths);
         let integrity = if config.build.integrity { find_integrity(&manifest) } else { BTreeMap::new() };
-        Self { sources, config, options, templates, site, manifest, targets, integrity, made, diagnostics }
+        Self { sources, other_files, config, options, templates, site, manifest, targets, integrity, made, diagnostics }
     }
 
     fn links(&self) -> Links<'_> {
@@ -211,11 +217,16 @@ impl Plan {
         let mut diagnostics =
             site::check_unique(site, &self.sources.content, config, asset_paths(manifest), made_paths);
         diagnostics.extend(rendered.iter().flat_map(|page| page.diagnostics.iter().cloned()));
+        diagnostics.extend(report_lacks(rendered, templates));
+        let of_pages = rendered.iter().flat_map(|page| &page.diagnostics);
+        let gaps = Gaps::find(self.diagnostics.iter().chain(of_pages), templates);
         diagnostics.extend(report_broken_links(rendered.iter().flat_map(|page| &page.broken_links), targets));
         let pages: Vec<_> = site.all_pages().collect();
         let has_policy = config.security.csp == Csp::Auto;
         let is_of_policy = |code| matches!(code, Code::BlockedSource | Code::LongPolicy | Code::TooLongPolicy);
-        diagnostics.extend(report_mistakes(&pages, rendered, |code| !is_of_policy(code) || has_policy));
+        diagnostics.extend(report_mistakes(&pages, rendered, |mistake, page, rendered| {
+            (!is_of_policy(mistake.code) || has_policy) && !gaps.may_explain(mistake, page, rendered)
+        }));
         diagnostics.extend(self.links().check_fragments(&pages, rendered));
         diagnostics.extend(site::check_redirects(config, targets));
         if sources.past.lock.is_some() {
@@ -224,10 +235,13 @@ impl Plan {
             let ids = |url: &str| number_of.get(url).map(|number| find_ids(&rendered[*number].text));
             diagnostics.extend(urls::check(&sources.past, &self.live_urls(rendered), targets, config, &ids));
         }
-        let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
-        let of_terms: Vec<_> = site.index.taxonomies.iter().flat_map(Taxonomy::partials).collect();
-        let named = named.chain(named_by_left_out(site)).chain(of_terms.iter().map(String::as_str));
-        diagnostics.extend(templates.find_unused(named));
+        // A use that can't be read may be that of a partial which seems unused.
+        if gaps.is_empty() {
+            let named = rendered.iter().flat_map(|page| page.partials.iter().map(String::as_str));
+            let of_terms: Vec<_> = site.index.taxonomies.iter().flat_map(Taxonomy::partials).collect();
+            let named = named.chain(named_by_left_out(site)).chain(of_terms.iter().map(String::as_str));
+            diagnostics.extend(templates.find_unused(named));
+        }
         diagnostics
     }
 
@@ -240,7 +254,7 @@ impl Plan {
             return Vec::new();
         }
         let assets = self.manifest.published().map(|asset| (asset.path.to_owned(), asset.bytes));
-        let files = other_files(&self.sources).map(|file| (format!("/{}", file.name), &file.bytes));
+        let files = self.other_files.iter().map(|file| (format!("/{}", file.name), &file.bytes));
         let bytes_at: HashMap<String, &Bytes> = files.chain(assets).collect();
         let report = |(page, one): (&Page, &Integrity)| {
             let url = match self.targets.resolve(&page.content_path, &one.url) {
@@ -261,7 +275,7 @@ impl Plan {
     /// Every URL that is published under a name that stays: pages, files, and the parts of pages that others link to.
     /// Digested names come and go, and so do the later parts of a list.
     pub fn live_urls(&self, rendered: &[RenderedPage]) -> Vec<LiveUrl> {
-        let Self { sources, config, site, manifest, .. } = self;
+        let Self { other_files, config, site, manifest, .. } = self;
         let live = |url: String, source: &str, content: &Bytes| LiveUrl {
             url,
             source: source.into(),
@@ -282,7 +296,8 @@ impl Plan {
             let url = format!("{}#{}", pages[*number].url, site::percent_encode(name));
             live(url, &source_of(pages[*number]), &Bytes::default())
         });
-        let files = other_files(sources)
+        let files = other_files
+            .iter()
             .map(|file| live(site::percent_encode(&format!("/{}", file.name)), &file.path, &file.bytes));
         let assets = manifest.published().filter(|asset| !asset.is_digested);
         let assets = assets.map(|asset| live(site::percent_encode(asset.path), asset.source_path, asset.bytes));
@@ -325,7 +340,7 @@ impl Plan {
             posts: self.site.index.posts.len(),
             drafts_left_out: left_out_count(&self.site, LeftOut::Draft),
             future_left_out: left_out_count(&self.site, LeftOut::Future),
-            files: self.sources.static_files.len() + other_files(&self.sources).count(),
+            files: self.sources.static_files.len() + self.other_files.iter().count(),
         }
     }
 }
@@ -365,6 +380,23 @@ fn render_all(plan: &Plan, pages: &[&Page]) -> Vec<RenderedPage> {
 /// Pages that a thread renders before others may take what is left. Guessed.
 const PAGES_AT_ONCE: usize = 16;
 
+/// All pages with what they list.
+fn read_site(
+    sources: &Sources,
+    templates: &TemplateSet,
+    selection: Selection,
+    reading: &Reading<'_>,
+    memory: &SiteMemory,
+) -> (Site, Vec<Diagnostic>) {
+    let (mut site, mut diagnostics) = Site::read_changed(&sources.content, selection, reading, memory);
+    let (data, mistakes) = Data::read(&sources.data);
+    diagnostics.extend(mistakes);
+    site.data = data;
+    site.add_term_pages(templates, reading.config, memory);
+    diagnostics.extend(site.add_list_pages(templates, reading.config));
+    (site, diagnostics)
+}
+
 /// The static files, and the style sheet of highlighted code where pages or partials need it and the site has none.
 fn add_highlight_sheet<'a>(sources: &'a Sources, site: &Site, config: &Config) -> Cow<'a, [SourceFile]> {
     let files = Cow::Borrowed(&sources.static_files[..]);
@@ -403,8 +435,10 @@ fn left_out_count(site: &Site, reason: LeftOut) -> usize {
 }
 
 /// Files among the pages that are published where they stand.
-fn other_files(sources: &Sources) -> impl Iterator<Item = &SourceFile> {
-    sources.content.iter().filter(|file| !site::is_page(file))
+fn find_other_files(sources: &Sources, memory: &Memory) -> FileList {
+    memory.other_files.find_or_make(ByAddress(Arc::clone(&sources.content)), |content| {
+        Arc::new(content.0.iter().filter(|file| !site::is_page(file)).cloned().collect())
+    })
 }
 
 /// The public paths of assets, each with the file it comes from.

@@ -1,10 +1,12 @@
 //! A page's template and its partials to text. The tags that are being rendered stand on a vector, so that their depth
 //! costs no stack; a body is rendered before the partial that it is passed to.
 
+mod call;
 mod each;
 mod escape;
 mod head;
 mod image;
+mod lack;
 mod links;
 mod markup;
 mod mistakes;
@@ -21,17 +23,16 @@ use crate::diagnostic::{Code, Diagnostic, Place, Span};
 use crate::front_matter::Value as FieldValue;
 use crate::html::{HtmlUrl, WrittenIntegrity, find_urls, read_page};
 use crate::site::{Item, Page, Site};
-use crate::template::{
-    Asset, Block, Body, If, Kind, Name, Node, Part, Placeholder, Tag, Target, Template, TemplateSet, Value,
-};
+use crate::template::{Asset, Block, If, Kind, Node, Part, Placeholder, Template, TemplateSet, Value};
 
+pub use lack::{Lack, report_lacks};
 pub use links::{BrokenLink, Fragment, Links, report_broken_links};
 pub use mistakes::report_mistakes;
 
 use escape::push_escaped;
 use markup::{Markup, ValueId};
 use picture::{Preload, add_preload};
-use scope::{Caller, CallerKind, Found, Scope};
+use scope::{Caller, Found, Scope};
 
 /// The most that a page may have. A guess, well above any page that a browser shows.
 const PAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -53,6 +54,8 @@ pub struct RenderedPage {
     pub text: String,
     /// What is wrong with the page, and with the partials as far as it uses them.
     pub diagnostics: Vec<Diagnostic>,
+    /// The slots that nothing fills.
+    pub lacks: Vec<Lack>,
     /// What is wrong with its markup.
     pub mistakes: Vec<Diagnostic>,
     /// Every URL in an attribute, until links are resolved.
@@ -65,6 +68,13 @@ pub struct RenderedPage {
     pub broken_links: Vec<BrokenLink>,
     /// The partials that the page itself names, its layout included.
     pub partials: BTreeSet<String>,
+}
+
+impl RenderedPage {
+    /// All that keeps it from being made, as far as the page by itself shows it.
+    pub fn reports(&self) -> Vec<Diagnostic> {
+        self.diagnostics.iter().cloned().chain(self.lacks.iter().map(Lack::to_diagnostic)).collect()
+    }
 }
 
 /// An attribute `integrity` that a page or one of its partials has.
@@ -127,6 +137,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
         preloads: Vec::new(),
         seen: BTreeSet::new(),
         diagnostics: Vec::new(),
+        lacks: Vec::new(),
     };
     let scope = Rc::new(Scope::of_page());
     renderer.push_block(&page.template, page.template.root, &scope);
@@ -154,6 +165,7 @@ pub fn render_page(page: &Page, materials: &Materials<'_>) -> RenderedPage {
         }
     }
     result.diagnostics.append(&mut renderer.diagnostics);
+    result.lacks = renderer.lacks;
     result
 }
 
@@ -228,7 +240,10 @@ struct Items<'a> {
     caller: Caller<'a>,
     attributes: Rc<BTreeMap<&'a str, Rc<str>>>,
     left: std::vec::IntoIter<Item<'a>>,
-    is_first: bool,
+    /// Items that have been begun.
+    begun_count: usize,
+    /// Those of them that lack slots, and which.
+    lacking: Vec<(Item<'a>, Vec<String>)>,
 }
 
 struct Renderer<'a> {
@@ -248,6 +263,7 @@ struct Renderer<'a> {
     /// What has been reported: a partial that is used a thousand times is wrong once.
     seen: BTreeSet<(Code, Place, String)>,
     diagnostics: Vec<Diagnostic>,
+    lacks: Vec<Lack>,
 }
 
 impl<'a> Renderer<'a> {
@@ -304,29 +320,6 @@ impl<'a> Renderer<'a> {
         if self.seen.insert(key) {
             self.diagnostics.push(diagnostic);
         }
-    }
-
-    fn render_layout(&mut self, name: &'a str, span: Span, body: ValueId) -> ValueId {
-        let page: &'a Template = &self.page.template;
-        let Some(partial) = self.templates.find(name) else {
-            // A layout that `_defaults.toml` names is reported there.
-            let is_own = self.page.layout.as_ref().is_some_and(|(_, span)| span.is_some());
-            if let Some(diagnostic) = self.templates.check_name(name, &page.source, span).filter(|_| is_own) {
-                self.report(diagnostic);
-            }
-            return body;
-        };
-        if !partial.asks.known.contains(&Name::slot("body")) {
-            let message = format!("the layout `{name}` has no slot `body`");
-            let diagnostic = Diagnostic::new(Code::UnexpectedSlot, page.place(span), message);
-            self.report(diagnostic.with_help("write `{{body}}` in it where the page's text belongs"));
-        }
-        let caller = Caller { name, template: page, span, kind: CallerKind::Layout };
-        self.markup.open_value();
-        let slots = BTreeMap::from([("body", body)]);
-        self.push_partial(partial, Scope::of_partial(caller, Rc::default(), slots));
-        self.run();
-        self.markup.close_value()
     }
 
     fn render_node(&mut self, template: &'a Template, node: &'a Node, scope: &Rc<Scope<'a>>) {
@@ -472,73 +465,5 @@ impl<'a> Renderer<'a> {
             }
         };
         self.push_block(template, if holds { branch.then } else { branch.otherwise }, scope);
-    }
-
-    fn begin_call(&mut self, template: &'a Template, tag: &'a Tag, scope: &Rc<Scope<'a>>) {
-        let Some(partial) = self.templates.find(&tag.name) else { return };
-        if self.templates.ends_cycle(template, tag.name_span) {
-            return;
-        }
-        let attributes = tag.attributes.iter();
-        let attributes =
-            attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
-        let fills = match &tag.body {
-            Some(Body::Slots(slots)) => slots.iter().map(|slot| (slot.name.as_str(), slot.block)).collect(),
-            Some(Body::Whole { block, .. }) => vec![("default", *block)],
-            Some(Body::Blank) | None => Vec::new(),
-        };
-        let kind = if tag.is_broken { CallerKind::BrokenTag } else { CallerKind::Tag };
-        let caller = Caller { name: &tag.name, template, span: tag.name_span, kind };
-        self.tasks.push(Task::Call(Box::new(Call {
-            partial,
-            caller,
-            outer: Rc::clone(scope),
-            attributes: Rc::new(attributes),
-            fills,
-            slots: BTreeMap::new(),
-        })));
-        self.begin_fill();
-    }
-
-    /// Renders the next slot of the call that is the last task, or its partial if there is none.
-    fn begin_fill(&mut self) {
-        let Some(Task::Call(call)) = self.tasks.last() else { return };
-        if let Some((_, block)) = call.fills.get(call.slots.len()) {
-            let (template, block, outer) = (call.caller.template, *block, Rc::clone(&call.outer));
-            self.node_count += 1;
-            self.markup.open_value();
-            self.push_block(template, block, &outer);
-        } else if let Some(Task::Call(call)) = self.tasks.pop() {
-            let Call { partial, caller, attributes, slots, .. } = *call;
-            self.push_partial(partial, Scope::of_partial(caller, attributes, slots));
-        }
-    }
-
-    /// The slot that was being rendered is done.
-    fn continue_call(&mut self) {
-        let value = self.markup.close_value();
-        if let Some(Task::Call(call)) = self.tasks.last_mut()
-            && let Some((name, _)) = call.fills.get(call.slots.len())
-        {
-            call.slots.insert(name, value);
-        }
-        self.begin_fill();
-    }
-
-    /// Reports what a partial asked for and nothing gave.
-    fn report_missing(&mut self, scope: &Scope<'a>) {
-        let Some(caller) = scope.caller.filter(|caller| caller.kind != CallerKind::BrokenTag) else { return };
-        for target in [Target::Slot, Target::Attribute] {
-            let names = scope.missing(target);
-            if names.is_empty() {
-                continue;
-            }
-            let made_from = self.templates.find(caller.name).filter(|_| self.page.is_made && scope.item().is_none());
-            let diagnostic = match made_from.filter(|_| caller.template.source.path == self.page.source.path) {
-                Some(partial) => scope::missing_in_made(partial, caller.name, &names, target),
-                None => scope::missing_diagnostic(caller, scope.item(), &names, target, self.page),
-            };
-            self.report(diagnostic);
-        }
     }
 }

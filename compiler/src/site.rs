@@ -33,8 +33,8 @@ use crate::cache::{ByAddress, Cache, FileMemo, LastMemo};
 use crate::config::Config;
 use crate::data::Data;
 use crate::diagnostic::Diagnostic;
-use crate::front_matter::Value;
-use crate::source::SourceFile;
+use crate::front_matter::{Fields, Value};
+use crate::source::{SourceFile, Sources};
 use crate::template::TemplateSet;
 use crate::tools::filter::Filtered;
 
@@ -58,6 +58,21 @@ pub enum LeftOut {
     Future,
 }
 
+impl Selection {
+    /// Why a page with this front matter is not published, if it isn't.
+    pub fn leaves_out(self, fields: &Fields) -> Option<LeftOut> {
+        let value = |name: &str| fields.get(name).map(|field| &field.value);
+        let is_draft = value("draft") == Some(&Value::Bool(true));
+        let date = value("date").and_then(Value::as_date_time);
+        let is_future = date.is_some_and(|date| date.date() > self.today);
+        if is_draft && !self.drafts {
+            Some(LeftOut::Draft)
+        } else {
+            (is_future && !self.future).then_some(LeftOut::Future)
+        }
+    }
+}
+
 /// What became of reading one page.
 #[derive(Clone, Debug)]
 pub struct ReadPage {
@@ -73,6 +88,13 @@ pub struct SiteMemory {
     pages: FileMemo<ReadPage>,
     index: LastMemo<Vec<Arc<PageHead>>, Arc<Index>>,
     term_pages: LastMemo<TermPagesFrom, Vec<Page>>,
+    whole: LastMemo<SiteFrom, (Arc<Site>, Arc<[Diagnostic]>)>,
+}
+
+/// What a site is made from besides what stays the same for as long as it is remembered.
+#[derive(PartialEq, Debug)]
+struct SiteFrom {
+    lists: [ByAddress<Vec<SourceFile>>; 4],
 }
 
 /// What the pages of taxonomies are made from.
@@ -84,9 +106,20 @@ struct TermPagesFrom {
 }
 
 impl SiteMemory {
-    /// Forgets pages that the last reading didn't have.
-    pub fn sweep(&self) {
-        self.pages.sweep();
+    /// The site that was read last if it was read of these sources, else what `read` gives, with what is wrong with it.
+    pub fn find_or_read(
+        &self,
+        sources: &Sources,
+        read: impl FnOnce() -> (Site, Vec<Diagnostic>),
+    ) -> (Arc<Site>, Arc<[Diagnostic]>) {
+        let Sources { content, templates, data, defaults, .. } = sources;
+        let lists = [content, templates, data, defaults].map(|list| ByAddress(Arc::clone(list)));
+        self.whole.find_or_make(SiteFrom { lists }, |_| {
+            let (site, diagnostics) = read();
+            // Pages that this reading didn't have are gone.
+            self.pages.sweep();
+            (Arc::new(site), diagnostics.into())
+        })
     }
 }
 
@@ -133,12 +166,8 @@ impl Site {
         let mut site = Self { config: config.clone(), ..Self::default() };
         let mut diagnostics = Vec::new();
         for ReadPage { page, mistakes } in results {
-            let left_out = page.as_ref().and_then(|page| {
-                // A page that nobody will see may be unfinished: its mistakes count when it is published.
-                let is_draft = page.has_flag("draft") && !selection.drafts;
-                let is_future = page.is_after(selection.today) && !selection.future;
-                if is_draft { Some(LeftOut::Draft) } else { is_future.then_some(LeftOut::Future) }
-            });
+            // A page that nobody will see may be unfinished: its mistakes count when it is published.
+            let left_out = page.as_ref().and_then(|page| selection.leaves_out(&page.front_matter));
             match (page, left_out) {
                 (Some(page), Some(reason)) => site.left_out.push((Page::alone(page), reason)),
                 (page, _) => {
@@ -220,5 +249,5 @@ fn capitalised(name: &str) -> String {
 
 /// Whether a file below the folder of pages is a page; all others are published where they stand.
 pub fn is_page(file: &SourceFile) -> bool {
-    matches!(file.extension().as_str(), "html" | "md" | "markdown")
+    matches!(&*file.extension(), "html" | "md" | "markdown")
 }

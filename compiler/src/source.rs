@@ -31,22 +31,26 @@ use known::{Stamp, is_settling};
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Pages, and files published where they stand.
-    pub content: Vec<SourceFile>,
+    pub content: FileList,
     /// Partials.
-    pub templates: Vec<SourceFile>,
+    pub templates: FileList,
     /// Files published under `/static/`.
-    pub static_files: Vec<SourceFile>,
+    pub static_files: FileList,
     /// Style sheets that are compiled.
-    pub styles: Vec<SourceFile>,
+    pub styles: FileList,
     /// Data that pages list.
-    pub data: Vec<SourceFile>,
+    pub data: FileList,
     /// `_defaults.toml` in folders of pages, named by their path there.
-    pub defaults: Vec<SourceFile>,
+    pub defaults: FileList,
     /// What was published before.
     pub past: Past,
     /// What `[[filters]]` gave for blocks of code in pages.
     pub filtered: Filtered,
 }
+
+/// Files of one kind. A list that no file of was touched stays the same one from edit to edit, so that what was made of it
+/// is known without a look at its files.
+pub type FileList = Arc<Vec<SourceFile>>;
 
 /// The URLs that a site has published.
 pub const LOCK_NAME: &str = "urls.lock";
@@ -93,8 +97,12 @@ pub struct SourceFile {
 
 impl SourceFile {
     /// The file's extension in lower case, or nothing.
-    pub fn extension(&self) -> String {
-        Path::new(&*self.name).extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase()
+    pub fn extension(&self) -> Cow<'_, str> {
+        let extension = Path::new(&*self.name).extension().and_then(OsStr::to_str).unwrap_or_default();
+        if extension.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return extension.to_ascii_lowercase().into();
+        }
+        extension.into()
     }
 
     /// The file's bytes, read again if they aren't held.
@@ -231,14 +239,14 @@ impl Sources {
             results.into_iter().filter_map(|result| result.map_err(|error| errors.push(error)).ok()).collect()
         };
         let is_defaults = |file: &SourceFile| file.name.rsplit('/').next() == Some(DEFAULTS_NAME);
-        let (defaults, content) = read_all(content).into_iter().partition(is_defaults);
+        let (defaults, content): (Vec<_>, Vec<_>) = read_all(content).into_iter().partition(is_defaults);
         let sources = Self {
-            content,
-            templates: read_all(templates),
-            static_files: read_all(static_files),
-            styles: read_all(styles),
-            data: read_all(data),
-            defaults,
+            content: content.into(),
+            templates: read_all(templates).into(),
+            static_files: read_all(static_files).into(),
+            styles: read_all(styles).into(),
+            data: read_all(data).into(),
+            defaults: defaults.into(),
             past,
             filtered: Filtered::default(),
         };
@@ -248,6 +256,24 @@ impl Sources {
         let files = sources.lists().into_iter().flatten();
         known.replace(files.filter_map(|file| Some((file, *stamps.get(&file.path)?))));
         Ok((sources, diagnostics))
+    }
+
+    /// Keeps the lists of an earlier reading that are as they were.
+    pub fn keep_lists(&mut self, before: &Self) {
+        let Self { content, templates, static_files, styles, data, defaults, past: _, filtered: _ } = self;
+        let lists = [
+            (content, &before.content),
+            (templates, &before.templates),
+            (static_files, &before.static_files),
+            (styles, &before.styles),
+            (data, &before.data),
+            (defaults, &before.defaults),
+        ];
+        for (list, before) in lists {
+            if list == before {
+                *list = Arc::clone(before);
+            }
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 
 mod builtin;
 mod code;
+mod element;
 mod lexer;
+mod meant;
 mod parser;
 mod placeholder;
 mod set;

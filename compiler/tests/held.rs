@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bundle::{Body, BundleView};
-use compiler::assets::{AssetNames, ImageWork, Workshop};
+use compiler::assets::{Annex, AssetNames, ImageWork, Workshop};
 use compiler::bytes::Bytes;
 use compiler::cache::{CACHE_FOLDER, Cache};
 use compiler::config::Config;
@@ -70,8 +70,12 @@ fn read(site: &Path) -> Sources {
     Sources::read(site, &config().paths).unwrap().0
 }
 
+fn annex() -> Annex {
+    Annex::new(Path::new(env!("CARGO_BIN_EXE_kiln")))
+}
+
 fn build(sources: &Sources, cache: &Cache) -> Built {
-    pipeline::build(sources, &config(), &OPTIONS, &Workshop::new(cache, Path::new(env!("CARGO_BIN_EXE_kiln"))))
+    pipeline::build(sources, &config(), &OPTIONS, &Workshop::new(cache, &annex()))
 }
 
 /// How many of the bytes are in memory.
@@ -183,7 +187,8 @@ fn a_picture_that_needs_more_memory_than_there_is_is_an_error_with_both_numbers(
     let site = site("much");
     let (sources, cache) = (read(&site), Cache::none());
     let build = |memory_bytes_max| {
-        let workshop = Workshop { memory_bytes_max, ..Workshop::new(&cache, Path::new(env!("CARGO_BIN_EXE_kiln"))) };
+        let annex = annex();
+        let workshop = Workshop { memory_bytes_max, ..Workshop::new(&cache, &annex) };
         pipeline::build(&sources, &config(), &OPTIONS, &workshop).diagnostics
     };
     let diagnostics = build(100_000);

@@ -198,7 +198,7 @@ fn run(case: &Case) -> Vec<(String, String)> {
     let mut rendered = Vec::new();
     for page in &site.pages {
         let result = render_page(page, &materials);
-        diagnostics.extend(result.diagnostics);
+        diagnostics.extend(result.reports());
         used.extend(result.partials);
         rendered.push((format!("renders {}", page.source.path), result.text));
     }

@@ -21,7 +21,7 @@ use crate::http::framing::{BodySkip, Framing};
 use crate::http::proxy::{Forwarded, ProxyHeader};
 use crate::http::request::{Method, Refusal, Request, Version, field_slots};
 use crate::http::response::{Answer, Body};
-use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, REQUEST_ID_BYTES_MAX};
+use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, GATHERED_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::metrics::{Counted, Event};
 use crate::site::Handler;
 pub use context::Context;
@@ -145,6 +145,8 @@ struct Desk {
     added: Vec<u8>,
     /// The paths of one batch's requests, where they are counted.
     paths: Vec<u8>,
+    /// One batch's answers, where they are put together.
+    gathered: Vec<u8>,
     /// When the batch was read, where that is wanted.
     began: Option<Instant>,
     date: DateField,
@@ -373,7 +375,14 @@ impl<T: Transport> Exchange<'_, T> {
             pieces.extend(all.into_iter().filter(|piece| !piece.is_empty()).map(IoSlice::new));
         }
         self.desk.is_sending = true;
-        write_all(self.transport, &mut pieces)?;
+        let is_small = pieces.iter().map(|piece| piece.len()).sum::<usize>() <= GATHERED_BYTES_MAX;
+        if pieces.len() > 1 && is_small && batch.iter().all(|pending| pending.answer.is_made()) {
+            self.desk.gathered.clear();
+            pieces.iter().for_each(|piece| self.desk.gathered.extend_from_slice(piece));
+            write_all(self.transport, &mut [IoSlice::new(&self.desk.gathered)])?;
+        } else {
+            write_all(self.transport, &mut pieces)?;
+        }
         drop(pieces);
         // What comes after a head on its own is always the last of its batch.
         match batch.last_mut() {

@@ -60,6 +60,9 @@ pub(crate) const INPUT_BYTES_FIRST: usize = 2 * 1024;
 pub(crate) const BATCH_ANSWER_COUNT_MAX: usize = 16;
 /// Pieces of one answer: status line and fields, the server's own fields, body.
 pub(crate) const ANSWER_PIECE_COUNT_MAX: usize = 4;
+/// Bytes of answers made on the spot that are put together, so that they leave in one piece: that costs the system less
+/// than several, 0.15 µs of a 304's 7. Guessed: one packet of the loopback interface holds many times as much.
+pub(crate) const GATHERED_BYTES_MAX: usize = 2 * 1024;
 /// A client that reads more slowly than this loses its connection, in bytes per second. Guessed: a hundredth of the
 /// slowest mobile network in use.
 pub(crate) const WRITE_BYTES_PER_SECOND_MIN: u64 = 512;

@@ -193,12 +193,7 @@ impl<B: SiteBytes> Site<B> {
         match conditional::evaluate(request, validators) {
             Verdict::Proceed => self.whole_or_part(route, &variant, request, validators),
             Verdict::Failed => Answer::bare(412, vary(route)),
-            Verdict::NotModified => Answer {
-                status: 304,
-                start: Cow::Borrowed(b"HTTP/1.1 304 Not Modified\r\n"),
-                fields: variant.head().shared(),
-                body: Body::Empty,
-            },
+            Verdict::NotModified => not_modified(&variant),
         }
     }
 
@@ -256,6 +251,16 @@ impl<B: SiteBytes> Site<B> {
             None => Answer::made(404, PLAIN_TO_REVALIDATE, "404 Not Found\n"),
         }
     }
+}
+
+/// What the client has is still right (RFC 9110 section 15.4.5). Nothing of the bundle's file is touched for that.
+fn not_modified(variant: &Variant<'_>) -> Answer<'static> {
+    let (etag, fields) = (variant.etag(), variant.repeated_fields());
+    let start = match etag {
+        [] => [b"HTTP/1.1 304 Not Modified\r\n", fields].concat(),
+        etag => [b"HTTP/1.1 304 Not Modified\r\nETag: ", etag, b"\r\n", fields].concat(),
+    };
+    Answer { status: 304, start: Cow::Owned(start), fields: b"", body: Body::Empty }
 }
 
 /// What a path leads to.

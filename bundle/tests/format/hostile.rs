@@ -70,8 +70,9 @@ fn every_flipped_bit_behind_a_right_digest_is_refused_or_read_whole() {
                 assert_eq!(view.find(route.path()).is_some(), route.kind() != RouteKind::Pattern);
                 for variant in route.variants() {
                     let head = variant.head();
-                    let read =
-                        [head.whole(), head.content(), head.shared(), head.fields(), variant.etag(), variant.body()];
+                    let fields =
+                        [head.content(), head.shared(), head.fields(), variant.etag(), variant.repeated_fields()];
+                    let read = [head.whole(), &fields.concat(), variant.body()];
                     assert!(read.concat().len() >= variant.body_range().len() && route.location().len() < 8193);
                 }
             }

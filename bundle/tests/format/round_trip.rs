@@ -37,6 +37,9 @@ fn every_part_of_a_route_comes_back() {
             assert_eq!(head.whole(), [head.status_line(), head.length(), head.fields()].concat());
             let etag = parts.shared.lines().next().and_then(|line| line.strip_prefix("ETag: ")).unwrap_or_default();
             assert_eq!(variant.etag(), etag.as_bytes());
+            let repeated =
+                parts.shared.lines().filter(|line| !line.starts_with("ETag: ")).map(|line| format!("{line}\r\n"));
+            assert_eq!(variant.repeated_fields(), repeated.collect::<String>().as_bytes());
         }
         assert_eq!(route.identity().encoding(), Encoding::Identity);
     }

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::script::minify_script;
 use super::style::{Sheets, minify_style};
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
-use crate::tools::process::{self, Ended, Ending, Excess, Stop};
+use crate::tools::process::{self, Ended, Ending, Excess, Order as Run, Stop, Task, Waiting};
 
 /// The command of this program that does the work.
 pub const COMMAND: &str = "work-apart";
@@ -212,11 +213,55 @@ impl Answer {
     }
 }
 
-/// Has chores done, in their order, by processes of `program`, which is this program. All of them see `sheets`.
-pub(super) fn do_apart(sheets: &[SourceText], chores: &[Chore<'_>], program: &Path) -> Vec<Result<Done, Loss>> {
+/// Where chores are done: this program, and perhaps a process of it that waits for them.
+#[derive(Debug)]
+pub struct Annex {
+    program: PathBuf,
+    waiting: Mutex<Option<Waiting>>,
+}
+
+impl Annex {
+    /// The annex of this program.
+    pub fn new(program: &Path) -> Self {
+        Self { program: program.to_owned(), waiting: Mutex::default() }
+    }
+
+    /// Starts a process ahead, unless one waits already: the next chores needn't wait until there is one. Each does no more
+    /// than it is asked once, so that its bounds of time and memory are those of one piece of work.
+    pub fn prepare(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.as_ref().is_some_and(Waiting::is_there) {
+            // Where it can't be started, whoever needs one will be told.
+            *waiting = self.command().and_then(|command| Waiting::start(&command, Path::new("/")).ok());
+        }
+    }
+
+    fn command(&self) -> Option<[String; 2]> {
+        Some([self.program.to_str()?.to_owned(), COMMAND.to_owned()])
+    }
+
+    /// Has an order done, by the process that waits, if one does.
+    fn run(&self, order: &Order<'_>) -> Option<Ended> {
+        let task = Task {
+            input: serde_json::to_vec(order).ok()?,
+            timeout: TIME + CHORE_TIME * u32::try_from(order.chores.len()).ok()?,
+            output_bytes_max: OUTPUT_BYTES_MAX,
+            excess: Excess::Ends,
+        };
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = match waiting.filter(Waiting::is_there) {
+            Some(waiting) => waiting.run(task, &Stop::default()),
+            None => process::run(Run { command: &self.command()?, folder: Path::new("/"), task }, &Stop::default()),
+        };
+        ended.ok()
+    }
+}
+
+/// Has chores done, in their order. All of them see `sheets`.
+pub(super) fn do_apart(sheets: &[SourceText], chores: &[Chore<'_>], annex: &Annex) -> Vec<Result<Done, Loss>> {
     let sheets: Vec<Text<'_>> = sheets.iter().map(Text::from).collect();
     let size = chores.len().div_ceil(rayon::current_num_threads()).clamp(1, CHORES_MAX);
-    chores.par_chunks(size).flat_map_iter(|chores| do_one_after_another(&sheets, chores, program)).collect()
+    chores.par_chunks(size).flat_map_iter(|chores| do_one_after_another(&sheets, chores, annex)).collect()
 }
 
 /// So many chores are lost before the others aren't tried any more: a site whose sheets all hang would be built for an hour.
@@ -224,10 +269,11 @@ const LOSSES_MAX: usize = 3;
 
 /// A chore at which a process ends is lost, unless others took their part of its time and memory: then it is the first one
 /// of the process that does what is left.
-fn do_one_after_another(sheets: &[Text<'_>], mut chores: &[Chore<'_>], program: &Path) -> Vec<Result<Done, Loss>> {
+fn do_one_after_another(sheets: &[Text<'_>], mut chores: &[Chore<'_>], annex: &Annex) -> Vec<Result<Done, Loss>> {
     let mut results = Vec::new();
     while !chores.is_empty() {
-        let Some(ended) = start(sheets, chores, program) else {
+        let order = Order { sheets: Cow::Borrowed(sheets), chores: Cow::Borrowed(chores) };
+        let Some(ended) = annex.run(&order) else {
             results.extend(chores.iter().map(|_| Err(Loss::NotStarted)));
             break;
         };
@@ -247,20 +293,6 @@ fn do_one_after_another(sheets: &[Text<'_>], mut chores: &[Chore<'_>], program: 
         }
     }
     results
-}
-
-fn start(sheets: &[Text<'_>], chores: &[Chore<'_>], program: &Path) -> Option<Ended> {
-    let order = Order { sheets: Cow::Borrowed(sheets), chores: Cow::Borrowed(chores) };
-    let command = [program.to_str()?.to_owned(), COMMAND.to_owned()];
-    let order = process::Order {
-        command: &command,
-        folder: Path::new("/"),
-        input: serde_json::to_vec(&order).ok()?,
-        timeout: TIME + CHORE_TIME * u32::try_from(chores.len()).ok()?,
-        output_bytes_max: OUTPUT_BYTES_MAX,
-        excess: Excess::Ends,
-    };
-    process::run(order, &Stop::default()).ok()
 }
 
 /// What the other process does: reads an order, does its chores, and answers each as soon as it is done.
@@ -298,16 +330,9 @@ mod tests {
 
     fn loss(script: &str) -> Loss {
         let command = ["sh", "-c", script].map(str::to_owned);
-        let (input, timeout) = (Vec::new(), Duration::from_millis(500));
-        let order = process::Order {
-            command: &command,
-            folder: Path::new("/"),
-            input,
-            timeout: if script.contains("sleep") { timeout } else { TIME },
-            output_bytes_max: 100,
-            excess: Excess::Ends,
-        };
-        Loss::of(&process::run(order, &Stop::default()).unwrap())
+        let timeout = if script.contains("sleep") { Duration::from_millis(500) } else { TIME };
+        let task = Task { input: Vec::new(), timeout, output_bytes_max: 100, excess: Excess::Ends };
+        Loss::of(&process::run(Run { command: &command, folder: Path::new("/"), task }, &Stop::default()).unwrap())
     }
 
     #[test]
@@ -321,8 +346,11 @@ mod tests {
         assert_eq!(loss("kill -SEGV $$"), Loss::Signal(11));
         assert_eq!(loss("kill -KILL $$"), Loss::Signal(9));
         assert_eq!(loss("exit 7"), Loss::Status(7));
-        let no_program =
-            do_apart(&[], &[Chore::MinifyStyle(Text { path: "a".into(), text: "".into() })], Path::new("/no"));
+        let no_program = do_apart(
+            &[],
+            &[Chore::MinifyStyle(Text { path: "a".into(), text: "".into() })],
+            &Annex::new(Path::new("/no")),
+        );
         assert_eq!(no_program.into_iter().map(Result::err).collect::<Vec<_>>(), [Some(Loss::NotStarted)]);
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bundle::Body;
 use rayon::prelude::*;
 
+use super::apart::Annex;
 use super::image::{FaultKind, ImageFault, ImageFormat, ImageSize, is_image};
 use super::variants::{ImageCounts, ImageVariant, MadeImage, MadePicture, digested_path, make, variant_path};
 use super::workshop::{ImageWork, Workshop};
@@ -172,8 +173,8 @@ impl AssetManifest {
         let images = Images::default();
         let options = AssetOptions { names, images: &images, image_work: ImageWork::Remember };
         // Files are read here and not minified: no program is run.
-        let cache = Cache::none();
-        let workshop = Workshop::new(&cache, "".as_ref());
+        let (cache, annex) = (Cache::none(), Annex::new("".as_ref()));
+        let workshop = Workshop::new(&cache, &annex);
         Self::build(static_files, content, &options, &workshop, &FileMemo::default())
     }
 

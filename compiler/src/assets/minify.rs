@@ -28,7 +28,7 @@ pub(super) fn minify_all(texts: &[Unminified], workshop: &Workshop<'_>) -> Vec<R
     let found: Vec<_> = keys.par_iter().map(find).collect();
     let missing = texts.iter().zip(&found).filter(|(_, found)| found.is_none());
     let chores: Vec<_> = missing.map(|(text, _)| text.chore()).collect();
-    let mut made = do_apart(&[], &chores, workshop.program).into_iter();
+    let mut made = do_apart(&[], &chores, workshop.annex).into_iter();
     let each = texts.iter().zip(&keys).zip(found).map(|((text, key), found)| {
         if let Some(found) = found {
             return Ok(found);

@@ -19,16 +19,17 @@ pub(super) enum Named {
 
 /// All files that a style sheet or a script can name.
 pub(super) struct FileReferences<'a> {
-    /// Digested names, which someone may have written out, and files among the pages.
-    others: HashSet<String>,
+    /// Digested names, which someone may have written out.
+    digested: HashSet<String>,
+    /// Files among the pages, by name.
+    content: &'a [SourceFile],
     manifest: &'a AssetManifest,
 }
 
 impl<'a> FileReferences<'a> {
-    pub(super) fn new(manifest: &'a AssetManifest, content: &[SourceFile]) -> Self {
+    pub(super) fn new(manifest: &'a AssetManifest, content: &'a [SourceFile]) -> Self {
         let digested = manifest.published().filter(|one| one.is_digested).map(|one| one.path.to_owned());
-        let others = content.iter().map(|file| format!("/{}", file.name)).chain(digested).collect();
-        Self { others, manifest }
+        Self { digested: digested.collect(), content, manifest }
     }
 
     /// What a URL means in the file with this path.
@@ -42,11 +43,16 @@ impl<'a> FileReferences<'a> {
         let path = url_path(base, &decoded);
         if self.manifest.find_url(&path).is_some() {
             Named::Asset { path, suffix: suffix.to_owned() }
-        } else if self.others.contains(&path) {
+        } else if self.digested.contains(&path) || self.is_beside_pages(&path) {
             Named::Elsewhere
         } else {
             Named::Missing(path)
         }
+    }
+
+    fn is_beside_pages(&self, path: &str) -> bool {
+        let name = path.strip_prefix('/').unwrap_or(path);
+        self.content.binary_search_by(|file| (*file.name).cmp(name)).is_ok()
     }
 
     /// The path that was probably meant.

@@ -101,7 +101,7 @@ fn compile_waiting<'a>(
     };
     let chores: Vec<_> = waiting.iter().map(chore).collect();
     let mut compiled = Vec::new();
-    for (one, result) in waiting.iter().zip(do_apart(&sheets, &chores, workshop.program)) {
+    for (one, result) in waiting.iter().zip(do_apart(&sheets, &chores, workshop.annex)) {
         let done = result.unwrap_or_else(|loss| {
             let help = "does a `@while` never end, or does a `@function` or `@mixin` use itself without end?";
             let mistake = loss.mistake(whole(&one.file.path), "the sheet can't be compiled", help);
@@ -388,6 +388,7 @@ fn lower_first(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assets::Annex;
     use crate::cache::Cache;
 
     #[test]
@@ -395,7 +396,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("kiln-warnings-{}", std::process::id()));
         let cache = Cache::new(folder.clone());
         // No program that could compile anything.
-        let workshop = Workshop::new(&cache, Path::new("/no-such-program"));
+        let annex = Annex::new(Path::new("/no-such-program"));
+        let workshop = Workshop::new(&cache, &annex);
         let text = b"@warn \"old\"; p { margin: 0; }".to_vec();
         let file = SourceFile { path: "styles/a.scss".into(), name: "a.scss".into(), bytes: text.into() };
         let styles = [file];

@@ -1,8 +1,7 @@
 //! What the making of assets works with: memory of earlier results, room, and someone to tell how far it is. Nothing
 //! here changes what is made.
 
-use std::path::Path;
-
+use super::apart::Annex;
 use crate::cache::Cache;
 
 /// Tools and bounds of the stages that do long work.
@@ -12,16 +11,16 @@ pub struct Workshop<'a> {
     pub cache: &'a Cache,
     /// Who is told how far it is.
     pub progress: &'a dyn Progress,
-    /// This program, `kiln`: it runs itself for work on style sheets and scripts that may not end.
-    pub program: &'a Path,
+    /// Where work on style sheets and scripts is done that may not end.
+    pub annex: &'a Annex,
     /// The bytes of memory that this process may have, as far as that is known.
     pub memory_bytes_max: u64,
 }
 
 impl<'a> Workshop<'a> {
     /// One that tells nobody and knows no bound.
-    pub fn new(cache: &'a Cache, program: &'a Path) -> Self {
-        Self { cache, progress: &Silent, program, memory_bytes_max: u64::MAX }
+    pub fn new(cache: &'a Cache, annex: &'a Annex) -> Self {
+        Self { cache, progress: &Silent, annex, memory_bytes_max: u64::MAX }
     }
 }
 

@@ -22,6 +22,9 @@ const DIGEST_BYTES: usize = 32;
 const ENTRY_HEAD_BYTES: usize = DIGEST_BYTES + 1 + 4;
 /// How much is written at a time.
 const WRITE_BYTES: usize = 1 << 20;
+/// Bytes of what is made after the file was written that are remembered: while a site is edited, every state of a block of
+/// code makes some. Guessed: thousands of blocks.
+const LATER_BYTES_MAX: usize = 16 << 20;
 /// Builds that an entry outlives without being asked for: those with other options in between. Guessed.
 const AGE_MAX: u8 = 3;
 
@@ -29,8 +32,39 @@ const AGE_MAX: u8 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Pack {
     held: OnceLock<Held>,
-    /// What was made since the file was read.
-    made: Mutex<BTreeMap<[u8; DIGEST_BYTES], Arc<[u8]>>>,
+    made: Mutex<Made>,
+}
+
+type Results = BTreeMap<[u8; DIGEST_BYTES], Arc<[u8]>>;
+
+/// What was made since the file was read.
+#[derive(Debug, Default)]
+struct Made {
+    /// All of it until the file is written.
+    first: Results,
+    /// Since then: as much as there is room for, and then none of it.
+    later: Results,
+    later_bytes: usize,
+    is_written: bool,
+}
+
+impl Made {
+    fn find(&self, key: &[u8; DIGEST_BYTES]) -> Option<Arc<[u8]>> {
+        self.first.get(key).or_else(|| self.later.get(key)).cloned()
+    }
+
+    fn keep(&mut self, key: [u8; DIGEST_BYTES], content: Arc<[u8]>) {
+        if !self.is_written {
+            self.first.insert(key, content);
+            return;
+        }
+        self.later_bytes += ENTRY_HEAD_BYTES + content.len();
+        if self.later_bytes > LATER_BYTES_MAX {
+            self.later.clear();
+            self.later_bytes = ENTRY_HEAD_BYTES + content.len();
+        }
+        self.later.insert(key, content);
+    }
 }
 
 /// The file as it was read.
@@ -60,13 +94,12 @@ impl Pack {
             entry.is_used.store(true, Ordering::Relaxed);
             return Some(held.bytes[entry.content.clone()].into());
         }
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).get(key.as_bytes()).cloned()
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).find(key.as_bytes())
     }
 
-    /// Keeps something until the file is written.
+    /// Keeps something until the file is written, or for a while if it was.
     pub(super) fn keep(&self, key: &Digest, content: Arc<[u8]>) {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.insert(*key.as_bytes(), content);
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).keep(*key.as_bytes(), content);
     }
 
     /// Writes the file anew, if anything was asked for or made: what was used and what is young. `now` marks it as used.
@@ -75,9 +108,10 @@ impl Pack {
     /// What the system says.
     pub(super) fn write(&self, path: &Path, now: Option<SystemTime>) -> io::Result<()> {
         let Some(held) = self.held.get() else { return Ok(()) };
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.is_written = true;
         let mut entries: BTreeMap<&[u8; DIGEST_BYTES], (u8, &[u8])> = BTreeMap::new();
-        let mut is_same = made.is_empty();
+        let mut is_same = made.first.is_empty() && made.later.is_empty();
         for (key, entry) in &held.entries {
             let age = if entry.is_used.load(Ordering::Relaxed) { 0 } else { entry.age + 1 };
             is_same &= age == entry.age;
@@ -92,7 +126,7 @@ impl Pack {
             }
             return Ok(());
         }
-        entries.extend(made.iter().map(|(key, content)| (key, (0, &**content))));
+        entries.extend(made.first.iter().chain(&made.later).map(|(key, content)| (key, (0, &**content))));
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -168,6 +202,27 @@ mod tests {
         let pack = Pack::default();
         assert_eq!(pack.find(&path, &one).as_deref(), Some(&b"content"[..]));
         assert_eq!(pack.find(&path, &other), None);
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_is_made_after_the_file_was_written_is_bounded() {
+        // Someone who writes a page for a day saves thousands of states of it.
+        let path = path("later");
+        let key = |number: u32| Digest::of(&number.to_le_bytes());
+        let large: Arc<[u8]> = vec![0; LATER_BYTES_MAX / 2 - ENTRY_HEAD_BYTES].into();
+        let pack = Pack::default();
+        let is_there = |number| pack.find(&path, &key(number)).is_some();
+        assert!(!is_there(0));
+        for number in 0..3 {
+            pack.keep(&key(number), Arc::clone(&large));
+        }
+        pack.write(&path, None).unwrap();
+        pack.keep(&key(3), Arc::clone(&large));
+        pack.keep(&key(4), Arc::clone(&large));
+        assert!((0..=4).all(is_there), "all that was written, and as much as there is room for");
+        pack.keep(&key(5), b"one more".as_slice().into());
+        assert_eq!([2, 3, 4, 5].map(is_there), [true, false, false, true]);
         fs::remove_file(path).unwrap();
     }
 

@@ -17,7 +17,7 @@ use super::progress::ImageProgress;
 use super::unchanged::{self, DIGITS, Record, digest_text};
 use super::urls::record;
 use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_previous};
-use crate::assets::{AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
+use crate::assets::{Annex, AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache, CacheKey};
 use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
@@ -228,9 +228,13 @@ impl Loaded {
             Failure::Io(texts.join("\nerror: "))
         })?;
         diagnostics.extend(mistakes);
-        diagnostics.extend(config.check_base_url());
+        // While `site.toml` has mistakes, the address may be one of them.
+        if !diagnostics.iter().any(|one: &Diagnostic| one.code == Code::BadConfig) {
+            diagnostics.extend(config.check_base_url());
+        }
         let cache = Cache::new(root.join(CACHE_FOLDER)).used_at(SystemTime::now());
-        diagnostics.extend(pipeline::run_filters(&mut sources, &config, root, &cache));
+        let selection = select(arguments, &config, build_time()?)?;
+        diagnostics.extend(pipeline::run_filters(&mut sources, &config, selection, root, &cache));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
 
@@ -266,11 +270,7 @@ impl Loaded {
             keeping: Keeping::ByKind,
             image_work: ImageWork::Make,
             compress: arguments.compress,
-            selection: Selection {
-                drafts: arguments.drafts || self.config.build.drafts,
-                future: arguments.future || self.config.build.future,
-                today: today(time)?,
-            },
+            selection: select(arguments, &self.config, time)?,
             lists_urls: arguments.lock,
             time,
             live_reload: "",
@@ -281,9 +281,9 @@ impl Loaded {
         let bar = ImageProgress::default();
         let is_told = arguments.summary == SummaryFormat::Human && arguments.diagnostics == DiagnosticFormat::Human;
         let progress: &dyn Progress = if is_told { &bar } else { &Silent };
-        let program = own_program();
+        let annex = Annex::new(&own_program());
         let workshop =
-            Workshop { cache: &self.cache, progress, program: &program, memory_bytes_max: read_memory_bytes_max() };
+            Workshop { cache: &self.cache, progress, annex: &annex, memory_bytes_max: read_memory_bytes_max() };
         let mut built = pipeline::build(&self.sources, &self.config, options, &workshop);
         built.diagnostics.extend(self.diagnostics.iter().cloned());
         diagnostic::sort(&mut built.diagnostics);
@@ -325,8 +325,13 @@ impl Loaded {
         if let Some(lock) = past.lock.as_ref().filter(|lock| &*lock.path == path) {
             return Some(Arc::clone(&lock.text));
         }
-        let texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
-        let mut texts = texts.chain(styles).chain(static_files.iter().filter(|file| is_text_asset(file)));
+        let texts = content
+            .iter()
+            .filter(|file| is_page(file))
+            .chain(templates.iter())
+            .chain(data.iter())
+            .chain(defaults.iter());
+        let mut texts = texts.chain(styles.iter()).chain(static_files.iter().filter(|file| is_text_asset(file)));
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 }
@@ -353,6 +358,12 @@ pub(super) fn build_time() -> Result<Option<u64>, Failure> {
     let seconds = text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds <= SECONDS_MAX);
     let message = || format!("SOURCE_DATE_EPOCH is `{}`, and should be seconds since 1970", text.display());
     seconds.map(Some).ok_or_else(|| Failure::Usage(message()))
+}
+
+/// Which pages are published.
+fn select(arguments: &BuildArguments, config: &Config, time: Option<u64>) -> Result<Selection, Failure> {
+    let drafts = arguments.drafts || config.build.drafts;
+    Ok(Selection { drafts, future: arguments.future || config.build.future, today: today(time)? })
 }
 
 /// The day of the build, in UTC. Without `SOURCE_DATE_EPOCH` the clock says it, and it decides about pages of the future

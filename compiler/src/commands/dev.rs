@@ -58,7 +58,7 @@ pub fn dev(arguments: DevArguments) -> Result<(), Failure> {
         base_url: arguments.base_url,
         today: today(time)?,
         time,
-        memory_bytes_max: read_memory_bytes_max(),
+        read_memory_bytes_max,
         program: own_program(),
     };
     let paint = if arguments.colours { Paint::Color } else { Paint::Plain };

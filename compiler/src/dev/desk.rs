@@ -8,7 +8,7 @@ use super::DevOptions;
 use super::client::MARKER;
 use super::edition::Edition;
 use super::images::MadeImages;
-use crate::assets::{AssetNames, ImageWork, Workshop};
+use crate::assets::{Annex, AssetNames, ImageWork, Workshop, is_text_asset};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::{self, Config, Glob, Tool};
 use crate::diagnostic::{Diagnostic, Severity, SourceText};
@@ -33,7 +33,16 @@ pub enum DeskError {
 const OWN_FILES: [&str; 3] = [config::FILE_NAME, LOCK_NAME, SKETCHES_NAME];
 
 /// So often files that are being written are waited for: half a second in all, and then they are taken as they are.
-const SETTLING_COUNT_MAX: usize = 25;
+pub(super) const SETTLING_COUNT_MAX: usize = 25;
+
+/// Whether somebody is about to write more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    /// A file was changed a moment ago.
+    UnderWay,
+    /// Not as far as can be seen.
+    Finished,
+}
 
 /// What changed, by paths from the site's root, and what came of it.
 pub(super) struct Change {
@@ -54,6 +63,7 @@ pub struct Desk {
     known: KnownFiles,
     memory: Memory,
     cache: Cache,
+    annex: Annex,
     /// What reading the folders found.
     walk_diagnostics: Vec<Diagnostic>,
     /// What running the filters found.
@@ -77,6 +87,7 @@ impl Desk {
         let cache = Cache::new(options.site.join(CACHE_FOLDER));
         Self {
             cache,
+            annex: Annex::new(&options.program),
             options,
             config_text: None,
             config: Config::default(),
@@ -118,6 +129,14 @@ impl Desk {
         Ok(edition)
     }
 
+    /// Gets ready for the next edit: nobody waits for it.
+    pub(super) fn prepare(&self) {
+        let Sources { styles, static_files, .. } = &self.sources;
+        if !styles.is_empty() || static_files.iter().any(is_text_asset) {
+            self.annex.prepare();
+        }
+    }
+
     /// Watches what the site is made from, and what its tools read.
     pub(super) fn watch(&mut self, method: Method) -> Result<Watcher, String> {
         let root = &self.options.site;
@@ -156,22 +175,17 @@ impl Desk {
         self.inputs = inputs;
     }
 
-    /// What may have changed of a page or file: of what it is made from, what looks otherwise than it did.
-    pub(super) fn find_touched(&self, path: &str) -> Touched {
-        let Some(current) = &self.current else { return Touched::Anything };
+    /// What may have changed of a page or file: of what it is made from, what looks otherwise than it did; and whether some
+    /// of that is being written.
+    pub(super) fn find_touched(&self, path: &str) -> (Touched, Progress) {
+        let Some(current) = &self.current else { return (Touched::Anything, Progress::Finished) };
         let root = &self.options.site;
         let files = current.files_behind(path).into_iter().chain(current.source_of(path));
         let mut changed: BTreeSet<String> =
             files.filter(|file| !self.known.is_as_it_was(root, file)).map(|file| file.to_string()).collect();
-        // No request waits for this look, and another edit half a second at most: half a file is worse than a late one.
-        for _ in 0..SETTLING_COUNT_MAX {
-            if !changed.iter().any(|file| source::is_being_written(&root.join(file))) {
-                break;
-            }
-            thread::sleep(SETTLING_TIME);
-        }
+        let is_being_written = changed.iter().any(|file| source::is_being_written(&root.join(file)));
         changed.insert(config::FILE_NAME.to_owned());
-        Touched::Files(changed)
+        (Touched::Files(changed), if is_being_written { Progress::UnderWay } else { Progress::Finished })
     }
 
     /// Takes the variants that were made of images, unless the images or their settings have changed since.
@@ -296,10 +310,10 @@ impl Desk {
             thread::sleep(SETTLING_TIME);
             found = Sources::read_changed(root, paths, &mut self.known);
         }
-        let found = found?;
-        let (sources, diagnostics) = found;
-        let filtered = std::mem::take(&mut self.sources.filtered);
-        self.sources = Sources { filtered, ..sources };
+        let (mut sources, diagnostics) = found?;
+        sources.keep_lists(&self.sources);
+        sources.filtered = std::mem::take(&mut self.sources.filtered);
+        self.sources = sources;
         self.walk_diagnostics = diagnostics;
         Ok(())
     }
@@ -311,32 +325,33 @@ impl Desk {
             return;
         }
         let before = std::mem::take(&mut self.sources.filtered);
-        let (root, cache) = (&self.options.site, &self.cache);
-        self.filter_diagnostics = run_filters(&mut self.sources, &self.config, root, cache);
+        let (selection, root, cache) = (self.selection(), &self.options.site, &self.cache);
+        self.filter_diagnostics = run_filters(&mut self.sources, &self.config, selection, root, cache);
         if self.sources.filtered != before {
             // Pages are remembered by their own bytes.
             self.memory = Memory::default();
         }
     }
 
-    fn plan(&mut self) -> Arc<Edition> {
-        let DevOptions { shows_unfinished, today, time, .. } = self.options;
+    /// The pages that are shown.
+    fn selection(&self) -> Selection {
+        let DevOptions { shows_unfinished, today, .. } = self.options;
         let shows = |setting: bool| shows_unfinished || setting;
+        Selection { drafts: shows(self.config.build.drafts), future: shows(self.config.build.future), today }
+    }
+
+    fn plan(&mut self) -> Arc<Edition> {
         let options = BuildOptions {
             asset_names: AssetNames::Plain,
             keeping: Keeping::Nothing,
             image_work: ImageWork::Remember,
             compress: false,
-            selection: Selection {
-                drafts: shows(self.config.build.drafts),
-                future: shows(self.config.build.future),
-                today,
-            },
+            selection: self.selection(),
             lists_urls: false,
-            time,
+            time: self.options.time,
             live_reload: MARKER,
         };
-        let workshop = Workshop::new(&self.cache, &self.options.program);
+        let workshop = Workshop::new(&self.cache, &self.annex);
         let mut plan = Plan::new(self.sources.clone(), self.config.clone(), options, &self.memory, &workshop);
         self.memory.sweep();
         plan.diagnostics.extend(self.walk_diagnostics.iter().chain(&self.filter_diagnostics).cloned());
@@ -350,7 +365,8 @@ impl Desk {
 /// The paths of files that came, went or have other bytes.
 fn find_changed(before: &Sources, after: &Sources) -> Vec<String> {
     let mut changed = Vec::new();
-    for (before, after) in before.lists().into_iter().zip(after.lists()) {
+    let lists = before.lists().into_iter().zip(after.lists());
+    for (before, after) in lists.filter(|(before, after)| !std::ptr::eq(*before, *after)) {
         let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
         loop {
             let order = match (old.peek(), new.peek()) {

@@ -19,7 +19,7 @@ use crate::diagnostic::{self, Diagnostic, Severity, SourceText};
 use crate::html::find_urls;
 use crate::output::{Output, PackError, Published};
 use crate::pipeline::{Plan, publish_page};
-use crate::site::{Page, PageHead, is_page, percent_decode};
+use crate::site::{Page, Site, is_page, percent_decode};
 use crate::source::{SourceFile, Sources};
 
 /// Hexadecimal digits of what a page is recognised by.
@@ -71,8 +71,6 @@ pub struct Edition {
     map: Arc<Map<Vec<u8>>>,
     /// Everything but the pages.
     output: Output,
-    /// The pages' heads, in order.
-    heads: Vec<Arc<PageHead>>,
     /// Numbers of pages by the paths at which they are published.
     pages: Arc<HashMap<String, usize>>,
     /// Files with their heads.
@@ -102,10 +100,9 @@ impl Edition {
         let mut output = plan.publish_all_but_pages();
         // Whoever edits a site asks for it by another name than visitors do.
         output.settings.canonical_host.clear();
-        let heads: Vec<_> = plan.site.all_pages().map(|page| Arc::clone(&page.head)).collect();
         // Where pages are depends on their heads alone, and most edits change texts only.
-        let same_pages = before.filter(|before| are_at_same_places(&before.heads, &heads));
-        let pages = same_pages.map_or_else(|| Arc::new(number_pages(&heads)), |before| Arc::clone(&before.pages));
+        let same_pages = before.filter(|before| are_at_same_places(&before.plan.site, &plan.site));
+        let pages = same_pages.map_or_else(|| Arc::new(number_pages(&plan.site)), |before| Arc::clone(&before.pages));
         let lost = before.map(|before| before.find_lost(&plan, &pages)).unwrap_or_default();
         let files = ready_files(&output, before);
         let map = same_pages
@@ -116,7 +113,6 @@ impl Edition {
             plan,
             map,
             output,
-            heads,
             pages,
             files,
             shown: Mutex::default(),
@@ -145,7 +141,7 @@ impl Edition {
     pub fn page_text(&self, path: &str) -> Result<String, Vec<Diagnostic>> {
         let Some(page) = self.find_page(path) else { return Err(Vec::new()) };
         let rendered = self.plan.render(page);
-        let errors = self.errors_of(page, &rendered.diagnostics);
+        let errors = self.errors_of(page, &rendered.reports());
         if errors.is_empty() { Ok(self.without_script(&rendered.text)) } else { Err(errors) }
     }
 
@@ -223,8 +219,13 @@ impl Edition {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
         let Sources { content, templates, static_files, styles, data, defaults, .. } = &self.plan.sources;
-        let texts = content.iter().filter(|file| is_page(file)).chain(templates).chain(data).chain(defaults);
-        let mut texts = texts.chain(styles).chain(static_files.iter().filter(|file| is_text_asset(file)));
+        let texts = content
+            .iter()
+            .filter(|file| is_page(file))
+            .chain(templates.iter())
+            .chain(data.iter())
+            .chain(defaults.iter());
+        let mut texts = texts.chain(styles.iter()).chain(static_files.iter().filter(|file| is_text_asset(file)));
         texts.find(|file| &*file.path == path).map(SourceFile::to_shown_text)
     }
 
@@ -247,7 +248,7 @@ impl Edition {
 
     fn make(&self, path: &str, page: &Page) -> Shown {
         let rendered = self.plan.render(page);
-        let errors = self.errors_of(page, &rendered.diagnostics);
+        let errors = self.errors_of(page, &rendered.reports());
         let digest = Digest::of(without_integrity(&self.without_script(&rendered.text)).as_bytes()).hex(DIGEST_DIGITS);
         let mark = if page.has_flag("draft") {
             "draft"
@@ -288,7 +289,7 @@ impl Edition {
             let sources = self.sources_of(page);
             let Sources { data, defaults, .. } = &self.plan.sources;
             // Any page may list data or have defaults.
-            let is_shared = |path: &Arc<str>| data.iter().chain(defaults).any(|file| file.path == *path);
+            let is_shared = |path: &Arc<str>| data.iter().chain(defaults.iter()).any(|file| file.path == *path);
             errors
                 .extend(of_site.filter(|one| sources.contains(&one.place.path) || is_shared(&one.place.path)).cloned());
         }
@@ -358,7 +359,7 @@ impl Edition {
         if broken.is_empty() {
             return HashMap::new();
         }
-        let known = self.heads.iter().map(|head| (head.path(), Arc::clone(&head.source_path)));
+        let known = self.plan.site.all_pages().map(|page| (page.path(), Arc::clone(&page.source_path)));
         let lost = self.lost.iter().map(|(path, source)| (path.clone(), Arc::clone(source)));
         known.chain(lost).filter(|(path, source)| broken.contains(source) && !pages.contains_key(path)).collect()
     }
@@ -400,10 +401,13 @@ fn ready_files(output: &Output, before: Option<&Edition>) -> HashMap<String, Arc
     ready.flatten().collect()
 }
 
-fn are_at_same_places(before: &[Arc<PageHead>], now: &[Arc<PageHead>]) -> bool {
-    let is_same =
-        |(a, b): (&Arc<PageHead>, &Arc<PageHead>)| Arc::ptr_eq(a, b) || (a.route == b.route && a.url == b.url);
-    before.len() == now.len() && before.iter().zip(now).all(is_same)
+/// Whether two sites have pages of the same paths in the same order.
+fn are_at_same_places(before: &Arc<Site>, now: &Arc<Site>) -> bool {
+    let is_same = |(a, b): (&Page, &Page)| Arc::ptr_eq(&a.head, &b.head) || (a.route == b.route && a.url == b.url);
+    let has_same = |before: &Site| {
+        before.all_pages().count() == now.all_pages().count() && before.all_pages().zip(now.all_pages()).all(is_same)
+    };
+    Arc::ptr_eq(before, now) || has_same(before)
 }
 
 fn have_same_routes(one: &Output, other: &Output) -> bool {
@@ -423,10 +427,10 @@ fn mapped(output: &Output) -> impl Iterator<Item = &Published> {
 }
 
 /// Numbers of pages by the paths at which they are published: the first of those that claim one.
-fn number_pages(heads: &[Arc<PageHead>]) -> HashMap<String, usize> {
-    let mut pages = HashMap::with_capacity(heads.len());
-    for (number, head) in heads.iter().enumerate() {
-        pages.entry(head.path()).or_insert(number);
+fn number_pages(site: &Site) -> HashMap<String, usize> {
+    let mut pages = HashMap::with_capacity(site.all_pages().count());
+    for (number, page) in site.all_pages().enumerate() {
+        pages.entry(page.path()).or_insert(number);
     }
     pages
 }

@@ -1,12 +1,14 @@
 //! What a request is answered with. It reads what is there, and waits only for a page that nobody asked for before.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bundle::Body as _;
 use runtime::http::range::{RangeVerdict, read_range};
 use runtime::http::request::{Method, Request};
-use runtime::http::response::{Answer, Body};
+use runtime::http::response::{Answer, Body, BodyStream, StreamBox, reason_phrase};
 use runtime::site::Handler;
 
 use super::client::{self, About};
@@ -18,6 +20,9 @@ use crate::site::percent_decode;
 
 /// Lines of every answer that is made here.
 const NO_STORE: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+
+/// What of a file that lies on the disk is in memory for one answer. Guessed.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Answers from the current edition of a site.
 pub(super) struct DevHandler {
@@ -75,21 +80,47 @@ impl DevHandler {
         };
         self.studio.revalidate(&path);
         if let Some(file) = edition.find_file(&path) {
-            let Some(bytes) = self.studio.read(edition, file) else {
+            return Some(self.answer_file(edition, file, request).unwrap_or_else(|| {
                 let text = "503 Service Unavailable: the file was changed; ask again\n";
-                return Some(Answer::made(
-                    503,
-                    &format!("Content-Type: text/plain; charset=utf-8\r\n{NO_STORE}"),
-                    text,
-                ));
-            };
-            return Some(whole_or_part(file, bytes, request));
+                Answer::made(503, &format!("Content-Type: text/plain; charset=utf-8\r\n{NO_STORE}"), text)
+            }));
         }
         match self.studio.fetch(edition, path) {
             Some(shown) => Some(made(&shown)),
             // What is gone for good has no page and no file, only a word.
             None => Some(owned(&edition.map_answer(request, added))),
         }
+    }
+
+    /// A file, or the part of it that is asked for: browsers play a film from any place only where they can ask for parts.
+    /// `None`: it can't be read any more.
+    fn answer_file(&self, edition: &Edition, file: &Arc<Ready>, request: &Request<'_>) -> Option<Answer<'static>> {
+        let body_len = file.body.len();
+        let (status, part) = match wanted_range(file, request) {
+            RangeVerdict::Whole => (file.status, 0..body_len),
+            RangeVerdict::Part(part) => (206, part),
+            RangeVerdict::Unsatisfiable => {
+                return Some(Answer::bare(416, &format!("Content-Range: bytes */{body_len}\r\n")));
+            }
+        };
+        let reader = FileReader { studio: Arc::clone(&self.studio), file: Arc::clone(file), number: edition.number };
+        let piece_end = part.start + part.len().min(PIECE_BYTES);
+        let (body, length) = if request.method == Method::Head {
+            (Body::Empty, Some(part.len()))
+        } else if file.body.held().is_some() || piece_end == part.end {
+            (Body::Made(reader.read(part.clone())?), Some(part.len()))
+        } else {
+            let pieces = Pieces { first: Some(reader.read(part.start..piece_end)?), left: piece_end..part.end, reader };
+            (Body::Streamed(StreamBox(Box::new(pieces))), None)
+        };
+        let length = length.map_or_else(String::new, |length| format!("Content-Length: {length}\r\n"));
+        let place = match status {
+            206 => format!("Content-Range: bytes {}-{}/{body_len}\r\n", part.start, part.end - 1),
+            _ => String::new(),
+        };
+        let start = format!("HTTP/1.1 {status} {}\r\n{length}{place}", reason_phrase(status));
+        let start = [start.as_bytes(), &file.head[file.fields_start..]].concat();
+        Some(Answer { status, start: Cow::Owned(start), fields: b"", body })
     }
 
     fn answer_missing(&self, edition: &Arc<Edition>) -> Answer<'static> {
@@ -141,31 +172,44 @@ fn owned(answer: &Answer<'_>) -> Answer<'static> {
     Answer { status: answer.status, start: Cow::Owned(start), fields: b"", body }
 }
 
-fn copied(ready: &Ready, bytes: Cow<'_, [u8]>) -> Answer<'static> {
-    let start = Cow::Owned(ready.head.clone());
-    Answer { status: ready.status, start, fields: b"", body: Body::Made(bytes.into_owned()) }
-}
-
-/// A file, or the part of it that is asked for: browsers play a film from any place only where they can ask for parts.
-fn whole_or_part(file: &Ready, bytes: Cow<'_, [u8]>, request: &Request<'_>) -> Answer<'static> {
+/// What of a file is asked for.
+fn wanted_range(file: &Ready, request: &Request<'_>) -> RangeVerdict {
     // Nobody keeps what is sent here, so that nobody can ask for a part of what it has kept.
     let has_condition = request.values("if-range").next().is_some();
     let range =
         request.value("range").filter(|_| request.method == Method::Get && file.status == 200 && !has_condition);
-    let body_len = bytes.len();
-    match range.map_or(RangeVerdict::Whole, |range| read_range(range, body_len)) {
-        RangeVerdict::Whole => copied(file, bytes),
-        RangeVerdict::Unsatisfiable => Answer::bare(416, &format!("Content-Range: bytes */{body_len}\r\n")),
-        RangeVerdict::Part(part) => {
-            let start = format!(
-                "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {}-{}/{body_len}\r\n",
-                part.len(),
-                part.start,
-                part.end - 1
-            );
-            let start = [start.as_bytes(), &file.head[file.fields_start..]].concat();
-            Answer { status: 206, start: Cow::Owned(start), fields: b"", body: Body::Made(bytes[part].to_vec()) }
+    range.map_or(RangeVerdict::Whole, |range| read_range(range, file.body.len()))
+}
+
+/// Reads a file of the edition with a number.
+struct FileReader {
+    studio: Arc<Studio>,
+    file: Arc<Ready>,
+    number: u64,
+}
+
+impl FileReader {
+    fn read(&self, part: Range<usize>) -> Option<Vec<u8>> {
+        self.studio.read(&self.file, part, self.number)
+    }
+}
+
+/// A large part of a file, read while it is sent. One that can't be read any more ends early.
+struct Pieces {
+    first: Option<Vec<u8>>,
+    left: Range<usize>,
+    reader: FileReader,
+}
+
+impl BodyStream for Pieces {
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
         }
+        let Range { start, end } = self.left;
+        let next = start..end.min(start + PIECE_BYTES);
+        self.left.start = next.end;
+        if next.is_empty() { None } else { self.reader.read(next) }
     }
 }
 
@@ -173,7 +217,8 @@ fn made(shown: &Shown) -> Answer<'static> {
     if let Some(ready) = &shown.answer
         && let Some(bytes) = ready.body.held()
     {
-        return copied(ready, Cow::Borrowed(bytes));
+        let (start, body) = (Cow::Owned(ready.head.clone()), Body::Made(bytes.to_vec()));
+        return Answer { status: ready.status, start, fields: b"", body };
     }
     // The script asks what is wrong and shows it.
     let text = "<!doctype html><html lang=en><meta charset=utf-8><title>Mistakes</title>\

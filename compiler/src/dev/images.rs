@@ -10,7 +10,7 @@ use rustix::process::setpriority_process;
 use super::DevOptions;
 use super::edition::Edition;
 use super::studio::{Edit, Studio};
-use crate::assets::{AssetNames, AssetOptions, ImageWork, Progress, ReadAsset, Workshop, make_image};
+use crate::assets::{Annex, AssetNames, AssetOptions, ImageWork, Progress, ReadAsset, Workshop, make_image};
 use crate::cache::{CACHE_FOLDER, Cache};
 use crate::config::Images;
 use crate::source::SourceFile;
@@ -43,14 +43,8 @@ struct Waiting {
 
 /// Makes what is missing, for ever.
 pub(super) fn work(studio: &Arc<Studio>, options: &DevOptions) {
-    let cache = Cache::new(options.site.join(CACHE_FOLDER));
+    let (cache, annex) = (Cache::new(options.site.join(CACHE_FOLDER)), Annex::new(&options.program));
     let patient = Patient(Arc::clone(studio));
-    let workshop = Workshop {
-        cache: &cache,
-        progress: &patient,
-        program: &options.program,
-        memory_bytes_max: options.memory_bytes_max,
-    };
     let threads = thread::available_parallelism().map_or(1, |count| count.get().saturating_sub(1).max(1));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| lower_priority()).build();
     // Without threads pages keep their originals.
@@ -59,6 +53,9 @@ pub(super) fn work(studio: &Arc<Studio>, options: &DevOptions) {
     loop {
         let edition = studio.wait_for_quiet(seen);
         seen = edition.number;
+        // Other programs come and go in a day.
+        let memory_bytes_max = (options.read_memory_bytes_max)();
+        let workshop = Workshop { cache: &cache, progress: &patient, annex: &annex, memory_bytes_max };
         pool.install(|| make_missing(studio, &edition, &workshop));
     }
 }

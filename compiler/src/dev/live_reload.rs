@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use may::sync::mpsc::{Receiver, Sender, channel};
@@ -25,6 +25,8 @@ const FULL: &str = r#"{"type":"full"}"#;
 pub(super) struct Events {
     receiver: Receiver<String>,
     has_begun: bool,
+    /// There for as long as this is.
+    _life: Arc<()>,
 }
 
 impl BodyStream for Events {
@@ -50,13 +52,20 @@ pub(super) struct Client {
     /// What else it was told is wrong; nothing by now if it is empty.
     noted: Vec<Diagnostic>,
     sender: Sender<String>,
+    life: Weak<()>,
 }
 
 impl Client {
     /// A browser, and the stream that it reads.
     pub(super) fn new(page: Option<String>, seen: Option<String>) -> (Self, Events) {
-        let (sender, receiver) = channel();
-        (Self { page, seen, has_error: false, noted: Vec::new(), sender }, Events { receiver, has_begun: false })
+        let ((sender, receiver), life) = (channel(), Arc::new(()));
+        let client = Self { page, seen, has_error: false, noted: Vec::new(), sender, life: Arc::downgrade(&life) };
+        (client, Events { receiver, has_begun: false, _life: life })
+    }
+
+    /// Whether somebody reads its stream still, as far as is known.
+    fn is_there(&self) -> bool {
+        self.life.strong_count() > 0
     }
 
     /// Tells it what else is wrong, if it doesn't know and has nothing worse to show.
@@ -89,9 +98,11 @@ pub(super) struct Told {
 pub(super) struct Clients(Mutex<Vec<Client>>);
 
 impl Clients {
-    /// The paths that are open.
+    /// The paths that are open. Browsers that have gone are forgotten.
     pub(super) fn open_pages(&self) -> BTreeSet<String> {
-        self.lock().iter().filter_map(|client| client.page.clone()).collect()
+        let mut clients = self.lock();
+        clients.retain(Client::is_there);
+        clients.iter().filter_map(|client| client.page.clone()).collect()
     }
 
     /// The files that open pages name.
@@ -184,7 +195,7 @@ fn config_event(edition: &Edition) -> String {
 /// What a path shows in an edition.
 struct PageState {
     /// `None`: nothing, not even the page for what isn't there.
-    shown: Option<std::sync::Arc<Shown>>,
+    shown: Option<Arc<Shown>>,
     /// It is the page for what isn't there.
     is_missing: bool,
 }
@@ -230,5 +241,23 @@ impl PageState {
             return None;
         }
         Some(if changed.iter().all(|path| extension_of(path) == "css") { CSS } else { FULL }.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_open_as_long_as_its_stream_is_read() {
+        // Every page that was ever looked at would be made again at each edit.
+        let clients = Clients::default();
+        let (one, events) = Client::new(Some("/one".to_owned()), None);
+        let (other, _other_events) = Client::new(Some("/other".to_owned()), None);
+        clients.lock().extend([one, other]);
+        assert_eq!(clients.open_pages(), ["/one", "/other"].map(str::to_owned).into());
+        drop(events);
+        assert_eq!(clients.open_pages(), ["/other".to_owned()].into());
+        assert_eq!(clients.lock().len(), 1);
     }
 }

@@ -3,7 +3,7 @@
 //! nothing else is to be done (`check`), one makes variants of images after that (`images`), and one runs the site's
 //! tools (`tools`).
 
-use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::desk::Desk;
+use super::desk::{Desk, Progress, SETTLING_COUNT_MAX};
 use super::edition::{Edition, Ready, Shown};
 use super::images::{self, MadeImages};
 use super::live_reload::{Client, Clients, Told};
@@ -24,6 +24,7 @@ use super::{DevOptions, check};
 use crate::bytes::ReadError;
 use crate::config::Tool;
 use crate::diagnostic::{self, Diagnostic, Paint, SHOWN_COUNT_DEFAULT};
+use crate::source::SETTLING_TIME;
 use crate::watch::{Touched, Watcher};
 
 /// How long to wait before another look whether there is time. Guessed.
@@ -71,8 +72,8 @@ pub(super) struct Studio {
 pub(super) enum Edit {
     /// Look at these.
     Look(Touched),
-    /// Look at what a page or file is made from.
-    LookBehind(String),
+    /// Look at what a page or file is made from. So often files were found that were being written.
+    LookBehind { path: String, settling_count: usize },
     /// Look at all, and say when it is done.
     LookFirst(may::sync::mpsc::Sender<()>),
     /// A browser waits.
@@ -89,8 +90,8 @@ pub(super) enum Edit {
 pub(super) enum Fetch {
     /// A page.
     Page { edition: Arc<Edition>, path: String, reply: may::sync::mpsc::Sender<Option<Arc<Shown>>> },
-    /// A file's bytes.
-    File { file: Arc<Ready>, reply: may::sync::mpsc::Sender<Result<Vec<u8>, ReadError>> },
+    /// Some of a file's bytes.
+    File { file: Arc<Ready>, part: Range<usize>, reply: may::sync::mpsc::Sender<Result<Vec<u8>, ReadError>> },
 }
 
 impl Studio {
@@ -140,20 +141,20 @@ impl Studio {
         answer.recv().ok().flatten()
     }
 
-    /// A file's bytes, read while the caller waits if they aren't held. `None`: they can't be read any more, and all is
-    /// being read anew. To be called in a coroutine.
-    pub(super) fn read<'f>(&self, edition: &Edition, file: &'f Arc<Ready>) -> Option<Cow<'f, [u8]>> {
+    /// Some bytes of a file of the edition with a number, read while the caller waits if they aren't held. `None`: they
+    /// can't be read any more, and all is being read anew. To be called in a coroutine.
+    pub(super) fn read(&self, file: &Arc<Ready>, part: Range<usize>, number: u64) -> Option<Vec<u8>> {
         if let Some(bytes) = file.body.held() {
-            return Some(Cow::Borrowed(bytes));
+            return Some(bytes[part].to_vec());
         }
         let (reply, answer) = may::sync::mpsc::channel();
         self.waiting_count.fetch_add(1, Ordering::AcqRel);
-        send(&self.fetches, Fetch::File { file: Arc::clone(file), reply });
+        send(&self.fetches, Fetch::File { file: Arc::clone(file), part, reply });
         match answer.recv().ok()? {
-            Ok(bytes) => Some(Cow::Owned(bytes)),
+            Ok(bytes) => Some(bytes),
             Err(error) => {
                 self.terminal.say(&format!("error: {error}"));
-                self.ask(Edit::ReadAnew(edition.number));
+                self.ask(Edit::ReadAnew(number));
                 None
             }
         }
@@ -163,7 +164,7 @@ impl Studio {
     /// twice at a time.
     pub(super) fn revalidate(&self, path: &str) {
         if !self.is_watched && lock(&self.looks).begin(path) {
-            self.ask(Edit::LookBehind(path.to_owned()));
+            self.ask(Edit::LookBehind { path: path.to_owned(), settling_count: 0 });
         }
     }
 
@@ -290,8 +291,9 @@ pub(super) fn start(
 }
 
 /// Follows the sources.
-fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
+fn edit(studio: &Arc<Studio>, mut desk: Desk, edits: &Receiver<Edit>) {
     let mut next = None;
+    desk.prepare();
     while let Some(edit) = next.take().or_else(|| edits.recv().ok()) {
         match edit {
             Edit::Look(mut touched) => {
@@ -306,7 +308,7 @@ fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
                 }
                 follow(studio, &mut desk, &touched, None);
             }
-            Edit::LookBehind(path) => look_behind(studio, &mut desk, &path),
+            Edit::LookBehind { path, settling_count } => look_behind(studio, &mut desk, path, settling_count),
             Edit::LookFirst(reply) => {
                 follow(studio, &mut desk, &Touched::Anything, None);
                 // Whoever waited may have gone.
@@ -324,17 +326,28 @@ fn edit(studio: &Studio, mut desk: Desk, edits: &Receiver<Edit>) {
             }
             Edit::ReadAnew(number) => read_anew(studio, &mut desk, number),
         }
+        desk.prepare();
         studio.waiting_count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// Looks at what a page is made from, and now and then at everything.
-fn look_behind(studio: &Studio, desk: &mut Desk, path: &str) {
+fn look_behind(studio: &Arc<Studio>, desk: &mut Desk, path: String, settling_count: usize) {
     let is_whole = lock(&studio.looks).is_whole_due();
-    let touched = if is_whole { Touched::Anything } else { desk.find_touched(path) };
+    let whole = (Touched::Anything, Progress::Finished);
+    let (touched, progress) = if is_whole { whole } else { desk.find_touched(&path) };
+    if progress == Progress::UnderWay && settling_count < SETTLING_COUNT_MAX {
+        // Half a file is worse than a late one, and other edits don't wait for it.
+        let shared = Arc::clone(studio);
+        thread::spawn(move || {
+            thread::sleep(SETTLING_TIME);
+            shared.ask(Edit::LookBehind { path, settling_count: settling_count + 1 });
+        });
+        return;
+    }
     let start = Instant::now();
     follow(studio, desk, &touched, None);
-    lock(&studio.looks).end(Some(path), is_whole, start);
+    lock(&studio.looks).end(Some(&path), is_whole, start);
 }
 
 /// Looks at what was touched. `tool`: the one that ended just now, and may have touched it.
@@ -459,7 +472,7 @@ fn fetch(studio: &Studio, fetches: &Receiver<Fetch>) {
     for fetch in fetches {
         // Whoever waited may have gone.
         match fetch {
-            Fetch::File { file, reply } => drop(reply.send(file.body.read().map(Cow::into_owned))),
+            Fetch::File { file, part, reply } => drop(reply.send(file.body.read_part(part))),
             Fetch::Page { edition, path, reply } => {
                 let shown = edition.show(&path);
                 if let Some(shown) = shown.as_ref().filter(|shown| !shown.errors.is_empty()) {

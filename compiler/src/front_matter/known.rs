@@ -50,10 +50,16 @@ pub(super) fn check(fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
             mistakes.report(Code::LikelyTypo, field.name_span, message, &format!("did you mean `{meant}`?"));
         }
     }
-    fields.retain(|name, field| match KNOWN.iter().find(|(known, _)| *known == name) {
-        Some((_, known)) => check_type(name, *known, field, mistakes),
-        None => true,
+    let mut lost = Vec::new();
+    fields.retain(|name, field| {
+        let known = KNOWN.iter().find(|(known, _)| *known == name);
+        let is_right = known.is_none_or(|(_, known)| check_type(name, *known, field, mistakes));
+        lost.extend((!is_right).then(|| name.to_owned()));
+        is_right
     });
+    for name in lost {
+        fields.lose(&name);
+    }
 }
 
 fn check_type(name: &str, known: Type, field: &mut Field, mistakes: &mut Mistakes<'_>) -> bool {

@@ -11,7 +11,9 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
     let text = &mistakes.source.text[span.start..span.end];
     let (table, errors) = DeTable::parse_recoverable(text);
+    let mut fields = Fields::default();
     for error in errors {
+        fields.lose_something();
         let range = error.span().unwrap_or_default();
         let message = error.message().lines().next().unwrap_or_default().to_owned();
         let place = mistakes.source.place(place(span, range));
@@ -19,7 +21,6 @@ pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
     }
     let mut entries: Vec<_> = table.into_inner().into_iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
-    let mut fields = Fields::default();
     for (name, value) in entries {
         let (name_span, value_span) = (place(span, name.span()), place(span, value.span()));
         let items = value.get_ref().as_array().into_iter().flatten();

@@ -1,7 +1,7 @@
 //! What fields hold.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::DateTime;
@@ -11,8 +11,17 @@ use crate::diagnostic::{Place, Span};
 /// Fields in the order in which they were written; no name twice.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Fields {
-    fields: Vec<(String, Field)>,
+    in_order: Vec<(String, Field)>,
     by_name: BTreeMap<String, usize>,
+    lost: Lost,
+}
+
+/// What was written and can't be used, which has been reported: that it is missing isn't worth a word.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+struct Lost {
+    names: BTreeSet<String>,
+    /// Some of it has no name.
+    has_others: bool,
 }
 
 /// A field's value, and where it stands.
@@ -66,29 +75,52 @@ pub enum Value {
 impl Fields {
     /// The field of that name.
     pub fn get(&self, name: &str) -> Option<&Field> {
-        self.by_name.get(name).map(|index| &self.fields[*index].1)
+        self.by_name.get(name).map(|index| &self.in_order[*index].1)
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
-        self.fields.iter().map(|(name, field)| (name.as_str(), field))
+        self.in_order.iter().map(|(name, field)| (name.as_str(), field))
     }
 
     /// Adds a field, in place of one of the same name if there is one.
     pub fn insert(&mut self, name: impl Into<String>, field: Field) {
         let name = name.into();
         if let Some(index) = self.by_name.get(&name) {
-            self.fields[*index].1 = field;
+            self.in_order[*index].1 = field;
         } else {
-            self.by_name.insert(name.clone(), self.fields.len());
-            self.fields.push((name, field));
+            self.by_name.insert(name.clone(), self.in_order.len());
+            self.in_order.push((name, field));
         }
+    }
+
+    /// Notes that there is a field of that name whose value can't be used.
+    pub(super) fn lose(&mut self, name: &str) {
+        self.lost.names.insert(name.to_owned());
+    }
+
+    /// Notes that something can't be read, whatever it is.
+    pub(super) fn lose_something(&mut self) {
+        self.lost.has_others = true;
+    }
+
+    /// Notes that what others have lost may have been meant for these as well.
+    pub fn lose_with(&mut self, others: &Self) {
+        self.lost.names.extend(others.lost.names.iter().cloned());
+        self.lost.has_others |= others.lost.has_others;
+    }
+
+    /// Whether a field may be missing because it was written wrongly.
+    pub fn has_lost(&self, name: &str) -> bool {
+        // Some fields are made of what is written.
+        let name = if matches!(name, "date_iso" | "date_rfc2822") { "date" } else { name };
+        self.lost.has_others || self.lost.names.contains(name)
     }
 
     /// Leaves only the fields that are wanted.
     pub fn retain(&mut self, mut is_wanted: impl FnMut(&str, &mut Field) -> bool) {
-        self.fields.retain_mut(|(name, field)| is_wanted(name, field));
-        self.by_name = self.fields.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
+        self.in_order.retain_mut(|(name, field)| is_wanted(name, field));
+        self.by_name = self.in_order.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
     }
 }
 

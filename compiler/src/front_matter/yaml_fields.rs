@@ -11,7 +11,12 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
     let mut fields = Fields::default();
     let mut seen: BTreeMap<String, Span> = BTreeMap::new();
-    for chunk in split(span, mistakes) {
+    let mistakes_before = mistakes.diagnostics.len();
+    let chunks = split(span, mistakes);
+    if mistakes.diagnostics.len() > mistakes_before {
+        fields.lose_something();
+    }
+    for chunk in chunks {
         if let Some(first) = seen.get(&chunk.name) {
             let message = format!("the field `{}` is given twice", chunk.name);
             let place = mistakes.source.place(chunk.name_span);
@@ -129,6 +134,7 @@ fn read_field(chunk: &Chunk, fields: &mut Fields, mistakes: &mut Mistakes<'_>) {
                 let help = "a text with special characters stands in quotes";
                 let message = format!("`{}` can't be read: {}", chunk.name, mistake.message);
                 mistakes.report(Code::BadFrontMatter, Span::new(at, at + length), message, help);
+                fields.lose(&chunk.name);
                 return;
             }
         }

@@ -6,13 +6,26 @@ use std::path::Path;
 use crate::cache::Cache;
 use crate::config::{Config, Filter};
 use crate::diagnostic::Diagnostic;
+use crate::front_matter::Fields;
 use crate::markdown;
+use crate::site::{Defaults, Selection};
 use crate::source::{self, Sources};
 use crate::tools::filter;
 
-/// Has the filters' commands make what stands in the place of their blocks of code.
-pub fn run_filters(sources: &mut Sources, config: &Config, root: &Path, cache: &Cache) -> Vec<Diagnostic> {
-    let inputs = markdown::find_filter_inputs(&sources.content, config, cache);
+/// Has the filters' commands make what stands in the place of their blocks of code, in the pages that are published.
+pub fn run_filters(
+    sources: &mut Sources,
+    config: &Config,
+    selection: Selection,
+    root: &Path,
+    cache: &Cache,
+) -> Vec<Diagnostic> {
+    let (defaults, _) = Defaults::read(&sources.defaults);
+    let is_published = |name: &str, mut fields: Fields| {
+        defaults.add_to(&mut fields, name);
+        selection.leaves_out(&fields).is_none()
+    };
+    let inputs = markdown::find_filter_inputs(&sources.content, config, cache, is_published);
     let own_files = |filter: &Filter| {
         // A word that names no file of the site is an argument like any other.
         let is_own = |word: &&String| !word.starts_with('/') && root.join(word).is_file();

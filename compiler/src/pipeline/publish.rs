@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bundle::{RouteKind, Settings};
 use rayon::prelude::*;
 
-use super::{Plan, media_type_of, other_files};
+use super::{Plan, media_type_of};
 use crate::bytes::Bytes;
 use crate::config::Redirect;
 use crate::output::{Output, Published, media_type};
@@ -46,16 +46,16 @@ impl Plan {
     /// Redirects, files among the pages, static files under both their names, and what the compiler made where the site has
     /// nothing of its own.
     fn others(&self) -> Vec<Published> {
-        let Self { sources, config, site, manifest, made, .. } = self;
+        let Self { other_files, config, site, manifest, made, .. } = self;
         let mut published = Vec::new();
-        for page in site.all_pages() {
+        for page in site.index.aliased.iter().map(|number| &site.pages[*number]) {
             let aliases = page.aliases.iter();
             published.extend(
                 aliases.map(|(alias, _)| Published::redirect(alias.as_str().to_owned(), 301, page.url.clone())),
             );
         }
         published.extend(config.redirects.iter().map(publish_redirect));
-        for file in other_files(sources) {
+        for file in other_files.iter() {
             let path = format!("/{}", file.name);
             // An image's metadata is never published, wherever it lies.
             let bytes = manifest.find(&path).map_or(&file.bytes, |image| &image.bytes);

@@ -1,11 +1,12 @@
 //! The tag `each`: a collection, and a partial for each of its items.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::scope::{Caller, CallerKind, Scope};
+use super::scope::{self, Caller, CallerKind, Scope};
 use super::{Items, Renderer, Task};
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::site::{self, Query, QueryMistake, QueryPart, Selected};
+use crate::site::{self, Item, Query, QueryMistake, QueryPart, Selected};
 use crate::template::{Each, Template, Value, check_query_attribute};
 
 /// Collections with a name of their own, of which a slip is known.
@@ -21,9 +22,7 @@ impl<'a> Renderer<'a> {
         let mut text = |value: &'a Option<Value>| value.as_ref().map(|value| self.evaluate(template, value, scope));
         let (of, sort, filter) = (text(&each.of), text(&each.sort), text(&each.filter));
         let limit = text(&each.limit);
-        let attributes = each.attributes.iter();
-        let attributes =
-            attributes.map(|one| (one.name.as_str(), self.evaluate(template, &one.value, scope))).collect();
+        let attributes = self.evaluate_attributes(template, &each.attributes, partial, scope);
         if scope.missing_count() > missed_before {
             return;
         }
@@ -46,7 +45,7 @@ impl<'a> Renderer<'a> {
             self.report_query(template, each, mistake);
         }
         let caller = Caller { name: &each.partial, template, span: each.partial_span, kind: CallerKind::Each };
-        let items = Items { partial, caller, attributes: Rc::new(attributes), left: items.into_iter(), is_first: true };
+        let items = Items { partial, caller, attributes, left: items.into_iter(), begun_count: 0, lacking: Vec::new() };
         self.tasks.push(Task::Items(Box::new(items)));
     }
 
@@ -80,16 +79,46 @@ impl<'a> Renderer<'a> {
     pub(super) fn continue_items(&mut self) {
         let Some(Task::Items(items)) = self.tasks.last_mut() else { return };
         let Some(item) = items.left.next() else {
-            self.tasks.pop();
+            if let Some(Task::Items(items)) = self.tasks.pop() {
+                self.report_lacking(&items);
+            }
             return;
         };
         self.node_count += 1;
-        let is_first = std::mem::replace(&mut items.is_first, false);
+        items.begun_count += 1;
+        let is_first = items.begun_count == 1;
         let (partial, caller, attributes) = (items.partial, items.caller, Rc::clone(&items.attributes));
         if !is_first {
             self.markup.push_text("\n");
         }
         self.push_partial(partial, Scope::of_item(caller, attributes, item));
+    }
+}
+
+impl<'a> Renderer<'a> {
+    /// The item that has just been shown lacks slots.
+    pub(super) fn note_lacking(&mut self, item: Item<'a>, names: Vec<String>) {
+        if let Some(Task::Items(items)) = self.tasks.last_mut() {
+            items.lacking.push((item, names));
+        }
+    }
+
+    /// Reports what items lack: a slot that all of them lack once.
+    fn report_lacking(&mut self, items: &Items<'a>) {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for name in items.lacking.iter().flat_map(|(_, names)| names) {
+            *counts.entry(name).or_default() += 1;
+        }
+        let is_shared = |name: &str| items.begun_count > 1 && counts.get(name) == Some(&items.begun_count);
+        for name in counts.keys().filter(|name| is_shared(name)) {
+            self.report(scope::missing_in_items(items.caller, name));
+        }
+        for (item, names) in &items.lacking {
+            let names: Vec<_> = names.iter().filter(|name| !is_shared(name)).cloned().collect();
+            if !names.is_empty() {
+                self.report(scope::missing_in_item(items.caller, *item, &names));
+            }
+        }
     }
 }
 

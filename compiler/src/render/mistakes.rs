@@ -53,16 +53,16 @@ pub(super) fn locate(
     mistakes.into_iter().map(to_diagnostic).collect()
 }
 
-/// The mistakes of all pages of the kinds that are wanted, each once. What stands in no page itself names the first page that shows it.
+/// The mistakes of all pages, those that are wanted, each once. What stands in no page itself names the first page that shows it.
 pub fn report_mistakes(
     pages: &[&Page],
     rendered: &[RenderedPage],
-    is_wanted: impl Fn(Code) -> bool,
+    is_wanted: impl Fn(&Diagnostic, &Page, &RenderedPage) -> bool,
 ) -> Vec<Diagnostic> {
     let mut found: BTreeMap<(&Place, Code, &str), (&Diagnostic, &Page, usize)> = BTreeMap::new();
     for (page, rendered) in pages.iter().zip(rendered) {
         let mut seen = BTreeSet::new();
-        for mistake in rendered.mistakes.iter().filter(|mistake| is_wanted(mistake.code)) {
+        for mistake in rendered.mistakes.iter().filter(|mistake| is_wanted(mistake, page, rendered)) {
             let key = (&mistake.place, mistake.code, mistake.message.as_str());
             if seen.insert(key) {
                 found.entry(key).or_insert((mistake, page, 0)).2 += 1;

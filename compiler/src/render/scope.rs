@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::lack::offered_field;
 use super::markup::ValueId;
-use crate::diagnostic::{Code, Diagnostic, Span, is_slip, list_names};
+use crate::diagnostic::{Code, Diagnostic, Span, list_names};
 use crate::front_matter::Value;
 use crate::site::{Item, OFFERED_FIELDS, Page};
-use crate::template::{Name, Node, Target, Template};
+use crate::template::{Name, Target, Template};
 
 /// Where a partial was called.
 #[derive(Clone, Copy)]
@@ -24,7 +25,7 @@ pub(super) struct Caller<'a> {
 }
 
 /// What calls a partial.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum CallerKind {
     Tag,
     /// A mistake in the tag has been reported, so that what it lacks isn't worth a word.
@@ -54,7 +55,7 @@ pub(super) enum Found<'a> {
     Text(Rc<str>),
     /// A field of the page or the item.
     Field(&'a Value),
-    /// A field that every page offers and this item has not.
+    /// A field that every page offers and this item has not, or one whose own mistake has been reported.
     Empty,
     /// It wasn't given.
     Nothing,
@@ -85,12 +86,19 @@ impl<'a> Scope<'a> {
             return Found::Markup(*id);
         }
         match self.item {
-            None => page.field(&name.text).map_or(Found::Nothing, Found::Field),
+            None => match page.field(&name.text) {
+                Some(value) => Found::Field(value),
+                None if page.front_matter.has_lost(&name.text) => Found::Empty,
+                None => Found::Nothing,
+            },
             Some(item) if name.text == "current" => Found::Text(item.current(page).into()),
             Some(item) => match item.field(&name.text) {
                 Some(value) => Found::Field(value),
-                None if matches!(item, Item::Page(_)) && OFFERED_FIELDS.contains(&name.text.as_str()) => Found::Empty,
-                None => Found::Nothing,
+                None => match item {
+                    Item::Page(item) if item.front_matter.has_lost(&name.text) => Found::Empty,
+                    Item::Page(_) if OFFERED_FIELDS.contains(&name.text.as_str()) => Found::Empty,
+                    _ => Found::Nothing,
+                },
             },
         }
     }
@@ -124,71 +132,49 @@ impl<'a> Scope<'a> {
 /// terms, so it is reported in the partial.
 pub(super) fn missing_in_made(partial: &Template, name: &str, names: &[String], target: Target) -> Diagnostic {
     let asked = Name { target, text: names[0].clone() };
-    let spans = partial.all_nodes().iter().filter_map(|node| match node {
-        Node::Placeholder(placeholder) if placeholder.name == asked => Some(placeholder.span),
-        _ => None,
-    });
-    let place = partial.place(spans.min().unwrap_or_default());
+    let place = partial.place(partial.find_placeholder(&asked).unwrap_or_default());
     let code = if target == Target::Slot { Code::MissingSlots } else { Code::MissingAttributes };
     let message = format!("`{name}` asks for {}, which a page of a taxonomy doesn't have", list_names(names));
     Diagnostic::new(code, place, message).with_help("it has `title`, `url` and `count`; others need a default")
 }
 
-/// What is wrong with a use of a partial that got too little.
-pub(super) fn missing_diagnostic(
-    caller: Caller<'_>,
-    item: Option<Item<'_>>,
-    names: &[String],
-    target: Target,
-    page: &Page,
-) -> Diagnostic {
-    let noun = match (target, names.len()) {
-        (Target::Slot, 1) => "slot",
-        (Target::Slot, _) => "slots",
-        (Target::Attribute, 1) => "attribute",
-        (Target::Attribute, _) => "attributes",
+/// What is wrong with an item of a list that hasn't the slots which its partial asks for.
+pub(super) fn missing_in_item(caller: Caller<'_>, item: Item<'_>, names: &[String]) -> Diagnostic {
+    let noun = if names.len() == 1 { "slot" } else { "slots" };
+    let of = match item {
+        Item::Page(item) => format!("the page `{}`", item.source.path),
+        Item::Term(term) => format!("the term `{}`", term.slug),
+        Item::Value(_) => "an item".to_owned(),
     };
-    let place = caller.template.place(caller.span);
-    let needs = format!("`{}` needs the {noun} {}", caller.name, list_names(names));
+    let message = format!("`{}` needs the {noun} {}, which {of} doesn't have", caller.name, list_names(names));
+    let help = format!("add `{0}` to it, or write `{{{{{0} ?? …}}}}` in `{1}`", names[0], caller.name);
+    Diagnostic::new(Code::MissingSlots, caller.template.place(caller.span), message).with_help(help)
+}
+
+/// What is wrong with a partial that asks for a slot which no item of a list has.
+pub(super) fn missing_in_items(caller: Caller<'_>, name: &str) -> Diagnostic {
+    let message = format!("`{}` needs the slot `{name}`, which none of the items has", caller.name);
+    let help = match offered_field(name) {
+        Some(near) => format!("did you mean `{{{{{near}}}}}` in `{}`?", caller.name),
+        None => format!("add `{name}` to them, or write `{{{{{name} ?? …}}}}` in `{}`", caller.name),
+    };
+    Diagnostic::new(Code::MissingSlots, caller.template.place(caller.span), message).with_help(help)
+}
+
+/// What is wrong with a use of a partial that got too few attributes.
+pub(super) fn missing_attributes(caller: Caller<'_>, names: &[String]) -> Diagnostic {
+    let noun = if names.len() == 1 { "attribute" } else { "attributes" };
+    let mut message = format!("`{}` needs the {noun} {}", caller.name, list_names(names));
     let first = &names[0];
-    let code = if target == Target::Slot { Code::MissingSlots } else { Code::MissingAttributes };
-    if let (Some(item), Target::Slot) = (item, target) {
-        let of = match item {
-            Item::Page(item) => format!("the page `{}`", item.source.path),
-            Item::Term(term) => format!("the term `{}`", term.slug),
-            Item::Value(_) => "an item".to_owned(),
-        };
-        let message = format!("{needs}, which {of} doesn't have");
-        let help = format!("add `{first}` to it, or write `{{{{{first} ?? …}}}}` in `{}`", caller.name);
-        return Diagnostic::new(code, place, message).with_help(help);
-    }
-    // Some fields are made of what is written.
-    let field = if ["date_iso", "date_rfc2822"].contains(&first.as_str()) { "date" } else { first };
-    let path = &page.source.path;
-    let help = match (target, caller.kind) {
-        (Target::Attribute, CallerKind::Layout) => {
-            return Diagnostic::new(code, place, format!("{needs}, and a layout is given none"))
-                .with_help(format!("ask for front matter in it: `{{{{{first}}}}}`"));
+    let help = match caller.kind {
+        CallerKind::Layout => {
+            message += ", and a layout is given none";
+            format!("ask for front matter in it: `{{{{{first}}}}}`")
         }
-        (Target::Attribute, CallerKind::Each) => {
-            format!("write `{first}=\"…\"` in this `each`, or give `{{{{@{first}}}}}`")
+        CallerKind::Each => format!("write `{first}=\"…\"` in this `each`, or give `{{{{@{first}}}}}` a default"),
+        CallerKind::Tag | CallerKind::BrokenTag => {
+            format!("write `<% {} {first}=\"…\" … %/>`, or give `{{{{@{first}}}}}` a default", caller.name)
         }
-        (Target::Attribute, _) => format!("write `<% {} {first}=\"…\" … %/>`, or give `{{{{@{first}}}}}`", caller.name),
-        (Target::Slot, CallerKind::Layout)
-            if let Some(near) = OFFERED_FIELDS.iter().find(|near| is_slip(first, near)) =>
-        {
-            format!("did you mean `{{{{{near}}}}}` in `{}`? Else write `{field}: …` here, or give it", caller.name)
-        }
-        (Target::Slot, CallerKind::Layout) => {
-            format!("write `{field}: …` in the front matter of `{path}`, or give `{{{{{first}}}}}`")
-        }
-        (Target::Slot, _) if first == "default" => {
-            format!("write `<% {0} %> … <%/ {0} %>`, or give `{{{{default}}}}`", caller.name)
-        }
-        (Target::Slot, _) => format!(
-            "write `<slot:{first}> … </slot:{first}>` in the tag's body, or `{field}: …` in the front matter of `{path}`, \
-             or give `{{{{{first}}}}}`"
-        ),
     };
-    Diagnostic::new(code, place, needs).with_help(format!("{help} a default"))
+    Diagnostic::new(Code::MissingAttributes, caller.template.place(caller.span), message).with_help(help)
 }

@@ -55,13 +55,14 @@ impl Defaults {
     }
 
     /// Adds to a page's own fields those that it doesn't have.
-    pub(super) fn add_to(&self, fields: &mut Fields, content_path: &str) {
+    pub fn add_to(&self, fields: &mut Fields, content_path: &str) {
         for (_, defaults) in self.for_page(content_path) {
             for (name, field) in defaults.iter() {
                 if fields.get(name).is_none() {
                     fields.insert(name, field.clone());
                 }
             }
+            fields.lose_with(defaults);
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Index {
     pub posts: Vec<usize>,
     /// Taxonomies with their terms.
     pub taxonomies: Vec<Taxonomy>,
+    /// Numbers of the pages that have other paths besides their own.
+    pub aliased: Vec<usize>,
     /// Numbers of all pages by weight, then title.
     pub(super) order: Vec<usize>,
     /// Numbers of the pages one segment below each path, in the same order.
@@ -52,6 +54,7 @@ impl Index {
             rayon::join(order_pages, || (gather_terms(), PagePaths::new(heads)));
         Self {
             posts: find_posts(heads),
+            aliased: (0..heads.len()).filter(|number| !heads[*number].aliases.is_empty()).collect(),
             by_route: heads.iter().enumerate().map(|(number, head)| (head.route.clone(), number)).collect(),
             heads: heads.to_vec(),
             taxonomies,

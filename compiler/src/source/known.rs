@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{DEFAULTS_NAME, FoundFile, ReadError, SourceFile, Sources, is_litter, read_bytes};
+use super::{DEFAULTS_NAME, FileList, FoundFile, ReadError, SourceFile, Sources, is_litter, read_bytes};
 use crate::bytes::Bytes;
 use crate::config::Paths;
 
@@ -119,12 +119,12 @@ impl Sources {
                     let file = SourceFile { path: path.into(), name: name.into(), bytes };
                     match place {
                         Ok(index) if files[index].bytes == file.bytes => {}
-                        Ok(index) => files[index] = file,
-                        Err(index) => files.insert(index, file),
+                        Ok(index) => Arc::make_mut(files)[index] = file,
+                        Err(index) => Arc::make_mut(files).insert(index, file),
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && place.is_ok() => {
-                    drop(place.map(|index| files.remove(index)));
+                    drop(place.map(|index| Arc::make_mut(files).remove(index)));
                 }
                 // It came and went before anybody looked: editors write beside a file and rename.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.has_below(path) => {}
@@ -144,7 +144,7 @@ impl Sources {
     }
 
     /// The files of the folder that a path belongs to, and the path within it.
-    fn folder_of<'a>(&mut self, path: &'a str, paths: &Paths) -> Option<(&mut Vec<SourceFile>, &'a str)> {
+    fn folder_of<'a>(&mut self, path: &'a str, paths: &Paths) -> Option<(&mut FileList, &'a str)> {
         let Self { content, templates, static_files, styles, data, defaults, .. } = self;
         let is_defaults = path.rsplit('/').next() == Some(DEFAULTS_NAME);
         let folders = [

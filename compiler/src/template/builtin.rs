@@ -11,7 +11,8 @@ const BLOG_ITEMS: &str = "generated_blog_items.html";
 /// The partial that shows a post in `generated_blog_items.html`.
 pub const BLOG_ITEM_PARTIAL: &str = "blog_index_item.html";
 
-const RESERVED: [&str; 9] = ["img", "each", "if", "else", "toc", "raw", BLOG_ITEMS, HEAD, LIVE_RELOAD];
+/// The names that belong to the language.
+pub(super) const RESERVED: [&str; 9] = ["img", "each", "if", "else", "toc", "raw", BLOG_ITEMS, HEAD, LIVE_RELOAD];
 
 /// The attributes of `img`, in the order in which they are written, with the values that they accept if not all.
 pub const IMAGE_ATTRIBUTES: [(&str, &[&str]); 11] = [

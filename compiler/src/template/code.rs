@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::element::{Elements, find_element_end};
+
 /// Follows the blocks of a Markdown text, and of the texts nested in it.
 #[derive(Debug)]
 pub(super) struct CodeFinder<'a> {
@@ -13,6 +15,7 @@ pub(super) struct CodeFinder<'a> {
     runs: BacktickRuns,
     /// The beginning of a line that ends the paragraph before it, found while looking for the end of a code span.
     paragraph_end: usize,
+    elements: Elements,
 }
 
 /// Where the lines of one Markdown text stand.
@@ -105,7 +108,13 @@ enum Html {
 impl<'a> CodeFinder<'a> {
     pub(super) fn new(text: &'a str, start: usize) -> Self {
         let blocks = Blocks::default();
-        Self { text, texts: vec![blocks], runs: BacktickRuns::new(text, start), paragraph_end: start }
+        Self {
+            text,
+            texts: vec![blocks],
+            runs: BacktickRuns::new(text, start),
+            paragraph_end: start,
+            elements: Elements::default(),
+        }
     }
 
     /// A nested text begins here, in the middle of a line.
@@ -172,10 +181,18 @@ impl<'a> CodeFinder<'a> {
         if matches!(self.blocks().leaf, Leaf::Html(_) | Leaf::HtmlEnd) {
             return after;
         }
+        if self.elements.hold(self.text, at) {
+            return after;
+        }
         match self.runs.find(length, after) {
             Some(close) if self.is_one_paragraph(after, close) => close + length,
             _ => after,
         }
+    }
+
+    /// A `<` that begins no tag stands at `at`.
+    pub(super) fn note_element(&mut self, at: usize) {
+        self.elements.note(self.text, at);
     }
 
     /// Whether no line between the two ends the paragraph.
@@ -439,9 +456,8 @@ impl Html {
         if name_start == 0 && RAW_ELEMENTS.contains(&&*lower) {
             return Some(Self::RawElement);
         }
-        let tag = after.trim_ascii_end();
-        let is_alone = tag.find(['>', '<']).is_some_and(|at| tag[at..] == *">");
-        let begins = BLOCK_ELEMENTS.binary_search(&&*lower).is_ok() || is_alone && !in_paragraph;
+        let is_alone = || find_element_end(line, 0, |_| ()).is_some_and(|end| line[end..].trim_ascii().is_empty());
+        let begins = BLOCK_ELEMENTS.binary_search(&&*lower).is_ok() || !in_paragraph && is_alone();
         begins.then_some(Self::BlankLine)
     }
 

@@ -174,6 +174,10 @@ impl<'a> Lexer<'a> {
                 }
                 Some(code) if rest[0] == b'`' => self.at = code.read_backticks(self.at),
                 _ if SPECIALS.iter().any(|special| rest.starts_with(special.as_bytes())) => return,
+                Some(code) if rest[0] == b'<' => {
+                    code.note_element(self.at);
+                    self.at += 1;
+                }
                 _ => self.at += 1,
             }
         }

@@ -7,7 +7,7 @@ use super::lexer::{Closing, Ending, Lexer, RawTag, SlotForm, SlotTag, Token};
 use super::placeholder::is_slot_name;
 use super::set::{BRANCH_HELP, is_branch_elsewhere};
 use super::syntax::{Asks, Block, Body, If, Kind, Name, Node, Part, Placeholder, SlotFill, Tag, Template, Value};
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span, nearest};
 
 impl Template {
     /// Parses the file from the byte `start` on, which is where its front matter ends. Whatever is wrong, there is a
@@ -49,7 +49,7 @@ struct Frame {
 enum Opened {
     Root,
     Tag { tag: Tag, span: Span, slots: Vec<SlotFill> },
-    Slot { name: String, name_span: Span, span: Span },
+    Slot { name: String, name_span: Span, span: Span, closed_as: Option<Span> },
     If { head: If, span: Span },
     Else { head: If, span: Span },
 }
@@ -154,6 +154,7 @@ impl Parser<'_> {
         match name.as_str() {
             "if" => self.open_if(&raw),
             "else" => self.open_else(&raw),
+            _ if is_branch_elsewhere(&name) && raw.ending == Ending::Open => self.read_branch_elsewhere(&name, &raw),
             _ if builtin::is_reserved(&name) => self.push_builtin(&name, raw),
             _ => self.open_partial(name, raw),
         }
@@ -174,17 +175,12 @@ impl Parser<'_> {
     }
 
     fn open_partial(&mut self, name: String, raw: RawTag) {
-        for word in raw.words {
-            let text = self.text(word).to_owned();
-            let message = format!("the attribute `{text}` has no value");
-            self.report(Code::MalformedAttribute, word, message, format!("write `{text}=\"…\"`"));
-        }
-        let is_broken = raw.is_broken;
-        let tag = Tag { name: name.clone(), name_span: raw.name, attributes: raw.attributes, body: None, is_broken };
+        let RawTag { name: name_span, words, attributes, is_broken, .. } = raw;
+        let tag = Tag { name: name.clone(), name_span, attributes, words, body: None, closed_as: None, is_broken };
         if raw.ending == Ending::SelfClosing {
             self.push_node(Node::Tag(Box::new(tag)));
         } else {
-            let opened = Opened::Tag { tag, span: Span::new(raw.span.start, raw.name.end), slots: Vec::new() };
+            let opened = Opened::Tag { tag, span: Span::new(raw.span.start, name_span.end), slots: Vec::new() };
             self.open_frame(opened, name);
         }
     }
@@ -229,6 +225,16 @@ impl Parser<'_> {
         }
     }
 
+    /// What other languages write between the branches of an `if`, or at its end.
+    fn read_branch_elsewhere(&mut self, name: &str, raw: &RawTag) {
+        self.report(Code::UnknownPartial, raw.name, format!("there is no tag `{name}`"), BRANCH_HELP);
+        let is_end = name.starts_with("end") && self.open_counts.get("if").is_some_and(|count| *count > 0);
+        if is_end {
+            self.close_above("if", raw.span);
+            self.close_top(raw.span.start);
+        }
+    }
+
     fn open_frame(&mut self, opened: Opened, key: String) {
         *self.open_counts.entry(key.clone()).or_default() += 1;
         let start = self.lexer.at();
@@ -269,7 +275,7 @@ impl Parser<'_> {
         }
         if slot.form != SlotForm::Lone {
             let key = format!("slot:{name}");
-            self.open_frame(Opened::Slot { name, name_span: slot.name, span: slot.span }, key);
+            self.open_frame(Opened::Slot { name, name_span: slot.name, span: slot.span, closed_as: None }, key);
         }
     }
 
@@ -290,24 +296,42 @@ impl Parser<'_> {
             *count -= 1;
             return self.push_node(Node::Text(slot.span));
         }
-        self.close(&format!("slot:{name}"), slot.span, false);
+        self.close(&format!("slot:{name}"), slot.name, slot.span, false);
     }
 
     fn close_tag(&mut self, closing: &Closing) {
         let key = self.text(closing.name).to_owned();
-        self.close(&key, closing.span, closing.is_broken);
+        self.close(&key, closing.name, closing.span, closing.is_broken);
     }
 
     /// Closes the innermost frame of this key, and those in it, which were never closed.
-    fn close(&mut self, key: &str, span: Span, is_broken: bool) {
+    fn close(&mut self, key: &str, name: Span, span: Span, is_broken: bool) {
         if self.open_counts.get(key).is_none_or(|count| *count == 0) {
-            if !is_broken && !self.forgiven.contains(key) {
+            let is_forgiven = is_broken || self.forgiven.iter().any(|known| is_almost(key, known));
+            if !is_forgiven && !self.close_almost(key, name, span) {
                 self.report_unexpected_closing(key, span);
             }
             return;
         }
         self.close_above(key, span);
         self.close_top(span.start);
+    }
+
+    /// Closes the innermost frame if its key is almost this one. Which of the two was meant is known with the partials.
+    fn close_almost(&mut self, key: &str, name: Span, span: Span) -> bool {
+        let top = self.top();
+        if !is_almost(key, &top.key) {
+            return false;
+        }
+        match &mut top.opened {
+            Opened::Tag { tag: Tag { closed_as, .. }, .. } | Opened::Slot { closed_as, .. } => *closed_as = Some(name),
+            _ => {
+                let (message, help) = almost_closed(key, "if", "<%/ if %>");
+                self.report(Code::UnexpectedClosingTag, name, message, help);
+            }
+        }
+        self.close_top(span.start);
+        true
     }
 
     /// Closes all frames in the innermost one of this key.
@@ -336,9 +360,6 @@ impl Parser<'_> {
             Opened::Slot { name, .. } => {
                 (format!("the slot `{name}` is never closed"), format!("close it with `</slot:{name}>`"))
             }
-            Opened::Tag { tag, .. } if is_branch_elsewhere(&tag.name) => {
-                (format!("`{}` is never closed", tag.name), BRANCH_HELP.to_owned())
-            }
             Opened::Tag { tag, .. } => (
                 format!("`{}` is never closed", tag.name),
                 format!("close it with `<%/ {} %>`, or end the tag with `%/>`", tag.name),
@@ -365,9 +386,9 @@ impl Parser<'_> {
                 tag.body = Some(self.read_body(&tag, slots, frame.nodes, span));
                 self.push_node(Node::Tag(Box::new(tag)));
             }
-            Opened::Slot { name, name_span, .. } => {
+            Opened::Slot { name, name_span, closed_as, .. } => {
                 let block = self.keep_block(frame.nodes, span);
-                self.keep_slot(SlotFill { name, name_span, block });
+                self.keep_slot(SlotFill { name, name_span, closed_as, block });
             }
             Opened::If { mut head, .. } => {
                 self.asked.open_ifs -= 1;
@@ -455,6 +476,25 @@ impl Parser<'_> {
         };
         (template, diagnostics)
     }
+}
+
+/// Whether a closing tag's key is that of what is open, or a slip of it.
+fn is_almost(key: &str, open: &str) -> bool {
+    let [key_name, open_name] = [key, open].map(|one| one.strip_prefix("slot:").unwrap_or(one));
+    let is_of_slot = key.len() > key_name.len();
+    // Every other letter is almost `a`.
+    let is_word = |name: &str| name.split('.').next().is_some_and(|stem| stem.len() > 1);
+    key == open
+        || open == "if" && is_branch_elsewhere(key)
+        || is_of_slot == (open.len() > open_name.len())
+            && is_word(key_name)
+            && is_word(open_name)
+            && nearest(key_name, [open_name]).is_some()
+}
+
+/// What to say of a closing tag that is almost the right one.
+pub(super) fn almost_closed(written: &str, open: &str, meant: &str) -> (String, String) {
+    (format!("`{written}` is closed here, and `{open}` is open"), format!("did you mean `{meant}`?"))
 }
 
 impl Frame {

@@ -160,50 +160,82 @@ fn read_placeholder(source: &SourceText, finder: &mut Finder<'_>, span: Span, in
         return None;
     }
     let after = skip_blanks(text, name_end);
-    let has_default = text[after..].starts_with("??");
-    if !has_default && !text[after..].starts_with("}}") {
-        return None;
+    let rest = &text[after..];
+    let has_default = rest.starts_with("??");
+    if !has_default && !rest.starts_with("}}") {
+        // No other language has a name between two braces and one, or right before a closing tag.
+        let is_near = rest.starts_with('}') || rest.starts_with("</");
+        let span = Span::new(span.start, after + usize::from(rest.starts_with('}')));
+        return is_near.then(|| (report_unclosed(source, span), span.end));
     }
     if target == Target::Slot && !is_slot_name(name) {
         let near = Span::new(span.start, name_end);
-        let lower = name.to_ascii_lowercase().replace('-', "_");
-        let message = format!("`{name}` is no name of a slot, so this stays text");
-        let diagnostic = Diagnostic::new(
-            Code::NearMissPlaceholder,
-            source.place(Span::new(name_start, name_end)),
-            message,
-        )
-        .with_help(format!(
-            "write `{{{{{lower}}}}}` for a slot, `{{{{@{name}}}}}` for an attribute, or `{{{{{{{{` for literal braces"
-        ));
-        return Some((Braces::NearMiss(near, diagnostic), name_end));
+        return Some((report_near_miss(source, near, name), name_end));
     }
     let name = Name { target, text: name.to_owned() };
     if !has_default {
         let whole = Span::new(span.start, after + 2);
         return Some((Braces::Placeholder(Placeholder { name, default: None, span: whole }), whole.end));
     }
-    let Some(close) = finder.find_braces(after + 2, span.end) else {
-        let message = format!("the placeholder `{}` is never closed", name.text);
-        let diagnostic = Diagnostic::new(Code::MalformedTag, source.place(Span::new(span.start, name_end)), message)
-            .with_help("its default ends at the next `}}`");
-        return Some((Braces::Malformed(diagnostic), after + 2));
-    };
-    let default = &text[after + 2..close];
-    if let Some(inner) = default.find("{{").or_else(|| default.find("<%")) {
-        let inner = after + 2 + inner;
-        let diagnostic = Diagnostic::new(
-            Code::MalformedTag,
-            source.place(Span::new(inner, inner + 2)),
-            "a default holds no placeholder and no tag",
-        )
-        .with_help(format!("write `<% if {} %> … <% else %> … <%/ if %>`", shown(&name)));
-        let end = if text[close..].starts_with("}}}}") { close + 4 } else { close + 2 };
-        return Some((Braces::Malformed(diagnostic), end));
+    let begun = Begun { name, start: span.start, name_end, default_start: after + 2 };
+    Some(begun.read_default(source, finder, span.end))
+}
+
+/// A placeholder as far as its `??`.
+struct Begun {
+    name: Name,
+    start: usize,
+    name_end: usize,
+    default_start: usize,
+}
+
+impl Begun {
+    fn read_default(self, source: &SourceText, finder: &mut Finder<'_>, end: usize) -> (Braces, usize) {
+        let Self { ref name, start, default_start, .. } = self;
+        let close = finder.find_braces(default_start, end);
+        let default = &source.text[default_start..close.unwrap_or(end)];
+        let inner = default.find("{{").or_else(|| default.find("<%"));
+        // A brace before what can't stand in a default: the second one of the end is missing.
+        let has_end = close.is_some() && inner.is_none_or(|inner| !default[..inner].contains('}'));
+        let (Some(close), true) = (close, has_end) else {
+            let message = format!("the placeholder `{}` is never closed", name.text);
+            let place = source.place(Span::new(start, self.name_end));
+            let diagnostic = Diagnostic::new(Code::MalformedTag, place, message);
+            return (Braces::Malformed(diagnostic.with_help("its default ends at the next `}}`")), default_start);
+        };
+        if let Some(inner) = inner {
+            let place = source.place(Span::new(default_start + inner, default_start + inner + 2));
+            let message = "a default holds no placeholder and no tag";
+            let diagnostic = Diagnostic::new(Code::MalformedTag, place, message)
+                .with_help(format!("write `<% if {} %> … <% else %> … <%/ if %>`", shown(name)));
+            let length = if source.text[close..].starts_with("}}}}") { 4 } else { 2 };
+            return (Braces::Malformed(diagnostic), close + length);
+        }
+        let default = Some(default.trim_matches([' ', '\t', '\n', '\x0c']).to_owned());
+        let span = Span::new(start, close + 2);
+        (Braces::Placeholder(Placeholder { name: self.name, default, span }), close + 2)
     }
-    let default = Some(default.trim_matches([' ', '\t', '\n', '\x0c']).to_owned());
-    let whole = Span::new(span.start, close + 2);
-    Some((Braces::Placeholder(Placeholder { name, default, span: whole }), whole.end))
+}
+
+/// `{{name}` or `{{name</…`: all of it is text.
+fn report_unclosed(source: &SourceText, span: Span) -> Braces {
+    let written = &source.text[span.start..span.end];
+    let message = format!("`{written}` doesn't end in `}}}}`, so this stays text");
+    let name = written.trim_matches(['{', '}']).trim_ascii();
+    let help = format!("write `{{{{{name}}}}}`, or `{{{{{{{{` for literal braces");
+    let diagnostic = Diagnostic::new(Code::NearMissPlaceholder, source.place(span), message);
+    Braces::NearMiss(span, diagnostic.with_help(help))
+}
+
+/// A name that no slot can have.
+fn report_near_miss(source: &SourceText, span: Span, name: &str) -> Braces {
+    let lower = name.to_ascii_lowercase().replace('-', "_");
+    let message = format!("`{name}` is no name of a slot, so this stays text");
+    let place = source.place(Span::new(span.end - name.len(), span.end));
+    let diagnostic = Diagnostic::new(Code::NearMissPlaceholder, place, message).with_help(format!(
+        "write `{{{{{lower}}}}}` for a slot, `{{{{@{name}}}}}` for an attribute, or `{{{{{{{{` for literal braces"
+    ));
+    Braces::NearMiss(span, diagnostic)
 }
 
 /// As it is written: `name` or `@name`.

@@ -4,7 +4,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::builtin::{BLOG_ITEM_PARTIAL, is_reserved};
+use super::builtin::{BLOG_ITEM_PARTIAL, RESERVED, is_reserved};
+use super::parser::almost_closed;
 use super::syntax::{Attribute, Body, Each, Kind, Name, Node, Tag, Target, Template};
 use crate::cache::FileMemo;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span, list_names, nearest};
@@ -111,7 +112,7 @@ impl TemplateSet {
         let near = by_extension
             .map(|(known, _)| known.as_str())
             .or_else(|| self.names().find(by_file))
-            .or_else(|| nearest(name, self.names()));
+            .or_else(|| nearest(name, self.names().chain(RESERVED)));
         near.map(|near| format!("did you mean `{near}`?"))
     }
 
@@ -257,13 +258,33 @@ impl Check<'_> {
             let help = |missing: &str| format!("write `<% {} {missing}=\"…\" … %/>`", tag.name);
             self.check_attributes(tag.name_span, &tag.attributes, &partial, &help);
         }
+        for word in &tag.words {
+            let text = self.template.text(*word).to_owned();
+            let message = format!("the attribute `{text}` has no value");
+            self.report(Code::MalformedAttribute, *word, message, Some(format!("write `{text}=\"…\"`")));
+        }
+        self.check_closing(&tag.name, tag.closed_as, &format!("<%/ {} %>", tag.name));
+        self.check_body(tag, &partial);
+    }
+
+    /// Reports a closing tag that is almost that of what is open, now that this is known to be right.
+    fn check_closing(&mut self, open: &str, closed_as: Option<Span>, meant: &str) {
+        if let Some(name) = closed_as {
+            let (message, help) = almost_closed(self.template.text(name), open, meant);
+            self.report(Code::UnexpectedClosingTag, name, message, Some(help));
+        }
+    }
+
+    fn check_body(&mut self, tag: &Tag, partial: &Template) {
         match &tag.body {
             Some(Body::Slots(slots)) => {
                 for slot in slots {
                     let asked = Name::slot(slot.name.clone());
-                    if !partial.asks.known.contains(&asked) {
+                    if partial.asks.known.contains(&asked) {
+                        self.check_closing(&slot.name, slot.closed_as, &format!("</slot:{}>", slot.name));
+                    } else {
                         let message = format!("`{}` has no slot `{}`", tag.name, slot.name);
-                        let help = self.suggest(&tag.name, Some(asked), || Some(suggest_slot(&slot.name, &partial)));
+                        let help = self.suggest(&tag.name, Some(asked), || Some(suggest_slot(&slot.name, partial)));
                         self.report(Code::UnexpectedSlot, slot.name_span, message, help);
                     }
                 }
@@ -301,19 +322,27 @@ impl Check<'_> {
 
     fn check_attributes(&mut self, span: Span, given: &[Attribute], partial: &Template, help: &dyn Fn(&str) -> String) {
         let name = self.template.text(span);
-        let names: BTreeSet<_> = given.iter().map(|attribute| attribute.name.as_str()).collect();
+        let names: Vec<_> = given.iter().map(|attribute| attribute.name.as_str()).collect();
+        let meant = partial.meant_names(Target::Attribute, &names);
+        let is_given: BTreeSet<_> = meant.iter().copied().collect();
         let required = partial.asks.required.iter().filter(|asked| asked.target == Target::Attribute);
-        let missing: Vec<_> =
-            required.map(|asked| asked.text.as_str()).filter(|asked| !names.contains(asked)).collect();
+        let required: Vec<_> = required.map(|asked| asked.text.as_str()).collect();
+        let missing: Vec<_> = required.iter().copied().filter(|asked| !is_given.contains(asked)).collect();
         if !missing.is_empty() {
             let noun = if missing.len() == 1 { "attribute" } else { "attributes" };
             let message = format!("`{name}` needs the {noun} {}", list_names(&missing));
             let help = format!("{}, or give `{{{{@{}}}}}` a default", help(missing[0]), missing[0]);
             self.report(Code::MissingAttributes, span, message, Some(help));
         }
-        for attribute in given {
+        for (attribute, meant) in given.iter().zip(meant) {
             let asked = Name::attribute(attribute.name.clone());
             if partial.asks.known.contains(&asked) {
+                continue;
+            }
+            if meant != attribute.name && required.contains(&meant) {
+                let message = format!("`{name}` needs the attribute `{meant}`, and this is `{}`", attribute.name);
+                let help = Some(format!("did you mean `{meant}`?"));
+                self.report(Code::MissingAttributes, attribute.name_span, message, help);
                 continue;
             }
             let help = self.suggest(name, Some(asked), || Some(suggest_attribute(&attribute.name, partial)));

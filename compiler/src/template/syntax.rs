@@ -1,7 +1,7 @@
 //! The tree that a template is parsed into. It is flat: a block is a range of one vector of nodes, so that neither
 //! reading nor dropping it takes a stack, however deep the tags are nested.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Place, SourceText, Span};
 
@@ -164,8 +164,12 @@ pub struct Tag {
     pub name_span: Span,
     /// In order; no name twice.
     pub attributes: Vec<Attribute>,
+    /// What is no attribute, which is a mistake.
+    pub(crate) words: Vec<Span>,
     /// What stands between the tag and its closing tag.
     pub body: Option<Body>,
+    /// The name in its closing tag, where that is almost its own.
+    pub(crate) closed_as: Option<Span>,
     /// A mistake in it has been reported, so that what it lacks isn't worth a word.
     pub(crate) is_broken: bool,
 }
@@ -193,6 +197,8 @@ pub struct SlotFill {
     pub name: String,
     /// Where the name stands.
     pub name_span: Span,
+    /// The closing tag, where that is almost its own.
+    pub(crate) closed_as: Option<Span>,
     /// The text between.
     pub block: Block,
 }
@@ -303,6 +309,29 @@ impl Template {
     /// All nodes, in no order that means anything.
     pub fn all_nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The first placeholder of a name in its text.
+    pub fn find_placeholder(&self, name: &Name) -> Option<Span> {
+        let spans = self.nodes.iter().filter_map(|node| match node {
+            Node::Placeholder(placeholder) if placeholder.name == *name => Some(placeholder.span),
+            _ => None,
+        });
+        spans.min()
+    }
+
+    /// Where each slot is first asked for in its text.
+    pub fn first_slots(&self) -> BTreeMap<&str, Span> {
+        let mut spans: BTreeMap<&str, Span> = BTreeMap::new();
+        for node in &self.nodes {
+            if let Node::Placeholder(placeholder) = node
+                && placeholder.name.target == Target::Slot
+            {
+                let first = spans.entry(&placeholder.name.text).or_insert(placeholder.span);
+                *first = placeholder.span.min(*first);
+            }
+        }
+        spans
     }
 
     /// Text of the file.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::process::{self, Ended, Ending, Excess, Order, Stop};
+use super::process::{self, Ended, Ending, Excess, Order, Stop, Task};
 use crate::cache::{Cache, CacheKey};
 use crate::config::Filter;
 use crate::diagnostic::{Code, Diagnostic, Place};
@@ -162,8 +162,8 @@ fn without_prologue(text: &str) -> &str {
 }
 
 fn run_command(command: &[String], input: Vec<u8>, folder: &Path, timeout: Duration) -> std::io::Result<Ended> {
-    let (output_bytes_max, excess) = (OUTPUT_BYTES_MAX, Excess::Ends);
-    process::run(Order { command, folder, input, timeout, output_bytes_max, excess }, &Stop::default())
+    let task = Task { input, timeout, output_bytes_max: OUTPUT_BYTES_MAX, excess: Excess::Ends };
+    process::run(Order { command, folder, task }, &Stop::default())
 }
 
 #[cfg(test)]

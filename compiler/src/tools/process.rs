@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,6 +33,13 @@ pub struct Order<'a> {
     pub command: &'a [String],
     /// Where it runs.
     pub folder: &'a Path,
+    /// What it gets, and what it may.
+    pub task: Task,
+}
+
+/// What a program gets to read, and its bounds.
+#[derive(Clone, Debug)]
+pub struct Task {
     /// What it may read.
     pub input: Vec<u8>,
     /// It is ended after this time.
@@ -96,35 +104,50 @@ impl Stop {
 /// # Errors
 /// It can't be started.
 pub fn run(order: Order<'_>, stop: &Stop) -> io::Result<Ended> {
-    let mut group = Group::start(&order)?;
-    if let Some(mut stdin) = group.leader.stdin.take() {
-        let input = order.input;
-        // A program that doesn't read all of its input is none the worse.
-        thread::spawn(move || drop(stdin.write_all(&input)));
+    let Order { command, folder, task } = order;
+    let input = if task.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let mut running = Running::lock();
+    let group = Group::start(command, folder, input)?;
+    running.groups.push(group.id);
+    drop(running);
+    group.run(task, stop)
+}
+
+/// A program that was started before there is anything for it to do, and reads until there is. It ends by itself when
+/// this process does: from then on there is nothing to read.
+#[derive(Debug)]
+pub struct Waiting(Option<Group>);
+
+impl Waiting {
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn start(command: &[String], folder: &Path) -> io::Result<Self> {
+        Group::start(command, folder, Stdio::piped()).map(|group| Self(Some(group)))
     }
-    let output = Listener::open(group.leader.stdout.take(), order.output_bytes_max);
-    let complaint = Listener::open(group.leader.stderr.take(), COMPLAINT_BYTES_MAX);
-    let deadline = Instant::now() + order.timeout;
-    let is_flooded = || order.excess == Excess::Ends && output.is_flooded();
-    let fault = wait_until(deadline, || {
-        if group.has_ended() {
-            Some(None)
-        } else if stop.is_sent() {
-            Some(Some(Ending::Stopped))
-        } else {
-            is_flooded().then_some(Some(Ending::TooMuch))
-        }
-    });
-    let fault = fault.unwrap_or(Some(Ending::TooLong));
-    if fault.is_some() {
-        group.ask_to_end();
+
+    /// Whether it waits still.
+    pub fn is_there(&self) -> bool {
+        self.0.as_ref().is_some_and(|group| !group.has_ended())
     }
-    let status = group.end()?;
-    let deadline = Instant::now() + ECHO_TIME;
-    wait_until(deadline, || (output.is_over() && complaint.is_over()).then_some(()));
-    let flood = is_flooded().then_some(Ending::TooMuch);
-    let ending = fault.or(flood).unwrap_or(Ending::Exited(status));
-    Ok(Ended { ending, output: output.take(), complaint: complaint.take() })
+
+    /// Gives it something to do, and runs it as [`run`] does.
+    ///
+    /// # Errors
+    /// The system doesn't tell how it ended.
+    pub fn run(mut self, task: Task, stop: &Stop) -> io::Result<Ended> {
+        let group = self.0.take().ok_or(io::ErrorKind::NotFound)?;
+        Running::lock().groups.push(group.id);
+        group.run(task, stop)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Nobody waits for what it would have done.
+        self.0.take().map(Group::end);
+    }
 }
 
 /// Ends all programs that run, for good: none is started any more, and whoever waits for one waits until this process
@@ -160,16 +183,44 @@ fn wait_for_ever() -> ! {
     }
 }
 
+/// Rung when there may be something to see, so that nobody sleeps through it.
+#[derive(Debug)]
+struct Bell {
+    rope: Sender<()>,
+    rings: Receiver<()>,
+}
+
+impl Bell {
+    fn new() -> Self {
+        let (rope, rings) = mpsc::channel();
+        Self { rope, rings }
+    }
+
+    /// What rings it; whoever listened may have gone.
+    fn rope(&self) -> impl FnOnce() + Send + 'static {
+        let rope = self.rope.clone();
+        move || {
+            rope.send(()).ok();
+        }
+    }
+}
+
 /// Asks again and again, in growing steps, until there is an answer or it is too late.
-fn wait_until<T>(deadline: Instant, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+fn wait_until<T>(deadline: Instant, ask: impl FnMut() -> Option<T>) -> Option<T> {
+    wait_by(&Bell::new(), deadline, ask)
+}
+
+/// The same, and at once whenever a bell rings.
+fn wait_by<T>(bell: &Bell, deadline: Instant, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let mut sleep = LOOK_FIRST;
     loop {
         if let Some(answer) = ask() {
             return Some(answer);
         }
         let left = deadline.checked_duration_since(Instant::now())?;
-        thread::sleep(sleep.min(left));
-        // In small steps: what ends soon is seen soon.
+        // Whether it rang or not.
+        bell.rings.recv_timeout(sleep.min(left)).ok();
+        // In small steps: what rings no bell is seen soon if it comes soon.
         sleep = (sleep * 5 / 4).min(LOOK_LONGEST);
     }
 }
@@ -183,6 +234,16 @@ struct Running {
 }
 
 impl Running {
+    /// The groups, for one that is to run. Once all is over nobody gets them.
+    fn lock() -> MutexGuard<'static, Self> {
+        let running = lock(&RUNNING);
+        if running.is_over {
+            drop(running);
+            wait_for_ever();
+        }
+        running
+    }
+
     fn send(&self, signal: Signal) {
         for group in &self.groups {
             // It may have ended by itself just now.
@@ -197,29 +258,63 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A program and what it started.
+#[derive(Debug)]
 struct Group {
     leader: Child,
     id: Pid,
 }
 
 impl Group {
-    fn start(order: &Order<'_>) -> io::Result<Self> {
-        let (program, arguments) = order.command.split_first().ok_or(io::ErrorKind::NotFound)?;
+    fn start(command: &[String], folder: &Path, input: Stdio) -> io::Result<Self> {
+        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
         // Systems differ in where they look for a path: from where we are, or from where the program will be.
-        let own = if program.contains('/') { Some(std::path::absolute(order.folder)?.join(program)) } else { None };
+        let own = if program.contains('/') { Some(std::path::absolute(folder)?.join(program)) } else { None };
         let mut command = own.map_or_else(|| Command::new(program), Command::new);
-        command.args(arguments).current_dir(order.folder).process_group(0);
-        command.stdin(if order.input.is_empty() { Stdio::null() } else { Stdio::piped() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut running = lock(&RUNNING);
-        if running.is_over {
-            drop(running);
-            wait_for_ever();
+        command.args(arguments).current_dir(folder).process_group(0);
+        let leader = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        Ok(Self { id: Pid::from_child(&leader), leader })
+    }
+
+    /// Feeds it, listens to it, and waits until it ends, or ends it.
+    fn run(mut self, task: Task, stop: &Stop) -> io::Result<Ended> {
+        let Task { input, timeout, output_bytes_max, excess } = task;
+        if let Some(mut stdin) = self.leader.stdin.take() {
+            // A program that doesn't read all of its input is none the worse.
+            thread::spawn(move || drop(stdin.write_all(&input)));
         }
-        let leader = command.spawn()?;
-        let id = Pid::from_child(&leader);
-        running.groups.push(id);
-        Ok(Self { leader, id })
+        let bell = Bell::new();
+        let output = Listener::open(self.leader.stdout.take(), output_bytes_max, bell.rope());
+        let complaint = Listener::open(self.leader.stderr.take(), COMPLAINT_BYTES_MAX, bell.rope());
+        self.ring_at_end(bell.rope());
+        let is_flooded = || excess == Excess::Ends && output.is_flooded();
+        let fault = wait_by(&bell, Instant::now() + timeout, || {
+            if self.has_ended() {
+                Some(None)
+            } else if stop.is_sent() {
+                Some(Some(Ending::Stopped))
+            } else {
+                is_flooded().then_some(Some(Ending::TooMuch))
+            }
+        });
+        let fault = fault.unwrap_or(Some(Ending::TooLong));
+        if fault.is_some() {
+            self.ask_to_end();
+        }
+        let status = self.end()?;
+        wait_by(&bell, Instant::now() + ECHO_TIME, || (output.is_over() && complaint.is_over()).then_some(()));
+        let flood = is_flooded().then_some(Ending::TooMuch);
+        let ending = fault.or(flood).unwrap_or(Ending::Exited(status));
+        Ok(Ended { ending, output: output.take(), complaint: complaint.take() })
+    }
+
+    /// Rings a bell when the program has ended. Nothing is lost where no thread can be had: whoever waits looks too.
+    fn ring_at_end(&self, ring: impl FnOnce() + Send + 'static) {
+        let id = self.id;
+        let wait = move || {
+            waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).ok();
+            ring();
+        };
+        thread::Builder::new().spawn(wait).ok();
     }
 
     /// Whether the program has ended. Its number stays its own until [`end`](Self::end): no other process gets it.
@@ -263,11 +358,15 @@ struct Heard {
 }
 
 impl Listener {
-    fn open(pipe: Option<impl Read + Send + 'static>, bytes_max: usize) -> Self {
+    /// Rings when all was said.
+    fn open(pipe: Option<impl Read + Send + 'static>, bytes_max: usize, ring: impl FnOnce() + Send + 'static) -> Self {
         let heard = Arc::new(Mutex::new(Heard { is_over: pipe.is_none(), ..Heard::default() }));
         if let Some(pipe) = pipe {
             let heard = Arc::clone(&heard);
-            thread::spawn(move || listen(pipe, &heard, bytes_max));
+            thread::spawn(move || {
+                listen(pipe, &heard, bytes_max);
+                ring();
+            });
         }
         Self { heard, bytes_max }
     }
@@ -310,17 +409,20 @@ mod tests {
     const LONG: Duration = Duration::from_mins(2);
 
     fn order<'a>(command: &'a [String], folder: &'a Path) -> Order<'a> {
-        let (input, excess) = (Vec::new(), Excess::Drops);
-        Order { command, folder, input, timeout: LONG, output_bytes_max: 1_000, excess }
+        Order { command, folder, task: task() }
     }
 
-    fn shell_with(script: &str, change: impl FnOnce(Order<'_>) -> Order<'_>) -> Ended {
+    fn task() -> Task {
+        Task { input: Vec::new(), timeout: LONG, output_bytes_max: 1_000, excess: Excess::Drops }
+    }
+
+    fn shell_with(script: &str, task: Task) -> Ended {
         let command = ["sh", "-c", script].map(str::to_owned);
-        run(change(order(&command, Path::new("."))), &Stop::default()).unwrap()
+        run(Order { command: &command, folder: Path::new("."), task }, &Stop::default()).unwrap()
     }
 
     fn shell(script: &str) -> Ended {
-        shell_with(script, |order| order)
+        shell_with(script, task())
     }
 
     /// Runs a script that makes a file `ready` when it is, and then is stopped.
@@ -355,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_program_is_fed_and_what_it_says_is_kept() {
-        let ended = shell_with("cat; echo no >&2; exit 3", |order| Order { input: b"abc".to_vec(), ..order });
+        let ended = shell_with("cat; echo no >&2; exit 3", Task { input: b"abc".to_vec(), ..task() });
         assert_eq!((&*ended.output, &*ended.complaint), (&b"abc"[..], &b"no\n"[..]));
         assert!(matches!(ended.ending, Ending::Exited(status) if status.code() == Some(3)));
         // Nothing to read is the end of what can be read, and not a terminal.
@@ -364,13 +466,13 @@ mod tests {
 
     #[test]
     fn one_that_reads_nothing_is_none_the_worse() {
-        let ended = shell_with("exit 0", |order| Order { input: vec![b'a'; 1_000_000], ..order });
+        let ended = shell_with("exit 0", Task { input: vec![b'a'; 1_000_000], ..task() });
         assert!(matches!(ended.ending, Ending::Exited(status) if status.success()));
     }
 
     #[test]
     fn one_that_takes_too_long_is_ended() {
-        let ended = shell_with("sleep 600", |order| Order { timeout: Duration::from_millis(100), ..order });
+        let ended = shell_with("sleep 600", Task { timeout: Duration::from_millis(100), ..task() });
         assert_eq!(ended.ending, Ending::TooLong);
     }
 
@@ -411,12 +513,29 @@ mod tests {
 
     #[test]
     fn one_that_gives_more_than_it_may_is_ended() {
-        let shell = |script| shell_with(script, |order| Order { excess: Excess::Ends, ..order });
+        let shell = |script| shell_with(script, Task { excess: Excess::Ends, ..task() });
         assert_eq!(shell("cat /dev/zero").ending, Ending::TooMuch);
         assert_eq!(shell("head -c 1001 /dev/zero").ending, Ending::TooMuch);
         let exact = shell("head -c 1000 /dev/zero");
         assert!(matches!(exact.ending, Ending::Exited(_)));
         assert_eq!(exact.output.len(), 1_000);
+    }
+
+    #[test]
+    fn one_that_was_started_ahead_waits_for_what_it_is_to_do() {
+        let start = |script: &str| Waiting::start(&["sh", "-c", script].map(str::to_owned), Path::new(".")).unwrap();
+        let waiting = start("cat; exit 3");
+        assert!(waiting.is_there());
+        let ended = waiting.run(Task { input: b"abc".to_vec(), ..task() }, &Stop::default()).unwrap();
+        assert_eq!(ended.output, b"abc");
+        assert!(matches!(ended.ending, Ending::Exited(status) if status.code() == Some(3)));
+        let gone = start("exit 0");
+        assert!(wait_until(Instant::now() + LONG, || (!gone.is_there()).then_some(())).is_some());
+        // One that nobody needs any more is not left behind.
+        let unused = start("cat");
+        let id = unused.0.as_ref().unwrap().id.as_raw_nonzero().to_string();
+        drop(unused);
+        assert!(is_gone(&id));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::process::{Ended, Ending, Excess, Order, Stop, run};
+use super::process::{Ended, Ending, Excess, Order, Stop, Task, run};
 use crate::config::{FILE_NAME, Tool};
 use crate::diagnostic::{Code, Diagnostic, Place};
 
@@ -75,8 +75,8 @@ pub fn look_for(program: &str, site: &Path) -> Presence {
 }
 
 fn order<'a>(command: &'a [String], folder: &'a Path, timeout: Duration) -> Order<'a> {
-    let (input, output_bytes_max, excess) = (Vec::new(), OUTPUT_BYTES_MAX, Excess::Drops);
-    Order { command, folder, input, timeout, output_bytes_max, excess }
+    let task = Task { input: Vec::new(), timeout, output_bytes_max: OUTPUT_BYTES_MAX, excess: Excess::Drops };
+    Order { command, folder, task }
 }
 
 fn last_words(ended: &Ended) -> String {

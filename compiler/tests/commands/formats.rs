@@ -11,7 +11,7 @@ fn broken_site(name: &str) -> String {
     let site = small_site(name);
     write(site.join("content/index.html"), "<p>añ€</p>\n\t€ <% nowhere.html %/>\n");
     write(site.join("content/100%, a:b.html"), "<% nowhere.html %/>");
-    write(site.join("templates/unused.html"), "nobody wants me");
+    write(site.join("static/css/old.scss"), "$ink: red;");
     site.to_str().unwrap().to_owned()
 }
 
@@ -29,7 +29,9 @@ fn github_gets_a_command_a_line_with_everything_escaped() {
              there is no partial `nowhere.html`",
             "::error file=SITE/content/index.html,line=2,col=7,endColumn=19,title=unknown-partial::\
              there is no partial `nowhere.html`",
-            "::warning file=SITE/templates/unused.html,title=unused-partial::no page uses the partial `unused.html`",
+            "::warning file=SITE/static/css/old.scss,title=uncompiled-style::`static/css/old.scss` is published as it is \
+             written%0Ahelp: move it to `styles/`, where SCSS becomes `/static/css/NAME.css`; one that is meant to be read belongs into \
+             `content/`",
         ]
     );
 }
@@ -46,7 +48,7 @@ fn sarif_is_as_its_schema_demands() {
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     assert_eq!(
         rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["unknown-partial", "unused-partial"]
+        ["unknown-partial", "uncompiled-style"]
     );
     let results = run["results"].as_array().unwrap();
     assert_eq!(results.len(), 3);

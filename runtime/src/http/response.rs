@@ -85,6 +85,15 @@ impl std::fmt::Debug for StreamBox {
     }
 }
 
+impl Answer<'_> {
+    /// Whether all of it was made on the spot, so that nothing of it lies in a file.
+    pub(crate) fn is_made(&self) -> bool {
+        matches!(self.start, Cow::Owned(_))
+            && self.fields.is_empty()
+            && matches!(self.body, Body::Empty | Body::Made(_))
+    }
+}
+
 impl Answer<'static> {
     /// A small answer made on the spot. `fields` are whole lines.
     pub fn made(status: u16, fields: &str, body: impl Into<Vec<u8>>) -> Self {

@@ -6,9 +6,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::held::Held;
 use super::lounge::{Call, Lounge};
-use super::stream::Stream;
+use super::stream::{OwnEvents, Stream};
 use super::{Death, Message, Mortal, Shared};
 use crate::connection::{Context, Conversation, Ending, Visit};
 use crate::estate::Estate;
@@ -21,14 +20,14 @@ pub(super) struct Host<H: Handler> {
     lounge: Arc<Lounge>,
     conversation: Conversation<H::View>,
     /// Whom it serves.
-    service: Option<Service<H>>,
+    service: Option<Service>,
 }
 
-struct Service<H: Handler> {
-    number: usize,
-    held: Arc<Held>,
+/// What there is of a connection that is being served, and doesn't lie on the coroutine's stack.
+struct Service {
+    call: Call,
     visit: Visit,
-    stream: Stream<H>,
+    events: OwnEvents,
 }
 
 /// Starts a host for a lounge.
@@ -62,25 +61,25 @@ impl<H: Handler> Host<H> {
 
     fn attend(&mut self, call: Call) -> Option<Message> {
         let visit = call.held.take_visit()?;
-        let stream = Stream::new(&self.shared, &self.lounge, &call, &visit);
-        let Call { number, held, .. } = call;
-        let service = self.service.insert(Service { number, held, visit, stream });
-        let (conversation, Shared { handler, context, .. }) = (&mut self.conversation, &*self.shared);
-        let Service { visit, stream, .. } = service;
-        let ending = catch_unwind(AssertUnwindSafe(|| conversation.hold(stream, handler, context, visit)));
+        let Self { shared, lounge, conversation, service } = self;
+        let Service { call, visit, events } = service.insert(Service { call, visit, events: None });
+        let (handler, context) = (&shared.handler, &shared.context);
+        let mut stream = Stream::new(shared, lounge, call, visit, events);
+        let ending = catch_unwind(AssertUnwindSafe(|| conversation.hold(&mut stream, handler, context, visit)));
         if ending.is_err() {
             // A panic costs this connection and no other.
             context.tell_of_panic(conversation.request_id());
         }
-        let has_moved_out = stream.has_moved_out();
-        let Service { number, held, visit, .. } = self.service.take()?;
+        let Service { call: Call { number, held, .. }, visit, events } = service.take()?;
         let is_over = !matches!(ending, Ok(Ending::Paused));
         if is_over {
             held.close();
         } else {
             held.keep_visit(visit);
         }
+        let has_moved_out = events.is_some();
         if has_moved_out {
+            held.move_in();
             return Some(if is_over { Message::Left(number) } else { Message::Paused(number) });
         }
         if is_over {
@@ -100,15 +99,16 @@ impl<H: Handler> Mortal for Estate<Host<H>> {
         metrics.count(Event::Panic);
         let id = host.conversation.request_id();
         report(&format!("request `{id}`: the stack was too small for the answer"));
-        let Some(Service { number, held, stream, .. }) = &host.service else {
+        let Some(Service { call: Call { number, held, .. }, events, .. }) = &host.service else {
             return Some(Death { number: None, had_moved_out: false });
         };
         if !host.conversation.is_sending() {
             held.say(&format!("{INTERNAL_ERROR}X-Request-Id: {id}\r\n\r\n500 Internal Server Error\n"));
         }
         held.close();
+        held.move_in();
         host.lounge.forget(*number);
-        Some(Death { number: Some(*number), had_moved_out: stream.has_moved_out() })
+        Some(Death { number: Some(*number), had_moved_out: events.is_some() })
     }
 }
 

@@ -33,6 +33,8 @@ struct Book {
     events: [EpollEvent; CALLS_AT_A_TIME_MAX],
     heard_count: usize,
     served_count: usize,
+    /// Calls heard since the bell was last waited for.
+    heard_unrung_count: usize,
 }
 
 /// A guest who has something to say.
@@ -70,7 +72,8 @@ impl Lounge {
         epoll.add(&cord, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, CORD))?;
         let bell = CoIo::new(Descriptor(epoll.0.as_raw_fd()))?;
         let events = [EpollEvent::empty(); CALLS_AT_A_TIME_MAX];
-        let book = Mutex::new(Book { guests: Vec::new(), events, heard_count: 0, served_count: 0 });
+        let book =
+            Mutex::new(Book { guests: Vec::new(), events, heard_count: 0, served_count: 0, heard_unrung_count: 0 });
         Ok(Self { number, bell, epoll, cord, book, is_closed: AtomicBool::new(false) })
     }
 
@@ -135,15 +138,29 @@ impl Lounge {
 
     /// Waits for calls, in a coroutine.
     pub(super) fn wait_for_calls(&self) {
-        if self.book().heard_count == CALLS_AT_A_TIME_MAX {
-            // There may be more, for which the bell won't ring again; and connections with a coroutine have their turn.
+        let mut book = self.book();
+        // Who called while others were served is heard without the bell, which costs a system call more. Now and then it
+        // is waited for all the same, so that connections with a coroutine have their turn.
+        if book.heard_unrung_count < CALLS_AT_A_TIME_MAX && self.hear(&mut book) > 0 {
+            return;
+        }
+        if book.heard_count == CALLS_AT_A_TIME_MAX {
+            // There may be more, for which the bell won't ring again.
             self.ring();
         }
+        book.heard_unrung_count = 0;
+        drop(book);
         self.bell.wait_io();
-        let book = &mut *self.book();
+        self.hear(&mut self.book());
+    }
+
+    /// Hears who calls; returns how many do.
+    fn hear(&self, book: &mut Book) -> usize {
         // An interrupted call is one without calls; the bell rings again.
         book.heard_count = self.epoll.wait(&mut book.events, EpollTimeout::ZERO).unwrap_or(0);
         book.served_count = 0;
+        book.heard_unrung_count += book.heard_count;
+        book.heard_count
     }
 
     /// Has the host look around.

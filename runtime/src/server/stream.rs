@@ -2,7 +2,7 @@
 //! buffer it waits for the next event first, which saves a system call for each request.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -20,15 +20,18 @@ use crate::limits::{DISK_BUSY_MS, FETCH_BYTES, LINGER_MS, PAGES_AHEAD_BYTES, WRI
 use crate::mapped::is_in_memory;
 use crate::site::Handler;
 
+/// A connection's own events, once it has a coroutine to itself. They don't lie on that one's stack, so that they are let
+/// go when it dies.
+pub(super) type OwnEvents = Option<CoIo<Descriptor>>;
+
 /// A connection that is being served: by the host of its lounge, until it has to be waited for in the middle of something,
 /// and from then on by a coroutine that it has to itself.
-pub(super) struct Stream<H: Handler> {
-    shared: Arc<Shared<H>>,
-    lounge: Arc<Lounge>,
+pub(super) struct Stream<'h, H: Handler> {
+    shared: &'h Arc<Shared<H>>,
+    lounge: &'h Arc<Lounge>,
     number: usize,
-    held: Arc<Held>,
-    /// Its own events, once it has a coroutine to itself.
-    events: Option<CoIo<Descriptor>>,
+    held: &'h Held,
+    events: &'h mut OwnEvents,
     /// What it waits for; `None` while it answers.
     awaiting: Option<Awaiting>,
     /// When the first head must be whole; `None` once there was an answer.
@@ -54,27 +57,34 @@ struct Delay {
     progress_ms: u64,
 }
 
-impl<H: Handler> Stream<H> {
-    pub(super) fn new(shared: &Arc<Shared<H>>, lounge: &Arc<Lounge>, call: &Call, visit: &Visit) -> Self {
+impl<'h, H: Handler> Stream<'h, H> {
+    pub(super) fn new(
+        shared: &'h Arc<Shared<H>>,
+        lounge: &'h Arc<Lounge>,
+        call: &'h Call,
+        visit: &Visit,
+        events: &'h mut OwnEvents,
+    ) -> Self {
+        let Call { number, held, has_hung_up } = call;
         Self {
-            shared: Arc::clone(shared),
-            lounge: Arc::clone(lounge),
-            number: call.number,
-            held: Arc::clone(&call.held),
-            events: None,
+            shared,
+            lounge,
+            number: *number,
+            held,
+            events,
             awaiting: None,
             // The time for the first head runs from the accept.
-            first_head_deadline_ms: (visit.request_count == 0).then(|| call.held.deadline_ms()),
+            first_head_deadline_ms: (visit.request_count == 0).then(|| held.deadline_ms()),
             is_fresh: true,
             is_drained: false,
-            has_hung_up: call.has_hung_up,
+            has_hung_up: *has_hung_up,
             sent_len: 0,
             delay: None,
         }
     }
 
     /// Whether it has a coroutine to itself.
-    pub(super) fn has_moved_out(&self) -> bool {
+    fn has_moved_out(&self) -> bool {
         self.events.is_some()
     }
 
@@ -85,13 +95,13 @@ impl<H: Handler> Stream<H> {
     /// Takes the coroutine that serves it for itself: whoever else waits gets another host.
     fn move_out(&mut self) -> io::Result<&CoIo<Descriptor>> {
         if self.events.is_none() {
-            self.lounge.dismiss(self.number, &self.held);
+            self.lounge.dismiss(self.number, self.held);
             let events = CoIo::new(Descriptor(self.held.socket().as_raw_fd()))?;
             // It begins when this one yields for the first time.
-            let host = start_host(&self.shared, &self.lounge)?;
+            let host = start_host(self.shared, self.lounge)?;
             self.shared.inbox.put(Message::MovedOut { lounge: self.lounge.number, number: self.number, host });
             self.held.move_out(events.waker());
-            self.events = Some(events);
+            *self.events = Some(events);
         }
         self.events.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
@@ -168,7 +178,7 @@ impl<H: Handler> Stream<H> {
     }
 }
 
-impl<H: Handler> Transport for Stream<H> {
+impl<H: Handler> Transport for Stream<'_, H> {
     fn receive(&mut self, awaiting: Awaiting, buffer: &mut [u8]) -> io::Result<usize> {
         self.begin(awaiting);
         loop {
@@ -206,7 +216,9 @@ impl<H: Handler> Transport for Stream<H> {
 
     fn send(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
-            match self.held.socket().write_vectored(pieces) {
+            let socket = self.held.socket();
+            let sent = if let [piece] = pieces { socket.send(piece) } else { socket.send_vectored(pieces) };
+            match sent {
                 Ok(len) => return Ok(self.sent(len)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room()?,
                 Err(error) => return Err(error),
@@ -248,13 +260,5 @@ impl<H: Handler> Transport for Stream<H> {
     fn finish(&mut self) {
         // A connection that is gone needs no ending.
         self.held.socket().shutdown(Shutdown::Write).ok();
-    }
-}
-
-impl<H: Handler> Drop for Stream<H> {
-    fn drop(&mut self) {
-        if self.has_moved_out() {
-            self.held.move_in();
-        }
     }
 }

@@ -186,3 +186,37 @@ fn each_limit_that_a_client_meets_is_counted() {
         assert!(counted.contains(&format!("\nkilnd_{name}_total 1\n")), "{name}: {counted}");
     }
 }
+
+#[test]
+fn who_makes_room_is_turned_away_or_takes_nothing_is_counted() {
+    let (_scratch, kilnd) = start("places", &["--max-connections", "2", "--write-timeout", "0.3"], true);
+    let metrics = format!("GET /admin/metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {RIGHT}\r\n\r\n");
+    // Until the server has seen that another has nothing to say any more, it may be turned away.
+    let begin = |text: &str| loop {
+        let mut stream = kilnd.connect();
+        if request(&mut stream, text).starts_with("HTTP/1.1 200") {
+            break stream;
+        }
+    };
+    let has = |counted: &str, name: &str| {
+        let start = format!("kilnd_{name}_total ");
+        counted.lines().any(|line| line.strip_prefix(&start).is_some_and(|count| count != "0"))
+    };
+    let mut idle = begin(GET_POST);
+    // The answer to the first shows that the server has read the beginning of the second, too.
+    let mut busy = begin(&format!("{GET_POST}{}", &metrics[..10]));
+    let also_busy = begin(&format!("{GET_POST}GET"));
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0, "it has made room");
+    assert!(request(&mut kilnd.connect(), "").starts_with("HTTP/1.1 503"), "nobody is idle");
+    let counted = request(&mut busy, &metrics[10..]);
+    assert!(has(&counted, "connections_made_room") && has(&counted, "connections_turned_away"), "{counted}");
+    drop(also_busy);
+
+    let mut greedy = kilnd.connect();
+    greedy.set_write_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
+    // Until neither side takes anything any more, or the server has ended it.
+    while greedy.write_all(GET_POST.repeat(1_000).as_bytes()).is_ok() {}
+    while !has(&request(&mut busy, &metrics), "write_timeouts") {
+        std::thread::yield_now();
+    }
+}

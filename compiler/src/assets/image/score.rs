@@ -2,8 +2,9 @@
 //!
 //! It is version 2.1 of that measure without what hardly counts: 83 of its 108 weights add up to 0.02, and without them
 //! only the lightness is left at full size, where most pixels are. Its blur is one of nine pixels, and done as one here:
-//! row by row, in code that a compiler turns into work on several pixels at once. Measured with photographs: 40 times as
-//! fast as the crate `ssimulacra2`, whose scores are up to 0.2 lower, for it computes that blur with more rounding.
+//! row by row, in code that a compiler turns into work on several pixels at once. Measured with 272 variants of photographs
+//! near 75: 35 times as fast as the crate `ssimulacra2`, and 0.05 higher on average. It can be 2 higher where a picture is
+//! wide, dark and smooth: the recursive blur of that crate adds up its rounding along each row.
 //!
 //! The measure: Jon Sneyers, <https://github.com/cloudinary/ssimulacra2>.
 

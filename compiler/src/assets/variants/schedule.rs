@@ -118,16 +118,19 @@ impl Board<'_> {
         let alone = |job: usize| self.loads[job].alone_bytes();
         let bound = state.open.iter().map(|open| alone(open.job)).max().unwrap_or(0).max(self.bytes_max);
         let taken: u64 = state.open.iter().map(|open| self.taken_bytes(open)).sum();
-        for open in state.open.iter_mut().filter(|open| !open.is_opening && !open.left.is_empty()) {
+        for open in state.open.iter_mut().filter(|open| !open.is_opening) {
             let before = self.taken_bytes(open);
-            let Some(part) = open.left.pop() else { continue };
-            open.running.push(part);
-            // One part at a time always fits: room for it was kept when the job was opened.
-            if open.running.len() == 1 || taken - before + self.taken_bytes(open) <= bound {
-                return Some(Step::Part(open.job, part));
+            // The largest that fits: while one takes nearly all there is, smaller ones are done beside it.
+            for index in (0..open.left.len()).rev() {
+                let part = open.left.remove(index);
+                open.running.push(part);
+                // One part at a time always fits: room for it was kept when the job was opened.
+                if open.running.len() == 1 || taken - before + self.taken_bytes(open) <= bound {
+                    return Some(Step::Part(open.job, part));
+                }
+                open.running.pop();
+                open.left.insert(index, part);
             }
-            open.running.pop();
-            open.left.push(part);
         }
         let fits = |job: &usize| state.open.is_empty() || taken.saturating_add(alone(*job)) <= bound;
         let index = state.waiting.iter().position(fits)?;
@@ -272,6 +275,26 @@ mod tests {
                 assert!(work.peak.load(Ordering::SeqCst) <= bytes_max, "{bytes_max} bytes, {thread_count} threads");
             }
         }
+    }
+
+    #[test]
+    fn beside_a_part_that_takes_nearly_all_there_is_smaller_ones_are_done() {
+        // Without it all threads but one wait while the widest AVIF of a photograph is made.
+        let loads = [load(10, 10, &[5, 30, 80, 20])];
+        let state = Mutex::new(State { waiting: vec![0], open: Vec::new() });
+        let board = Board { loads: &loads, bytes_max: 100, state, changed: Condvar::new() };
+        let parts_that_fit = || {
+            let step = || match board.find_step(&mut board.lock())? {
+                Step::Part(_, part) => Some(part),
+                Step::Open(_) => None,
+            };
+            std::iter::from_fn(step).collect::<Vec<_>>()
+        };
+        assert!(matches!(board.take_step(), Some(Step::Open(0))));
+        board.note_opened(0);
+        assert_eq!(parts_that_fit(), [2, 0], "10 held and 80 leave 10");
+        board.note_done(0, 2);
+        assert_eq!(parts_that_fit(), [1, 3]);
     }
 
     #[test]
