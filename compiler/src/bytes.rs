@@ -96,6 +96,14 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
+impl ReadError {
+    /// Whether this error is that a file of a folder can't be read.
+    pub fn is_in(error: &io::Error, folder: &Path) -> bool {
+        let read_error = error.get_ref().and_then(|error| error.downcast_ref::<Self>());
+        read_error.is_some_and(|error| error.path.starts_with(folder))
+    }
+}
+
 impl From<ReadError> for io::Error {
     fn from(error: ReadError) -> Self {
         Self::other(error)

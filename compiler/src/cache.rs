@@ -19,7 +19,7 @@ pub use memo::{ByAddress, FileMemo, LastMemo};
 use pack::Pack;
 pub use prune::{Pruned, prune};
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, ReadError};
 
 /// Which of the files of small results one belongs to. Each is read whole when the first of its results is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -241,6 +241,11 @@ impl Cache {
                 self.shared.not_kept.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Whether an error is that one of its files can't be read: somebody pruned it after it was found or kept.
+    pub fn holds(&self, error: &io::Error) -> bool {
+        self.folder.as_deref().is_some_and(|folder| ReadError::is_in(error, folder))
     }
 
     /// How it went so far.

@@ -256,6 +256,30 @@ fn damaged_results_are_made_again_and_the_cache_can_go_elsewhere() {
 }
 
 #[test]
+fn what_a_search_finds_does_not_depend_on_what_is_kept_or_on_threads() {
+    // A search begins where those of the narrower pictures ended: also when only a wide one is missing.
+    let site = site("searched");
+    let settings = "base_url = \"https://example.org\"\n[images]\nwidths = [60, 90, 500]\nformats = [\"webp\"]\n\
+                    jpeg_quality = { target = 70 }\nwebp_quality = { target = 70 }\n";
+    write(site.join("site.toml"), settings);
+    assert_eq!(build(&site)["encoded"], 8);
+    let first = routes(&site);
+    for (number, entry) in entries(&site).into_iter().enumerate() {
+        if number % 2 == 0 {
+            fs::remove_file(entry).unwrap();
+        }
+    }
+    fs::remove_dir_all(site.join("dist")).unwrap();
+    let outcome = kiln(&["build", "--jobs", "1"], &site);
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    assert!(routes(&site) == first);
+    // Another target is another picture.
+    write(site.join("site.toml"), settings.replace("70", "85"));
+    build(&site);
+    assert!(routes(&site) != first);
+}
+
+#[test]
 fn a_build_that_is_killed_leaves_the_last_good_site_and_a_cache_that_works() {
     let site = site("killed");
     build(&site);

@@ -5,11 +5,13 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rayon::prelude::*;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::script::minify_script;
@@ -31,6 +33,11 @@ const OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// seconds. Guessed.
 const MEMORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 const CPU_SECONDS_MAX: u64 = 60;
+
+/// What a Rust program says when it has used up its memory or its stack.
+const EXHAUSTED: [&str; 2] = ["memory allocation of", "has overflowed its stack"];
+const SIGKILL: i32 = Signal::KILL.as_raw();
+const SIGXCPU: i32 = Signal::XCPU.as_raw();
 
 /// One thing to be done to a text.
 #[derive(Clone, Serialize, Deserialize, Debug)]
@@ -94,8 +101,14 @@ pub(super) struct Done {
 pub(super) enum Loss {
     /// It took too long.
     TooLong,
-    /// It used up its stack or memory, or made more than anyone can want.
-    TooMuch,
+    /// It used up its stack or memory.
+    TooMuchMemory,
+    /// It made more than anyone can want.
+    TooMuchOutput,
+    /// A signal ended the process, none of those that mean that it used up something.
+    Signal(i32),
+    /// The process ended by itself, with this status.
+    Status(i32),
     /// It wasn't tried: others had used up all patience.
     GivenUp,
     /// The process couldn't be started.
@@ -103,13 +116,40 @@ pub(super) enum Loss {
 }
 
 impl Loss {
+    /// What the end of a process means that hasn't answered everything.
+    fn of(ended: &Ended) -> Self {
+        let status = match ended.ending {
+            Ending::TooLong | Ending::Stopped => return Self::TooLong,
+            Ending::TooMuch => return Self::TooMuchOutput,
+            Ending::Exited(status) => status,
+        };
+        let complaint = String::from_utf8_lossy(&ended.complaint);
+        match status.signal() {
+            // Past its seconds of CPU time.
+            Some(SIGXCPU) => Self::TooLong,
+            // What Rust says before it gives up.
+            Some(_) if EXHAUSTED.iter().any(|words| complaint.contains(words)) => Self::TooMuchMemory,
+            Some(signal) => Self::Signal(signal),
+            None => Self::Status(status.code().unwrap_or_default()),
+        }
+    }
+
     /// What is said of it, where `result` is what can't be had; `help` says how to do without.
     pub(super) fn mistake(self, place: Place, result: &str, help: &str) -> Diagnostic {
         let (code, reason) = match self {
-            Self::TooLong => (Code::TooCostly, "it takes too long"),
-            Self::TooMuch => (Code::TooCostly, "it takes too much memory"),
-            Self::GivenUp => (Code::TooCostly, "others took too long or too much memory before it"),
-            Self::NotStarted => (Code::ToolFailed, "for that `kiln` runs itself, and it couldn't be started"),
+            Self::TooLong => (Code::TooCostly, "it takes too long".to_owned()),
+            Self::TooMuchMemory => (Code::TooCostly, "it takes too much memory".to_owned()),
+            Self::TooMuchOutput => (Code::TooCostly, "what is made of it is too long".to_owned()),
+            Self::Signal(SIGKILL) => {
+                let reason = "the process that does it was killed, as a system does when its memory runs out";
+                (Code::TooCostly, reason.to_owned())
+            }
+            Self::Signal(signal) => (Code::TooCostly, format!("the process that does it was ended by signal {signal}")),
+            Self::Status(status) => (Code::TooCostly, format!("the process that does it ended with status {status}")),
+            Self::GivenUp => (Code::TooCostly, "others before it failed in the same way".to_owned()),
+            Self::NotStarted => {
+                (Code::ToolFailed, "for that `kiln` runs itself, and it couldn't be started".to_owned())
+            }
         };
         let diagnostic = Diagnostic::new(code, place, format!("{result}: {reason}"));
         if self == Self::NotStarted { diagnostic } else { diagnostic.with_help(help) }
@@ -145,6 +185,18 @@ impl From<Done> for Answer {
             help,
         };
         Self { text: done.text, mistakes: done.mistakes.into_iter().map(mistake).collect() }
+    }
+}
+
+impl Done {
+    /// As the cache keeps it: with its warnings, which are told at each build.
+    pub(super) fn into_kept(self) -> Option<Vec<u8>> {
+        serde_json::to_vec(&Answer::from(self)).ok()
+    }
+
+    /// What was kept.
+    pub(super) fn from_kept(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice::<Answer>(bytes).ok()?.into_done()
     }
 }
 
@@ -232,7 +284,7 @@ fn do_one_after_another(sheets: &[Text<'_>], mut chores: &[Chore<'_>], annex: &A
         chores = &chores[results.len() - count..];
         let is_first = results.len() == count;
         if let Some((_, rest)) = chores.split_first().filter(|_| is_first) {
-            results.push(Err(if ended.ending == Ending::TooLong { Loss::TooLong } else { Loss::TooMuch }));
+            results.push(Err(Loss::of(&ended)));
             chores = rest;
         }
         if results.iter().filter(|result| result.is_err()).count() == LOSSES_MAX {
@@ -269,5 +321,53 @@ fn do_chore(chore: &Chore<'_>, sheets: &Sheets) -> Done {
     match result {
         Ok(text) => Done { text: Some(text), mistakes: Vec::new() },
         Err(mistakes) => Done { text: None, mistakes },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(script: &str) -> Loss {
+        let command = ["sh", "-c", script].map(str::to_owned);
+        let timeout = if script.contains("sleep") { Duration::from_millis(500) } else { TIME };
+        let task = Task { input: Vec::new(), timeout, output_bytes_max: 100, excess: Excess::Ends };
+        Loss::of(&process::run(Run { command: &command, folder: Path::new("/"), task }, &Stop::default()).unwrap())
+    }
+
+    #[test]
+    fn each_way_in_which_the_process_ends_is_told_apart() {
+        // "Too much memory" for all of them sends people looking for a mistake that isn't there.
+        assert_eq!(loss("sleep 600"), Loss::TooLong);
+        assert_eq!(loss("kill -XCPU $$"), Loss::TooLong);
+        assert_eq!(loss("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$"), Loss::TooMuchMemory);
+        assert_eq!(loss("echo 'thread x has overflowed its stack' >&2; kill -ABRT $$"), Loss::TooMuchMemory);
+        assert_eq!(loss("head -c 101 /dev/zero"), Loss::TooMuchOutput);
+        assert_eq!(loss("kill -SEGV $$"), Loss::Signal(11));
+        assert_eq!(loss("kill -KILL $$"), Loss::Signal(9));
+        assert_eq!(loss("exit 7"), Loss::Status(7));
+        let no_program = do_apart(
+            &[],
+            &[Chore::MinifyStyle(Text { path: "a".into(), text: "".into() })],
+            &Annex::new(Path::new("/no")),
+        );
+        assert_eq!(no_program.into_iter().map(Result::err).collect::<Vec<_>>(), [Some(Loss::NotStarted)]);
+    }
+
+    #[test]
+    fn each_is_said_in_its_own_words() {
+        let place = || Place { path: "a.scss".into(), span: Span::default() };
+        let losses = [
+            Loss::TooLong,
+            Loss::TooMuchMemory,
+            Loss::TooMuchOutput,
+            Loss::Signal(9),
+            Loss::Signal(11),
+            Loss::Status(7),
+            Loss::GivenUp,
+            Loss::NotStarted,
+        ];
+        let messages = losses.map(|loss| loss.mistake(place(), "it can't be", "").message);
+        assert_eq!(std::collections::BTreeSet::from(messages.clone()).len(), messages.len(), "{messages:?}");
     }
 }

@@ -22,7 +22,7 @@ use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span};
 use crate::source::SourceFile;
 
 /// The names of the functions in the cache: what they are and in which version.
-const COMPILE: &str = "grass 0.13.4";
+const COMPILE: &str = "grass 0.13.4; 2";
 pub(super) const MINIFY: &str = "lightningcss 1.0.0-alpha.72";
 
 /// How often one compilation may read its files: `@import` in a circle reads for ever. Guessed; each file of a large
@@ -32,30 +32,41 @@ const READ_COUNT_MAX: usize = 10_000;
 /// Compiles all sheets of the folder of styles that aren't for import only. What comes back stands for files under
 /// `static/`: `styles/a/b.scss` is `css/a/b.css` there.
 pub(super) fn compile_styles(styles: &[SourceFile], workshop: &Workshop<'_>) -> (Vec<SourceFile>, Vec<Diagnostic>) {
-    // Which partials a sheet reads is known only after reading them: all of them are its input.
-    let digests: Vec<_> = styles.iter().map(|one| one.bytes.digest()).collect();
-    let parts = styles.iter().zip(&digests).flat_map(|(one, digest)| [one.path.as_bytes(), digest.as_bytes()]);
-    let parts: Vec<&[u8]> = parts.collect();
-    let all = CacheKey::new("styles", &parts);
     let mut compiled = Vec::new();
+    let mut warnings = Vec::new();
     let mut waiting = Vec::new();
-    for file in styles {
+    for (file, key) in styles.iter().zip(sheet_keys(styles)) {
         let Some(name) = sheet_name(file) else { continue };
         let published = |bytes| SourceFile { path: Arc::clone(&file.path), name: name.as_str().into(), bytes };
         if file.extension() == "css" {
             compiled.push(published(file.bytes.clone()));
             continue;
         }
-        let key = CacheKey::new(COMPILE, &[file.path.as_bytes(), all.as_bytes()]);
-        match workshop.cache.find(&key) {
-            Some(css) => compiled.push(published(css.into())),
-            None => waiting.push(Waiting { file, name, key }),
+        match workshop.cache.find(&key).and_then(|kept| Done::from_kept(&kept)) {
+            Some(Done { text: Some(css), mistakes }) => {
+                compiled.push(published(css.into()));
+                warnings.extend(mistakes);
+            }
+            _ => waiting.push(Waiting { file, name, key }),
         }
     }
-    let (made, diagnostics) = compile_waiting(&waiting, styles, workshop);
+    let (made, mut diagnostics) = compile_waiting(&waiting, styles, workshop);
     compiled.extend(made);
     compiled.sort_by(|a, b| a.path.cmp(&b.path));
+    diagnostics.extend(warnings);
+    // A mistake in a partial is one, however many sheets use it.
+    let mut told = BTreeSet::new();
+    diagnostics.retain(|mistake| told.insert((mistake.place.clone(), mistake.message.clone())));
     (compiled, diagnostics)
+}
+
+/// Under what the cache keeps each of the sheets.
+fn sheet_keys(styles: &[SourceFile]) -> Vec<CacheKey> {
+    // Which partials a sheet reads is known only after reading them: all of them are its input.
+    let digests: Vec<_> = styles.iter().map(|one| one.bytes.digest()).collect();
+    let parts = styles.iter().zip(&digests).flat_map(|(one, digest)| [one.path.as_bytes(), digest.as_bytes()]);
+    let all = CacheKey::new("styles", &parts.collect::<Vec<&[u8]>>());
+    styles.iter().map(|file| CacheKey::new(COMPILE, &[file.path.as_bytes(), all.as_bytes()])).collect()
 }
 
 /// A sheet that the cache doesn't have.
@@ -90,24 +101,20 @@ fn compile_waiting<'a>(
     };
     let chores: Vec<_> = waiting.iter().map(chore).collect();
     let mut compiled = Vec::new();
-    // A mistake in a partial is one, however many sheets use it.
-    let mut told = BTreeSet::new();
     for (one, result) in waiting.iter().zip(do_apart(&sheets, &chores, workshop.annex)) {
         let done = result.unwrap_or_else(|loss| {
             let help = "does a `@while` never end, or does a `@function` or `@mixin` use itself without end?";
             let mistake = loss.mistake(whole(&one.file.path), "the sheet can't be compiled", help);
             Done { text: None, mistakes: vec![mistake] }
         });
-        if let Some(css) = done.text {
-            // Warnings aren't remembered, so a sheet that has some is compiled again.
-            if done.mistakes.is_empty() {
-                workshop.cache.keep(&one.key, css.as_bytes());
+        diagnostics.extend(done.mistakes.iter().cloned());
+        if let Some(css) = done.text.clone() {
+            if let Some(kept) = done.into_kept() {
+                workshop.cache.keep(&one.key, &kept);
             }
             let (path, name) = (Arc::clone(&one.file.path), one.name.as_str().into());
             compiled.push(SourceFile { path, name, bytes: css.into() });
         }
-        let is_new = |mistake: &Diagnostic| told.insert((mistake.place.clone(), mistake.message.clone()));
-        diagnostics.extend(done.mistakes.into_iter().filter(is_new));
     }
     (compiled, diagnostics)
 }
@@ -376,4 +383,33 @@ fn line_start(text: &str, line: usize, ends: &[char]) -> usize {
 fn lower_first(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assets::Annex;
+    use crate::cache::Cache;
+
+    #[test]
+    fn a_sheet_with_warnings_is_compiled_once_and_they_are_told_at_each_build() {
+        let folder = std::env::temp_dir().join(format!("kiln-warnings-{}", std::process::id()));
+        let cache = Cache::new(folder.clone());
+        // No program that could compile anything.
+        let annex = Annex::new(Path::new("/no-such-program"));
+        let workshop = Workshop::new(&cache, &annex);
+        let text = b"@warn \"old\"; p { margin: 0; }".to_vec();
+        let file = SourceFile { path: "styles/a.scss".into(), name: "a.scss".into(), bytes: text.into() };
+        let styles = [file];
+        let (sheets, diagnostics) = compile_styles(&styles, &workshop);
+        assert_eq!((sheets.len(), diagnostics[0].code), (0, Code::ToolFailed));
+
+        let done =
+            Sheets::new(styles.iter().filter_map(|file| file.to_text().ok())).compile("styles/a.scss", "styles/");
+        cache.keep(&sheet_keys(&styles)[0], &done.into_kept().unwrap());
+        let (sheets, diagnostics) = compile_styles(&styles, &workshop);
+        assert_eq!(sheets[0].bytes.text().map(|css| &**css), Some("p {\n  margin: 0;\n}\n"));
+        assert_eq!((diagnostics[0].code, &*diagnostics[0].message), (Code::StyleWarning, "\"old\""));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

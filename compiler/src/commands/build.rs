@@ -1,11 +1,15 @@
 //! `kiln build` and `kiln check`: the road from a folder to a bundle, and what is told of it.
 
+mod make;
+
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+
+use make::{Bases, Packed, again_if_lost};
 
 use super::apart::own_program;
 use super::memory::read_memory_bytes_max;
@@ -14,10 +18,10 @@ use super::unchanged::{self, DIGITS, Record, digest_text};
 use super::urls::record;
 use super::{Failure, IO_EXIT_STATUS, Report, TOOL_EXIT_STATUS, open_last, open_previous};
 use crate::assets::{Annex, AssetNames, ImageCounts, ImageWork, Progress, Silent, Workshop, is_text_asset};
-use crate::cache::{CACHE_FOLDER, Cache, CacheKey, Shelf};
+use crate::cache::{CACHE_FOLDER, Cache, CacheKey};
 use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
-use crate::output::{BUNDLE_NAME, Keeping, Output, Previous, write_dist};
+use crate::output::{BUNDLE_NAME, Keeping, Output, Previous};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
@@ -123,35 +127,21 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
         return Ok(Summary::of_unchanged(record, folder.join(BUNDLE_NAME), start).report(arguments.summary));
     }
     let pool = thread_pool(arguments.job_count)?;
-    let is_compressed = options.compress && !loaded.config.build.compress.is_empty();
-    let load = || {
-        if is_compressed {
-            loaded.cache.load(Shelf::Compressed);
-        }
-    };
-    let (mut built, ()) = pool.join(|| loaded.build(&options, arguments, last.as_ref()), load);
+    let bases = Bases { previous: previous.as_ref(), last: last.as_ref() };
+    let (mut report, made) = again_if_lost(|| {
+        let (report, packed) = pool.install(|| loaded.pack(&options, arguments, bases))?;
+        let made = packed.map(|packed| Ok((pool.install(|| packed.write(&loaded.cache, &folder))?, packed)));
+        Ok((report, made.transpose()?))
+    })?;
     drop(last);
-    let mut report = loaded.report(&built.diagnostics, arguments);
-    let (Some(output), 0) = (built.output.take(), report.exit_status) else {
-        // What was made for it is there when its mistakes are mended.
-        loaded.cache.finish();
-        return Ok(report);
-    };
-    let packed = pool.install(|| output.pack_checked(previous.as_ref(), &loaded.cache))?;
-    let texts = [
-        ("manifest.json", built.manifest.to_manifest_json()),
-        ("assets_meta.json", built.manifest.to_assets_meta_json()),
-    ];
-    // Both wait for the disk.
-    let ((), digest) = pool.join(|| loaded.cache.finish(), || write_dist(&folder, &texts, &packed));
-    let digest = digest?;
+    let Some((digest, Packed { built, texts, bundle })) = made else { return Ok(report) };
     if arguments.lock {
         report.messages += &record(&arguments.site, &loaded.sources.past, &built.live)?;
     }
     let record = Record {
         bundle: digest.hex(DIGITS),
         texts: texts.iter().map(|(name, text)| ((*name).to_owned(), digest_text(text.as_bytes()))).collect(),
-        bytes: packed.len(),
+        bytes: bundle.len(),
         counts: built.counts,
         images: built.manifest.image_counts(),
     };
@@ -163,7 +153,7 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     let summary = Summary { record, warnings, is_unchanged: false, bundle: folder.join(BUNDLE_NAME), start };
     let Report { result, messages, .. } = summary.report(arguments.summary);
     // Ten thousand pages take a while to give back, and nobody needs to wait for it.
-    rayon::spawn(move || drop((loaded, built, packed)));
+    rayon::spawn(move || drop((loaded, built, bundle)));
     Ok(Report { result: report.result + &result, messages: report.messages + &messages, ..report })
 }
 

@@ -1,11 +1,12 @@
 //! How far long work is, for whoever waits for it: a bar with the time left on a terminal, a line for each tenth
 //! elsewhere.
 
-use std::io::Write;
+use std::fmt;
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::assets::Progress;
 
@@ -39,8 +40,15 @@ impl State {
 impl Progress for ImageProgress {
     fn begin(&self, count: usize, weight: u64) {
         let bar = ProgressBar::new(weight);
-        let style = ProgressStyle::with_template("images {bar:30} {msg}, {eta} left");
-        bar.set_style(style.expect("the template is well-formed"));
+        // The bar stands last: of what a narrow window cuts off, it is missed least.
+        let style = ProgressStyle::with_template("images: {msg}{left} {bar:30}");
+        let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // Before something is done nobody knows.
+            if state.pos() > 0 {
+                write!(out, ", {:#} left", HumanDuration(state.eta())).ok();
+            }
+        };
+        bar.set_style(style.expect("the template is well-formed").with_key("left", left));
         bar.set_message(format!("0 of {count}"));
         *lock(&self.state) = Some(State { bar, count, done_count: 0 });
     }

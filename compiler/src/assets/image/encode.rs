@@ -5,14 +5,16 @@ use oxipng::{BitDepth, ColorType, RawImage};
 use ravif::{Encoder, Img, MatrixCoefficients, PixelRange};
 use webp::WebPConfig;
 
-use super::{Channels, ImageFault, ImageFormat, Kind, Picture, guarded, target};
+use super::score::Reference;
+use super::target::Search;
+use super::{Channels, ImageFault, ImageFormat, Kind, Picture, guarded};
 
 /// How good a lossy file has to be.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Quality {
     /// A place on the encoder's own scale, 1 to 100.
     Fixed(u8),
-    /// The lowest place on that scale whose result has this SSIMULACRA2 score, 1 to 100 (100 is no difference at all).
+    /// The place on that scale whose result has this SSIMULACRA2 score, 1 to 100 (100 is no difference at all), within 1.5.
     Target(f32),
 }
 
@@ -33,7 +35,7 @@ const WEBP_METHOD: i32 = 4;
 /// time, 3 % more bytes, and a score that is lower by 0.4.
 const WEBP_METHOD_LARGE: i32 = 2;
 /// Pixels of a picture that counts as large. Guessed: those of a photograph about 1,250 wide.
-const WEBP_LARGE_PIXELS_MIN: u64 = 1_200_000;
+pub(super) const WEBP_LARGE_PIXELS_MIN: u64 = 1_200_000;
 /// How much the edges of blocks are spared by the filter of a lossy WebP, 0 (its default) to 7. Measured: 0.2 more of the
 /// score for the same bytes.
 const WEBP_FILTER_SHARPNESS: i32 = 1;
@@ -51,7 +53,9 @@ pub fn encode(picture: &Picture, format: ImageFormat, settings: &EncodeSettings)
     }
     let is_lossless = format == ImageFormat::Png || (format == ImageFormat::WebP && settings.kind == Kind::Graphic);
     match settings.quality {
-        Quality::Target(score) if !is_lossless => target::encode_to_score(picture, format, score),
+        Quality::Target(score) if !is_lossless => {
+            Search::new(format, score).encode(picture, Reference::new(picture).as_ref())
+        }
         Quality::Target(_) => encode_at(picture, format, None),
         Quality::Fixed(_) if is_lossless => encode_at(picture, format, None),
         Quality::Fixed(quality) => encode_at(picture, format, Some(quality)),

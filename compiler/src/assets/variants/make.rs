@@ -12,8 +12,8 @@ use super::keep::{Measured, MeasuredSet, keep};
 use super::plan::{Facts, PlannedSet, held_bytes_per_pixel, plan};
 use super::schedule::{self, Load, Work};
 use crate::assets::image::{
-    self, EncodeSettings, FaultKind, ImageFault, ImageFormat, ImageSize, Kind, Picture, Probe, decode, encode,
-    encode_bytes, probe, resize, strip,
+    self, EncodeSettings, FaultKind, ImageFault, ImageFormat, ImageSize, Kind, Picture, Probe, Reference, Search,
+    decode, encode, encode_bytes, probe, resize, score_bytes, strip,
 };
 use crate::assets::workshop::{ImageWork, Workshop};
 use crate::bytes::Bytes;
@@ -109,6 +109,24 @@ struct Candidate {
     key: CacheKey,
 }
 
+impl Candidate {
+    /// Bytes that making it takes at the peak.
+    fn work_bytes(&self) -> u64 {
+        let looking = if self.is_searched() { score_bytes(self.size) } else { 0 };
+        encode_bytes(self.size, self.format) + looking
+    }
+
+    /// How long making it takes, beside others.
+    fn weight(&self) -> u64 {
+        encode_bytes(self.size, self.format)
+    }
+
+    /// Whether its quality is searched for.
+    fn is_searched(&self) -> bool {
+        matches!(self.settings.quality, image::Quality::Target(_))
+    }
+}
+
 /// An image of which something is missing.
 struct Task<'a> {
     file: &'a SourceFile,
@@ -121,6 +139,8 @@ struct Task<'a> {
     lengths: Option<Vec<u64>>,
     /// Numbers of the candidates that have to be made.
     missing: Vec<usize>,
+    /// The work that this is: candidates that are made one after the other, narrow ones first.
+    parts: Vec<Vec<usize>>,
     /// What went wrong while they were made.
     fault: OnceLock<ImageFault>,
 }
@@ -143,6 +163,24 @@ impl Task<'_> {
         let original = self.found.get(self.original_index()).and_then(OnceLock::get);
         let original = original.unwrap_or(&self.file.bytes).clone();
         MadeImage { format: self.probe.format, size: self.probe.size, original, pictures: Vec::new(), is_waiting: true }
+    }
+
+    /// What is missing, as work. Where a quality is searched for, what is found for narrower pictures tells where to begin:
+    /// these are one part, with the narrower ones that aren't missing, so that the result is the same whatever was kept.
+    fn divide(&self) -> Vec<Vec<usize>> {
+        let is_searched = |index: &usize| self.candidates[*index].is_searched();
+        let (searched, alone): (Vec<usize>, Vec<usize>) = self.missing.iter().copied().partition(is_searched);
+        let mut parts: Vec<_> = alone.into_iter().map(|index| vec![index]).collect();
+        let widest = |format| {
+            let of_format = searched.iter().map(|index| &self.candidates[*index]).filter(|one| one.format == format);
+            of_format.map(|one| one.size.width).max().unwrap_or(0)
+        };
+        let is_needed = |one: &Candidate| one.is_searched() && one.size.width <= widest(one.format);
+        let mut ladder: Vec<_> =
+            (0..self.candidates.len()).filter(|index| is_needed(&self.candidates[*index])).collect();
+        ladder.sort_by_key(|index| (self.candidates[*index].size.width, self.candidates[*index].size.height));
+        parts.extend(Some(ladder).filter(|ladder| !ladder.is_empty()));
+        parts
     }
 
     /// The name under which the lengths of all candidates are kept: what was dropped is known without its bytes.
@@ -171,16 +209,13 @@ impl Task<'_> {
     }
 
     fn load(&self) -> Load {
-        let part = |index: &usize| {
-            let candidate = &self.candidates[*index];
-            encode_bytes(candidate.size, candidate.format)
-        };
+        let part = |part: &Vec<usize>| part.iter().map(|index| self.candidates[*index].work_bytes()).max().unwrap_or(0);
         let pixels = self.probe.size.map_or(0, ImageSize::pixels);
         Load {
             // The file's own bytes are given back with what the decoder took.
             opening_bytes: self.probe.decode_bytes + self.file.bytes.len() as u64,
             held_bytes: pixels * held_bytes_per_pixel(self.probe.kind),
-            part_bytes: self.missing.iter().map(part).collect(),
+            part_bytes: self.parts.iter().map(part).collect(),
         }
     }
 }
@@ -199,12 +234,13 @@ impl Road<'_> {
         let probe = probe(&file.extension(), &bytes, self.images.max_pixels)?;
         let digest = file.bytes.digest();
         let mut candidates = Vec::new();
-        for PlannedSet { format, sizes } in self.plan(file, &probe) {
-            candidates.extend(sizes.into_iter().map(|size| self.candidate(&digest, &probe, format, size)));
+        for set in self.plan(file, &probe) {
+            candidates.extend((0..set.sizes.len()).map(|index| self.candidate(&digest, &probe, &set, index)));
         }
         let found = candidates.iter().map(|_| OnceLock::new()).collect();
         let fault = OnceLock::new();
-        let mut task = Task { file, probe, candidates, found, lengths: None, missing: Vec::new(), fault };
+        let mut task =
+            Task { file, probe, candidates, found, lengths: None, missing: Vec::new(), parts: Vec::new(), fault };
         match strip(&bytes, &task.probe) {
             Some(stripped) if *stripped == *bytes => task.set_original(file.bytes.clone()),
             Some(stripped) => task.set_original(self.keep_stripped(&digest, stripped)),
@@ -214,6 +250,7 @@ impl Road<'_> {
             }
         }
         self.look_up(&mut task);
+        task.parts = task.divide();
         let alone_bytes = task.load().alone_bytes();
         // The system's allocator doesn't give all back at once: measured were up to 15 % more with 37 million pixels.
         let needed = alone_bytes + alone_bytes / 6;
@@ -248,7 +285,9 @@ impl Road<'_> {
         vec![PlannedSet { format: probe.format, sizes: vec![size] }]
     }
 
-    fn candidate(&self, digest: &Digest, probe: &Probe, format: ImageFormat, size: ImageSize) -> Candidate {
+    /// One of the pictures of a set.
+    fn candidate(&self, digest: &Digest, probe: &Probe, set: &PlannedSet, index: usize) -> Candidate {
+        let (format, size) = (set.format, set.sizes[index]);
         let is_lossless = format == ImageFormat::Png || (format == ImageFormat::WebP && probe.kind == Kind::Graphic);
         let quality = match format {
             ImageFormat::Avif => self.images.avif_quality,
@@ -260,7 +299,11 @@ impl Road<'_> {
             Quality::Fixed(quality) => (image::Quality::Fixed(quality), [1, quality]),
             Quality::Target(score) => (image::Quality::Target(f32::from(score)), [2, score]),
         };
-        let sizes = [size.width.to_le_bytes(), size.height.to_le_bytes()].concat();
+        // What a search finds depends on the narrower ones too.
+        let first = if matches!(quality, image::Quality::Target(_)) { 0 } else { index };
+        let sizes = &set.sizes[first..=index];
+        let sizes: Vec<u8> =
+            sizes.iter().flat_map(|size| [size.width.to_le_bytes(), size.height.to_le_bytes()]).flatten().collect();
         let kind: &[u8] = if probe.kind == Kind::Photograph { b"photograph" } else { b"graphic" };
         let parts =
             [image::VERSION.as_bytes(), digest.as_bytes(), format.name().as_bytes(), &sizes, kind, &quality_name];
@@ -306,8 +349,9 @@ impl Road<'_> {
         }
         let (numbers, tasks): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
         let loads: Vec<_> = tasks.iter().map(Task::load).collect();
-        let part_count = loads.iter().map(|load| load.part_bytes.len()).sum();
-        self.workshop.progress.begin(part_count, loads.iter().flat_map(|load| &load.part_bytes).sum());
+        let missing: Vec<_> =
+            tasks.iter().flat_map(|task| task.missing.iter().map(|one| &task.candidates[*one])).collect();
+        self.workshop.progress.begin(missing.len(), missing.iter().map(|one| one.weight()).sum());
         let bench = Bench {
             road: self,
             pictures: tasks.iter().map(|_| Mutex::new(None)).collect(),
@@ -384,16 +428,43 @@ struct Bench<'a, 'f> {
 }
 
 impl Bench<'_, '_> {
-    fn make_part(&self, candidate: &Candidate, picture: &Picture) -> Result<Bytes, ImageFault> {
-        let encoded = if candidate.size == picture.size() {
-            encode(picture, candidate.format, &candidate.settings)
-        } else {
-            encode(&resize(picture, candidate.size.width)?, candidate.format, &candidate.settings)
-        };
-        let bytes = encoded?;
-        self.road.counters.encoded.fetch_add(1, Ordering::Relaxed);
-        // At once, so that a build that is killed has not worked for nothing, and what is made isn't held until the end.
-        Ok(self.road.workshop.cache.keep_bytes(&candidate.key, bytes))
+    /// Makes the candidates of a part, in their order. Those of one size have one picture in common, and how it is known.
+    fn make_part(&self, task: &Task<'_>, part: &[usize], picture: &Picture) -> Result<(), ImageFault> {
+        let mut searches: Vec<(ImageFormat, Search)> = Vec::new();
+        let size = |index: &usize| task.candidates[*index].size;
+        for same_size in part.chunk_by(|one, other| size(one) == size(other)) {
+            let size = size(&same_size[0]);
+            let resized = if size == picture.size() { None } else { Some(resize(picture, size.width)?) };
+            let smaller = resized.as_ref().unwrap_or(picture);
+            let is_searched = same_size.iter().any(|index| task.candidates[*index].is_searched());
+            let reference = if is_searched { Reference::new(smaller) } else { None };
+            for index in same_size {
+                let Candidate { format, settings, .. } = &task.candidates[*index];
+                let bytes = match settings.quality {
+                    image::Quality::Fixed(_) => encode(smaller, *format, settings)?,
+                    image::Quality::Target(score) => {
+                        if !searches.iter().any(|(of, _)| of == format) {
+                            searches.push((*format, Search::new(*format, score)));
+                        }
+                        let search = searches.iter_mut().find(|(of, _)| of == format).map(|(_, search)| search);
+                        search.expect("it was put there just now").encode(smaller, reference.as_ref())?
+                    }
+                };
+                self.keep(task, *index, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what was made, if it was missing. At once, so that a build that is killed has not worked for nothing, and what
+    /// is made isn't held until the end.
+    fn keep(&self, task: &Task<'_>, index: usize, bytes: Vec<u8>) {
+        let (candidate, found) = (&task.candidates[index], &task.found[index]);
+        if found.get().is_none() {
+            self.road.counters.encoded.fetch_add(1, Ordering::Relaxed);
+            drop(found.set(self.road.workshop.cache.keep_bytes(&candidate.key, bytes)));
+            self.road.workshop.progress.advance(candidate.weight());
+        }
     }
 }
 
@@ -410,16 +481,16 @@ impl Work for Bench<'_, '_> {
 
     fn do_part(&self, job: usize, part: usize) {
         let task = &self.tasks[job];
-        let candidate = &task.candidates[task.missing[part]];
+        let part = &task.parts[part];
         let picture = lock(&self.pictures[job]).clone();
-        let made = picture.filter(|_| task.fault.get().is_none()).map(|picture| self.make_part(candidate, &picture));
-        match made {
-            Some(Ok(bytes)) => drop(task.found[task.missing[part]].set(bytes)),
-            // The first fault of an image is the one that is told.
-            Some(Err(fault)) => drop(task.fault.set(fault)),
-            None => {}
+        let made = picture.filter(|_| task.fault.get().is_none()).map(|picture| self.make_part(task, part, &picture));
+        // The first fault of an image is the one that is told.
+        if let Some(Err(fault)) = made {
+            drop(task.fault.set(fault));
         }
-        self.road.workshop.progress.advance(encode_bytes(candidate.size, candidate.format));
+        for index in part.iter().filter(|index| task.found[**index].get().is_none()) {
+            self.road.workshop.progress.advance(task.candidates[*index].weight());
+        }
     }
 
     fn close(&self, job: usize) {
