@@ -233,11 +233,15 @@ impl Plan {
         }));
         diagnostics.extend(self.links().check_fragments(&pages, rendered));
         diagnostics.extend(site::check_redirects(config, targets));
-        if sources.past.lock.is_some() {
+        if let Some(lock) = &sources.past.lock {
             let number_of: HashMap<&str, usize> =
                 (0..).zip(&pages).map(|(number, page)| (page.url.as_str(), number)).collect();
             let ids = |url: &str| number_of.get(url).map(|number| find_ids(&rendered[*number].text));
-            diagnostics.extend(urls::check(&sources.past, &self.live_urls(rendered), targets, config, &ids));
+            let mut lost = urls::check(&sources.past, &self.live_urls(rendered), targets, config, &ids);
+            // A part of a page may stand where a template has a gap.
+            let is_part = |span: Span| lock.text[span.start..span.end].contains('#');
+            lost.retain(|one| gaps.is_empty() || one.code != Code::LostUrl || !is_part(one.place.span));
+            diagnostics.append(&mut lost);
         }
         // A use that can't be read may be that of a partial which seems unused.
         if gaps.is_empty() {

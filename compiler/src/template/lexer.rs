@@ -227,6 +227,10 @@ impl<'a> Lexer<'a> {
                 self.diagnostics.push(diagnostic);
             }
             Braces::Placeholder(placeholder) => self.ready.push_back(Token::Placeholder(placeholder)),
+            Braces::Unclosed(placeholder, diagnostic) => {
+                self.ready.push_back(Token::Placeholder(placeholder));
+                self.diagnostics.push(diagnostic);
+            }
             Braces::Asset(asset) => self.ready.push_back(Token::Asset(asset)),
             Braces::Malformed(diagnostic) => self.diagnostics.push(diagnostic),
         }

@@ -11,6 +11,8 @@ pub(super) enum Braces {
     /// Text that was probably meant as a placeholder.
     NearMiss(Span, Diagnostic),
     Placeholder(Placeholder),
+    /// One that lacks a brace at its end.
+    Unclosed(Placeholder, Diagnostic),
     Asset(Asset),
     /// Nothing that can be used.
     Malformed(Diagnostic),
@@ -104,6 +106,10 @@ pub(super) fn read_value(
                 diagnostics.push(diagnostic);
             }
             Braces::Placeholder(placeholder) => value.parts.push(Part::Placeholder(placeholder)),
+            Braces::Unclosed(placeholder, diagnostic) => {
+                value.parts.push(Part::Placeholder(placeholder));
+                diagnostics.push(diagnostic);
+            }
             Braces::Asset(asset) => value.parts.push(Part::Asset(asset)),
             Braces::Malformed(diagnostic) => diagnostics.push(diagnostic),
         }
@@ -165,8 +171,10 @@ fn read_placeholder(source: &SourceText, finder: &mut Finder<'_>, span: Span, in
     if !has_default && !rest.starts_with("}}") {
         // No other language has a name between two braces and one, or right before a closing tag.
         let is_near = rest.starts_with('}') || rest.starts_with("</");
+        let is_name = target == Target::Attribute || is_slot_name(name);
         let span = Span::new(span.start, after + usize::from(rest.starts_with('}')));
-        return is_near.then(|| (report_unclosed(source, span), span.end));
+        let name = Name { target, text: name.to_owned() };
+        return (is_near && is_name).then(|| (recover(source, name, span), span.end));
     }
     if target == Target::Slot && !is_slot_name(name) {
         let near = Span::new(span.start, name_end);
@@ -217,14 +225,12 @@ impl Begun {
     }
 }
 
-/// `{{name}` or `{{name</…`: all of it is text.
-fn report_unclosed(source: &SourceText, span: Span) -> Braces {
-    let written = &source.text[span.start..span.end];
-    let message = format!("`{written}` doesn't end in `}}}}`, so this stays text");
-    let name = written.trim_matches(['{', '}']).trim_ascii();
-    let help = format!("write `{{{{{name}}}}}`, or `{{{{{{{{` for literal braces");
-    let diagnostic = Diagnostic::new(Code::NearMissPlaceholder, source.place(span), message);
-    Braces::NearMiss(span, diagnostic.with_help(help))
+/// `{{name}` or `{{name</…`: it stands for what was meant, so that nothing else seems to be wrong.
+fn recover(source: &SourceText, name: Name, span: Span) -> Braces {
+    let message = format!("the placeholder `{}` doesn't end in `}}}}`", shown(&name));
+    let help = format!("write `{{{{{}}}}}`, or `{{{{{{{{` for literal braces", shown(&name));
+    let diagnostic = Diagnostic::new(Code::MalformedTag, source.place(span), message).with_help(help);
+    Braces::Unclosed(Placeholder { name, default: None, span }, diagnostic)
 }
 
 /// A name that no slot can have.
@@ -336,7 +342,7 @@ impl<'a> AssetPath<'a, '_> {
                 self.at = next;
                 Ok(())
             }
-            Some((Braces::Malformed(diagnostic), next)) => {
+            Some((Braces::Malformed(diagnostic) | Braces::Unclosed(_, diagnostic), next)) => {
                 self.at = next;
                 Err(Mistake(Box::new(diagnostic)))
             }
