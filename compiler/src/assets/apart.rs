@@ -21,18 +21,18 @@ use crate::tools::process::{self, Ended, Ending, Excess, Order as Run, Stop, Tas
 
 /// The command of this program that does the work.
 pub const COMMAND: &str = "work-apart";
-/// How long a process may take, and how much more for each of its chores. Guessed: the sheets of a large framework take
-/// less than a second.
-const TIME: Duration = Duration::from_secs(10);
-const CHORE_TIME: Duration = Duration::from_secs(1);
+/// Seconds of a processor that a process may take, and how many more for each of its chores. Guessed: the sheets of a large
+/// framework take less than one.
+const SECONDS: u64 = 10;
+const CHORE_SECONDS: u64 = 1;
+/// So many times as long a process may take by the clock: a busy machine is nobody's mistake. Guessed.
+const WAIT_TIMES: u64 = 6;
 /// Chores that one process does at most. Guessed: starting one takes 4 ms.
 const CHORES_MAX: usize = 16;
 /// Bytes that a process may give. Guessed.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// What the process grants itself, should nobody be left to end it: bytes of memory, its deep stack among them, and
-/// seconds. Guessed.
+/// Bytes of memory that a process grants itself, its deep stack among them. Guessed.
 const MEMORY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
-const CPU_SECONDS_MAX: u64 = 60;
 
 /// What a Rust program says when it has used up its memory or its stack.
 const EXHAUSTED: [&str; 2] = ["memory allocation of", "has overflowed its stack"];
@@ -244,7 +244,7 @@ impl Annex {
     fn run(&self, order: &Order<'_>) -> Option<Ended> {
         let task = Task {
             input: serde_json::to_vec(order).ok()?,
-            timeout: TIME + CHORE_TIME * u32::try_from(order.chores.len()).ok()?,
+            timeout: Duration::from_secs(WAIT_TIMES * seconds_for(order.chores.len())),
             output_bytes_max: OUTPUT_BYTES_MAX,
             excess: Excess::Ends,
         };
@@ -255,6 +255,11 @@ impl Annex {
         };
         ended.ok()
     }
+}
+
+/// Seconds of a processor that a process may take for so many chores.
+fn seconds_for(chore_count: usize) -> u64 {
+    SECONDS + CHORE_SECONDS * chore_count as u64
 }
 
 /// Has chores done, in their order. All of them see `sheets`.
@@ -300,8 +305,9 @@ fn do_one_after_another(sheets: &[Text<'_>], mut chores: &[Chore<'_>], annex: &A
 /// # Errors
 /// The order can't be read, or nobody listens any more.
 pub fn work_apart(input: impl Read, mut output: impl Write) -> io::Result<()> {
-    process::limit_this_one(MEMORY_BYTES_MAX, CPU_SECONDS_MAX)?;
+    process::limit_this_one(MEMORY_BYTES_MAX, seconds_for(CHORES_MAX))?;
     let order: Order<'static> = serde_json::from_reader(io::BufReader::new(input))?;
+    process::limit_this_one(MEMORY_BYTES_MAX, seconds_for(order.chores.len()))?;
     let sheets = Sheets::new(order.sheets.iter().map(Text::to_source));
     for chore in &*order.chores {
         let mut line = serde_json::to_vec(&Answer::from(do_chore(chore, &sheets)))?;
@@ -330,7 +336,7 @@ mod tests {
 
     fn loss(script: &str) -> Loss {
         let command = ["sh", "-c", script].map(str::to_owned);
-        let timeout = if script.contains("sleep") { Duration::from_millis(500) } else { TIME };
+        let timeout = if script.contains("sleep") { Duration::from_millis(500) } else { Duration::from_secs(SECONDS) };
         let task = Task { input: Vec::new(), timeout, output_bytes_max: 100, excess: Excess::Ends };
         Loss::of(&process::run(Run { command: &command, folder: Path::new("/"), task }, &Stop::default()).unwrap())
     }

@@ -170,8 +170,9 @@ pub fn limit_this_one(memory_bytes_max: u64, cpu_seconds_max: u64) -> io::Result
     for (resource, most) in [(Resource::As, memory_bytes_max), (Resource::Cpu, cpu_seconds_max), (Resource::Core, 0)] {
         // Somebody may have granted less already.
         let Rlimit { current, maximum } = getrlimit(resource);
-        let [current, maximum] =
-            [current, maximum].map(|granted| Some(granted.map_or(most, |granted| granted.min(most))));
+        // The first limit is told apart from being killed, which comes at the second.
+        let [current, maximum] = [(current, most), (maximum, most + 1)]
+            .map(|(granted, most)| Some(granted.map_or(most, |granted| granted.min(most))));
         setrlimit(resource, Rlimit { current, maximum })?;
     }
     Ok(())
