@@ -60,7 +60,7 @@ fn run() -> Result<(), Failure> {
     let port = std::env::var_os("PORT").filter(|port| !port.is_empty());
     match args::parse(std::env::args_os().skip(1), port.as_deref()).map_err(Failure::Usage)? {
         Command::Help => print!("{}", args::HELP),
-        Command::Version => println!("kilnd {}", env!("CARGO_PKG_VERSION")),
+        Command::Version => println!("kilnd {}", bundle::program_version(env!("CARGO_PKG_VERSION"))),
         Command::Serve(options) => serve(options)?,
         Command::Probe(target) => target.ask().map_err(Failure::Unhealthy)?,
         Command::Install { new, path } => install(&new, &path).map_err(|error| match error {
