@@ -91,21 +91,21 @@ fn make_feeds(posts: &[&PageHead], title: &str, home: &str, folder: &str, config
 fn atom_feed(posts: &[&PageHead], title: &str, home: &str, path: &str, config: &Config) -> String {
     let base = &config.base_url;
     let updated = posts.iter().filter_map(|post| changed(post)).max().unwrap_or(EPOCH);
-    let title = if title.is_empty() { base.as_str() } else { title };
-    let author = if config.author.is_empty() { title } else { &config.author };
+    let title = title_of(title, config);
+    let author = if config.author.is_empty() { title.clone() } else { plain_text(&config.author) };
     let mut xml = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\" xml:lang=\"{}\">\n\
          <title>{}</title>\n<id>{base}{home}</id>\n<link href=\"{base}{home}\"/>\n\
          <link rel=\"self\" type=\"application/atom+xml\" href=\"{base}{}\"/>\n\
          <updated>{}</updated>\n<author><name>{}</name></author>\n",
-        escape(&*config.language),
-        escape(title),
+        escape(plain_text(&config.language)),
+        escape(&*title),
         escape(path),
         rfc3339(updated),
         escape(author),
     );
     if !config.description.is_empty() && folder_of(path).is_empty() {
-        push(&mut xml, format_args!("<subtitle>{}</subtitle>\n", escape(&*config.description)));
+        push(&mut xml, format_args!("<subtitle>{}</subtitle>\n", escape(plain_text(&config.description))));
     }
     for post in posts {
         let url = format!("{base}{}", post.url);
@@ -149,14 +149,14 @@ fn json_feed(posts: &[&PageHead], title: &str, home: &str, path: &str, config: &
     let items: Vec<_> = items.collect();
     let mut feed = json!({
         "version": "https://jsonfeed.org/version/1.1",
-        "title": if title.is_empty() { base.as_str() } else { title },
+        "title": title_of(title, config),
         "home_page_url": format!("{base}{home}"),
         "feed_url": format!("{base}{path}"),
-        "language": config.language,
+        "language": plain_text(&config.language),
         "items": items,
     });
     if !config.author.is_empty() {
-        feed["authors"] = json!([{ "name": config.author }]);
+        feed["authors"] = json!([{ "name": plain_text(&config.author) }]);
     }
     let mut text = serde_json::to_string_pretty(&feed).expect("a feed of texts is JSON");
     text.push('\n');
@@ -208,11 +208,16 @@ fn text_field(page: &PageHead, name: &str) -> String {
     plain_text(&page.text(name))
 }
 
-/// A field's text as a reader sees it: the character references that HTML would leave alone are resolved, and what XML
+/// A feed's title, or where the site is.
+fn title_of(title: &str, config: &Config) -> String {
+    if title.is_empty() { config.base_url.clone() } else { plain_text(title) }
+}
+
+/// A text as a reader sees it: the character references that HTML would leave alone are resolved, and what XML
 /// can't hold (XML 1.0 section 2.2) is left out.
 fn plain_text(text: &str) -> String {
     let mut plain = decode(text).into_owned();
-    plain.retain(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'));
+    plain.retain(|c| matches!(c, '\t' | '\n' | '\r') || !(c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')));
     plain
 }
 

@@ -253,7 +253,8 @@ impl Plan {
         diagnostics
     }
 
-    /// What pages say themselves of the digests of the site's files, where that is wrong: no browser would load them.
+    /// What pages say themselves of the digests of the site's files, where that is wrong: no browser would load them. In
+    /// development files have other bytes, as they name each other otherwise.
     fn check_integrities(&self, rendered: &[RenderedPage]) -> Vec<Diagnostic> {
         let pages = self.site.all_pages().zip(rendered);
         let written: Vec<_> =

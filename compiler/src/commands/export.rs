@@ -137,10 +137,19 @@ fn file_path(route: &Route<'_>) -> Result<String, Failure> {
     })
 }
 
+/// A route's path as the hosts' files have it. They take `*` for any text and `:name` for a gap, which only patterns have.
+fn rule_path(route: &Route<'_>) -> String {
+    let path = percent_encode(&String::from_utf8_lossy(route.path()));
+    match route.kind() {
+        RouteKind::Pattern => path,
+        _ => path.replace('*', "%2A").replace(':', "%3A"),
+    }
+}
+
 fn write_headers(routes: &[Route<'_>]) -> String {
     let mut text = String::new();
     for route in routes.iter().filter(|route| route.status() == 200) {
-        text += &percent_encode(&String::from_utf8_lossy(route.path()));
+        text += &rule_path(route);
         text.push('\n');
         for field in String::from_utf8_lossy(route.identity().head().fields()).lines() {
             if HOSTS_OWN_FIELDS.iter().any(|own| field.split(':').next() == Some(own)) {
@@ -163,8 +172,7 @@ fn write_redirects<'r>(routes: &'r [Route<'r>], patterns: &'r [Route<'r>]) -> St
     let redirects = routes.iter().filter(|route| route.kind() == RouteKind::Redirect);
     let redirects = redirects.chain(patterns);
     let line = |route: &Route<'_>| {
-        let from = percent_encode(&String::from_utf8_lossy(route.path()));
-        format!("{from} {} {}\n", String::from_utf8_lossy(route.location()), route.status())
+        format!("{} {} {}\n", rule_path(route), String::from_utf8_lossy(route.location()), route.status())
     };
     redirects.map(line).collect()
 }
