@@ -298,15 +298,12 @@ fn check_visible(bytes: &[u8], reason: &'static str) -> Result<(), &'static str>
 /// The number of CR LF terminated lines, or `None` if there is a control byte (RFC 9110 section 5.5) or an
 /// unfinished line.
 fn line_count(lines: &[u8]) -> Option<usize> {
-    let mut count = 0;
-    for line in lines.split_inclusive(|byte| *byte == b'\n') {
-        let text = line.strip_suffix(b"\r\n")?;
-        if text.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
-            return None;
-        }
-        count += 1;
-    }
-    Some(count)
+    // No loop here ends early, so that each takes many bytes at a time: a site has 30,000 heads.
+    let is_control = |byte: &&u8| (**byte < b' ' && **byte != b'\t') || **byte == 0x7f;
+    let control_count = lines.iter().filter(is_control).count();
+    let ends_count = lines.iter().zip(lines.iter().skip(1)).filter(|pair| *pair == (&b'\r', &b'\n')).count();
+    let is_finished = lines.is_empty() || lines.ends_with(b"\r\n");
+    (is_finished && control_count == 2 * ends_count).then_some(ends_count)
 }
 
 /// `name: value`, the name being a token (RFC 9110 section 5.6.2) and none of the server's own fields.

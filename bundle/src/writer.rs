@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, BufWriter, Cursor, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use crate::digest::{Digest, Hashed};
+use crate::digest::{Digest, write_hashed};
 use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
 use crate::pattern::RedirectPattern;
 
@@ -44,9 +44,6 @@ impl Body for Arc<[u8]> {
         out.write_all(self)
     }
 }
-
-/// How much is hashed and written at a time.
-const WRITE_BYTES: usize = 1 << 20;
 
 /// One URL to publish.
 #[derive(Clone, Debug)]
@@ -202,17 +199,18 @@ impl<B: Body> PackedBundle<B> {
         const ZEROS: [u8; 4096] = [0; 4096];
         let start = out.stream_position()?;
         out.write_all(&self.front[..layout::HASHED_FROM])?;
-        let mut hashed = BufWriter::with_capacity(WRITE_BYTES, Hashed::new(out));
-        hashed.write_all(&self.front[layout::HASHED_FROM..])?;
-        for (padding_len, piece) in &self.pieces {
-            hashed.write_all(&ZEROS[..*padding_len])?;
-            match piece {
-                Piece::Body(body) => body.write_to(&mut hashed)?,
-                Piece::Patterns(bytes) => hashed.write_all(bytes)?,
-                Piece::Start => {}
+        let digest = write_hashed(out, |hashed| {
+            hashed.write_all(&self.front[layout::HASHED_FROM..])?;
+            for (padding_len, piece) in &self.pieces {
+                hashed.write_all(&ZEROS[..*padding_len])?;
+                match piece {
+                    Piece::Body(body) => body.write_to(hashed)?,
+                    Piece::Patterns(bytes) => hashed.write_all(bytes)?,
+                    Piece::Start => {}
+                }
             }
-        }
-        let (out, digest) = hashed.into_inner()?.finish();
+            Ok(())
+        })?;
         let end = start + self.total_len as u64;
         if out.stream_position()? != end {
             return Err(io::Error::other("a body has another length than it said"));

@@ -9,7 +9,7 @@ use compiler::bytes::OpenFile;
 use compiler::cache::{CACHE_FOLDER, Cache};
 use compiler::config::Config;
 use compiler::diagnostic::SourceText;
-use compiler::output::{Keeping, Previous, write_dist};
+use compiler::output::{Bases, Keeping, Previous, write_dist};
 use compiler::pipeline::{self, BuildOptions};
 use compiler::site::Selection;
 use compiler::source::Sources;
@@ -215,7 +215,7 @@ fn count_made(site: &Path) -> u64 {
     let annex = Annex::new(Path::new(env!("CARGO_BIN_EXE_kiln")));
     let workshop = Workshop::new(&cache, &annex);
     let output = pipeline::build(&sources, &config, &options, &workshop, last.as_ref()).output.unwrap();
-    let packed = output.pack_checked(None, &cache).unwrap();
+    let packed = output.pack_checked(Bases::default(), &cache).unwrap();
     write_dist(&site.join("dist"), &[], &packed).unwrap();
     cache.finish();
     cache.counts().misses
