@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use crate::digest::{Digest, write_hashed};
-use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
+use crate::layout::{self, Checked, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
 use crate::pattern::RedirectPattern;
 
 /// The bytes of a body, wherever they are. The layout needs their length and digest alone, so that they can stay in a file
@@ -137,11 +137,11 @@ impl<B: Body> BundleWriter<B> {
         self.routes.push(route);
     }
 
-    /// Checks everything and lays it out.
+    /// Checks everything and lays it out. What is left of the routes takes a while to give back.
     ///
     /// # Errors
     /// The first route, by path, that the format doesn't allow.
-    pub fn finish(mut self) -> Result<PackedBundle<B>, WriteError> {
+    pub fn finish(&mut self) -> Result<PackedBundle<B>, WriteError> {
         self.settings.check().map_err(WriteError::Settings)?;
         let patterns = patterns_in_order(&self.routes)?;
         self.routes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -151,9 +151,10 @@ impl<B: Body> BundleWriter<B> {
         if let Some(pair) = self.routes.windows(2).find(|pair| pair[0].path == pair[1].path) {
             return Err(WriteError::DuplicatePath(pair[0].path.clone()));
         }
-        self.routes.iter().try_for_each(check)?;
+        let mut checked = Checked::default();
+        self.routes.iter().try_for_each(|route| check(route, &mut checked))?;
         let bodies = Bodies::gather(&self.routes)?;
-        let index = write_index(&self, &bodies)?;
+        let index = write_index(self, &bodies)?;
         let number_of = |path: &String| self.routes.binary_search_by(|route| route.path.cmp(path));
         let numbers =
             patterns.iter().filter_map(|path| number_of(path).ok()).flat_map(|number| u32_of(number).to_le_bytes());
@@ -387,7 +388,7 @@ fn patterns_in_order<B>(routes: &[RouteEntry<B>]) -> Result<Vec<String>, WriteEr
     Ok(patterns.into_iter().map(|(_, path)| path).collect())
 }
 
-fn check<B: Body>(route: &RouteEntry<B>) -> Result<(), WriteError> {
+fn check<'a, B: Body>(route: &'a RouteEntry<B>, checked: &mut Checked<'a>) -> Result<(), WriteError> {
     let malformed = |reason| WriteError::Route { path: route.path.clone(), reason };
     let RouteEntry { path, kind, status, location, variants } = route;
     let facts = RouteFacts { path: path.as_bytes(), location: location.as_bytes(), kind: *kind, status: *status };
@@ -402,7 +403,7 @@ fn check<B: Body>(route: &RouteEntry<B>) -> Result<(), WriteError> {
         let [status_line, length] = [&head.status_line, &head.length].map(String::as_bytes);
         let [content, shared] = [&head.content, &head.shared].map(String::as_bytes);
         let facts = HeadFacts { status_line, length, content, shared, etag: etag_range(&head.shared) };
-        layout::check_head(&facts, *status, body.len() as u64).map_err(malformed)?;
+        layout::check_head(&facts, *status, body.len() as u64, checked).map_err(malformed)?;
     }
     Ok(())
 }

@@ -237,7 +237,10 @@ impl Output {
         for route in routes {
             writer.add(route);
         }
-        writer.finish().map_err(PackError::Format)
+        let bundle = writer.finish().map_err(PackError::Format);
+        // Nobody needs to wait until 30,000 heads are given back.
+        rayon::spawn(move || drop((writer, self.published)));
+        bundle
     }
 
     /// One published URL as the bundle holds it.

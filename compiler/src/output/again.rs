@@ -33,8 +33,9 @@ impl<'a> Again<'a> {
 
     /// What was sent of the page, if it would be made the same.
     pub(super) fn find(&self, key: Option<&CacheKey>, published: &Published) -> Option<RouteEntry<Bytes>> {
-        let last = self.last?;
+        // First, since only what was asked for is written.
         let known = self.cache.find_small(Shelf::Routes, key?)?;
+        let last = self.last?;
         let variants = last.view.find(published.path.as_bytes())?.variants().map(|variant| {
             let head = variant.head();
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
