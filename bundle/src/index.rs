@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use crate::digest::Digest;
 use crate::front::Front;
-use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings, u16_at, u32_at, u64_at};
+use crate::layout::{
+    self, Checked, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings, u16_at, u32_at, u64_at,
+};
 use crate::pattern::RedirectPattern;
 
 /// What a bundle says besides heads and bodies.
@@ -282,6 +284,7 @@ impl Index {
         let mut heads = Cursor::new(sections, Section::Heads)?;
         let mut rest = records.iter();
         let mut used = vec![false; bodies.len()];
+        let mut checked = Checked::default();
         self.variants.reserve_exact(records.len());
         let Self { strings, etags, repeated, last_modified, routes, variants, .. } = self;
         let mut starts = HashMap::new();
@@ -314,7 +317,8 @@ impl Index {
                     repeated_start: 0,
                     encoding,
                 };
-                let etag = check_variant(&bytes[head.clone()], &variant, route.status).map_err(malformed)?;
+                let etag =
+                    check_variant(&bytes[head.clone()], &variant, route.status, &mut checked).map_err(malformed)?;
                 let fields = &bytes[head.end - variant.repeated_len()..head.end];
                 let next = u32::try_from(repeated.len()).map_err(|_| malformed("the heads are too long"))?;
                 variant.repeated_start = *starts.entry(fields).or_insert_with(|| {
@@ -355,7 +359,12 @@ pub(crate) fn location_of<'a>(strings: &'a [u8], record: &RouteRecord) -> &'a [u
 }
 
 /// Checks a variant's head and returns its entity tag.
-fn check_variant<'a>(head: &'a [u8], variant: &VariantRecord, status: u16) -> Result<&'a [u8], &'static str> {
+fn check_variant<'a>(
+    head: &'a [u8],
+    variant: &VariantRecord,
+    status: u16,
+    checked: &mut Checked<'a>,
+) -> Result<&'a [u8], &'static str> {
     let (status_line, rest) = head.split_at(variant.status_line_len.into());
     let (length, rest) = rest.split_at(variant.length_len.into());
     let (content, shared) = rest.split_at(variant.content_len as usize);
@@ -364,7 +373,7 @@ fn check_variant<'a>(head: &'a [u8], variant: &VariantRecord, status: u16) -> Re
         len => layout::ETAG_NAME.len()..layout::ETAG_NAME.len() + usize::from(len),
     };
     let facts = HeadFacts { status_line, length, content, shared, etag: etag.clone() };
-    layout::check_head(&facts, status, variant.body.len() as u64)?;
+    layout::check_head(&facts, status, variant.body.len() as u64, checked)?;
     Ok(&shared[etag])
 }
 

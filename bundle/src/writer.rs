@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, BufWriter, Cursor, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use crate::digest::{Digest, Hashed};
-use crate::layout::{self, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
+use crate::digest::{Digest, write_hashed};
+use crate::layout::{self, Checked, Encoding, HeadFacts, RouteFacts, RouteKind, Section, Settings};
 use crate::pattern::RedirectPattern;
 
 /// The bytes of a body, wherever they are. The layout needs their length and digest alone, so that they can stay in a file
@@ -44,9 +44,6 @@ impl Body for Arc<[u8]> {
         out.write_all(self)
     }
 }
-
-/// How much is hashed and written at a time.
-const WRITE_BYTES: usize = 1 << 20;
 
 /// One URL to publish.
 #[derive(Clone, Debug)]
@@ -140,11 +137,11 @@ impl<B: Body> BundleWriter<B> {
         self.routes.push(route);
     }
 
-    /// Checks everything and lays it out.
+    /// Checks everything and lays it out. What is left of the routes takes a while to give back.
     ///
     /// # Errors
     /// The first route, by path, that the format doesn't allow.
-    pub fn finish(mut self) -> Result<PackedBundle<B>, WriteError> {
+    pub fn finish(&mut self) -> Result<PackedBundle<B>, WriteError> {
         self.settings.check().map_err(WriteError::Settings)?;
         let patterns = patterns_in_order(&self.routes)?;
         self.routes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -154,9 +151,10 @@ impl<B: Body> BundleWriter<B> {
         if let Some(pair) = self.routes.windows(2).find(|pair| pair[0].path == pair[1].path) {
             return Err(WriteError::DuplicatePath(pair[0].path.clone()));
         }
-        self.routes.iter().try_for_each(check)?;
+        let mut checked = Checked::default();
+        self.routes.iter().try_for_each(|route| check(route, &mut checked))?;
         let bodies = Bodies::gather(&self.routes)?;
-        let index = write_index(&self, &bodies)?;
+        let index = write_index(self, &bodies)?;
         let number_of = |path: &String| self.routes.binary_search_by(|route| route.path.cmp(path));
         let numbers =
             patterns.iter().filter_map(|path| number_of(path).ok()).flat_map(|number| u32_of(number).to_le_bytes());
@@ -202,17 +200,18 @@ impl<B: Body> PackedBundle<B> {
         const ZEROS: [u8; 4096] = [0; 4096];
         let start = out.stream_position()?;
         out.write_all(&self.front[..layout::HASHED_FROM])?;
-        let mut hashed = BufWriter::with_capacity(WRITE_BYTES, Hashed::new(out));
-        hashed.write_all(&self.front[layout::HASHED_FROM..])?;
-        for (padding_len, piece) in &self.pieces {
-            hashed.write_all(&ZEROS[..*padding_len])?;
-            match piece {
-                Piece::Body(body) => body.write_to(&mut hashed)?,
-                Piece::Patterns(bytes) => hashed.write_all(bytes)?,
-                Piece::Start => {}
+        let digest = write_hashed(out, |hashed| {
+            hashed.write_all(&self.front[layout::HASHED_FROM..])?;
+            for (padding_len, piece) in &self.pieces {
+                hashed.write_all(&ZEROS[..*padding_len])?;
+                match piece {
+                    Piece::Body(body) => body.write_to(hashed)?,
+                    Piece::Patterns(bytes) => hashed.write_all(bytes)?,
+                    Piece::Start => {}
+                }
             }
-        }
-        let (out, digest) = hashed.into_inner()?.finish();
+            Ok(())
+        })?;
         let end = start + self.total_len as u64;
         if out.stream_position()? != end {
             return Err(io::Error::other("a body has another length than it said"));
@@ -389,7 +388,7 @@ fn patterns_in_order<B>(routes: &[RouteEntry<B>]) -> Result<Vec<String>, WriteEr
     Ok(patterns.into_iter().map(|(_, path)| path).collect())
 }
 
-fn check<B: Body>(route: &RouteEntry<B>) -> Result<(), WriteError> {
+fn check<'a, B: Body>(route: &'a RouteEntry<B>, checked: &mut Checked<'a>) -> Result<(), WriteError> {
     let malformed = |reason| WriteError::Route { path: route.path.clone(), reason };
     let RouteEntry { path, kind, status, location, variants } = route;
     let facts = RouteFacts { path: path.as_bytes(), location: location.as_bytes(), kind: *kind, status: *status };
@@ -404,7 +403,7 @@ fn check<B: Body>(route: &RouteEntry<B>) -> Result<(), WriteError> {
         let [status_line, length] = [&head.status_line, &head.length].map(String::as_bytes);
         let [content, shared] = [&head.content, &head.shared].map(String::as_bytes);
         let facts = HeadFacts { status_line, length, content, shared, etag: etag_range(&head.shared) };
-        layout::check_head(&facts, *status, body.len() as u64).map_err(malformed)?;
+        layout::check_head(&facts, *status, body.len() as u64, checked).map_err(malformed)?;
     }
     Ok(())
 }

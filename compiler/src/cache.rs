@@ -30,13 +30,36 @@ pub enum Shelf {
     Highlighted,
     /// What is known of pages that come out as they did before.
     Pages,
+    /// What is known of what is sent of pages, where it lies in the last bundle.
+    Routes,
     /// What the search index says of pages.
     Search,
 }
 
+/// Files of compressed pages. They are the largest by far, and what becomes of one page needs one or two of them. Guessed.
+const COMPRESSED_COUNT: usize = 64;
+/// The files of the other shelves, in their order.
+const FILE_NAMES: [&str; 4] = ["highlighted.pack", "pages.pack", "routes.pack", "search.pack"];
+
 impl Shelf {
-    /// Their files in the cache's folder.
-    const FILE_NAMES: [&str; 4] = ["compressed.pack", "highlighted.pack", "pages.pack", "search.pack"];
+    /// The number of the file in which a result is.
+    fn number(self, key: &CacheKey) -> usize {
+        match self {
+            Self::Compressed => usize::from(key.as_bytes()[0]) % COMPRESSED_COUNT,
+            _ => self.only_number(),
+        }
+    }
+
+    /// The number of the first of its files.
+    fn only_number(self) -> usize {
+        (COMPRESSED_COUNT + self as usize).saturating_sub(1)
+    }
+}
+
+/// The name of a file of small results.
+fn pack_name(number: usize) -> String {
+    let name = number.checked_sub(COMPRESSED_COUNT).and_then(|number| FILE_NAMES.get(number));
+    name.map_or_else(|| format!("compressed-{number:02}.pack"), |name| (*name).to_owned())
 }
 
 /// Where a site keeps its cache, from its root.
@@ -102,13 +125,20 @@ pub struct Cache {
 }
 
 /// What all copies of a cache have in common.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    packs: [Pack; Shelf::FILE_NAMES.len()],
+    packs: [Pack; COMPRESSED_COUNT + FILE_NAMES.len()],
     hits: AtomicU64,
     misses: AtomicU64,
     damaged: AtomicU64,
     not_kept: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let [hits, misses, damaged, not_kept] = [0; 4].map(AtomicU64::new);
+        Self { packs: std::array::from_fn(|_| Pack::default()), hits, misses, damaged, not_kept }
+    }
 }
 
 impl Cache {
@@ -208,7 +238,8 @@ impl Cache {
     /// A small result that is remembered.
     pub fn find_small(&self, place: Shelf, key: &CacheKey) -> Option<Arc<[u8]>> {
         let folder = self.folder.as_ref()?;
-        let found = self.shared.packs[place as usize].find(&folder.join(Shelf::FILE_NAMES[place as usize]), &key.0);
+        let number = place.number(key);
+        let found = self.shared.packs[number].find(&folder.join(pack_name(number)), &key.0);
         let counter = if found.is_some() { &self.shared.hits } else { &self.shared.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
@@ -217,27 +248,26 @@ impl Cache {
     /// Remembers a small result.
     pub fn keep_small(&self, place: Shelf, key: &CacheKey, content: Arc<[u8]>) {
         if self.folder.is_some() {
-            self.shared.packs[place as usize].keep(&key.0, content);
+            self.shared.packs[place.number(key)].keep(&key.0, content);
         }
     }
 
-    /// What a shelf has may be needed by work that this build didn't need: nothing there gets older by it.
+    /// What a shelf has may be needed by work that this build didn't need: nothing there gets older by it. It is a shelf of
+    /// one file.
     pub fn spare(&self, place: Shelf) {
-        self.shared.packs[place as usize].spare();
+        self.shared.packs[place.only_number()].spare();
     }
 
-    /// Reads what is on a shelf before somebody has to wait for it.
-    pub fn load(&self, place: Shelf) {
-        if let Some(folder) = &self.folder {
-            self.shared.packs[place as usize].load(&folder.join(Shelf::FILE_NAMES[place as usize]));
-        }
+    /// Marks a small result as used that was had from elsewhere, without reading anything.
+    pub fn mark_small(&self, place: Shelf, key: &CacheKey) {
+        self.shared.packs[place.number(key)].mark(&key.0);
     }
 
     /// Writes what is kept until the end of a build. A disk that refuses is counted.
     pub fn finish(&self) {
         let Some(folder) = &self.folder else { return };
-        for (pack, name) in self.shared.packs.iter().zip(Shelf::FILE_NAMES) {
-            if pack.write(&folder.join(name), self.now).is_err() {
+        for (number, pack) in self.shared.packs.iter().enumerate() {
+            if pack.write(&folder.join(pack_name(number)), self.now).is_err() {
                 self.shared.not_kept.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -1,6 +1,7 @@
 //! Everything that a build publishes, on its way into a bundle: type, caching, codings and the written head of each
 //! route. It decides nothing about pages; it gets finished bytes.
 
+mod again;
 mod compress;
 mod dist;
 mod head;
@@ -15,6 +16,7 @@ use bundle::{
 };
 use rayon::prelude::*;
 
+use again::Again;
 pub use compress::compress;
 pub use dist::{BUNDLE_NAME, WriteDistError, write_dist, write_text};
 pub use head::{Caching, HeadFields, media_type};
@@ -109,6 +111,15 @@ pub struct Previous {
     pub view: FrontView,
 }
 
+/// Earlier bundles that a build takes something from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bases<'a> {
+    /// The one whose digested assets are carried along.
+    pub previous: Option<&'a Previous>,
+    /// The last build's, in which pages lie that may still be the same.
+    pub last: Option<&'a Previous>,
+}
+
 /// Everything published, and what holds for all of it.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -177,15 +188,26 @@ impl Output {
     ///
     /// # Errors
     /// As `pack`; or what doesn't fit together.
-    pub fn pack_checked(self, previous: Option<&Previous>, cache: &Cache) -> Result<PackedBundle<Bytes>, PackError> {
-        let routes = self.routes(cache)?;
+    pub fn pack_checked(self, bases: Bases<'_>, cache: &Cache) -> Result<PackedBundle<Bytes>, PackError> {
+        let again = Again::new(&self, bases.last, cache);
+        let routes = self.published.par_iter().map(|published| {
+            let key = again.key(published);
+            if let Some(route) = again.find(key.as_ref(), published) {
+                return Ok((route, false));
+            }
+            let route = self.route_entry(published, cache)?;
+            again.keep(key.as_ref(), &route);
+            Ok((route, true))
+        });
+        let (routes, are_new): (Vec<_>, Vec<_>) = routes.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
         let is_policy = |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Security-Policy");
         let has_own_policy = self.headers.iter().any(|rule| rule.set.iter().any(is_policy));
-        let faults = look::find_faults(&self.published, &routes, self.security.csp == Csp::Auto && !has_own_policy)?;
+        let has_policy = self.security.csp == Csp::Auto && !has_own_policy;
+        let faults = look::find_faults(&self.published, &routes, &are_new, has_policy)?;
         if !faults.is_empty() {
             return Err(PackError::Faults(faults));
         }
-        self.lay_out(routes, previous)
+        self.lay_out(routes, bases.previous)
     }
 
     /// Compresses every body and writes every head, in parallel, and lays out the bundle. Digested assets of `previous`
@@ -194,12 +216,9 @@ impl Output {
     /// # Errors
     /// A route that the format can't hold, or two for one path; a body that can't be read any more.
     pub fn pack(self, previous: Option<&Previous>, cache: &Cache) -> Result<PackedBundle<Bytes>, PackError> {
-        let routes = self.routes(cache)?;
+        let routes = self.published.par_iter().map(|published| self.route_entry(published, cache));
+        let routes = routes.collect::<io::Result<Vec<_>>>()?;
         self.lay_out(routes, previous)
-    }
-
-    fn routes(&self, cache: &Cache) -> io::Result<Vec<RouteEntry<Bytes>>> {
-        self.published.par_iter().map(|published| self.route_entry(published, cache)).collect()
     }
 
     fn lay_out(
@@ -218,7 +237,10 @@ impl Output {
         for route in routes {
             writer.add(route);
         }
-        writer.finish().map_err(PackError::Format)
+        let bundle = writer.finish().map_err(PackError::Format);
+        // Nobody needs to wait until 30,000 heads are given back.
+        rayon::spawn(move || drop((writer, self.published)));
+        bundle
     }
 
     /// One published URL as the bundle holds it.

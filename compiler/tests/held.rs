@@ -11,7 +11,7 @@ use compiler::bytes::Bytes;
 use compiler::cache::{CACHE_FOLDER, Cache};
 use compiler::config::Config;
 use compiler::diagnostic::{Code, SourceText};
-use compiler::output::{Keeping, write_dist};
+use compiler::output::{Bases, Keeping, write_dist};
 use compiler::pipeline::{self, BuildOptions, Built};
 use compiler::site::Selection;
 use compiler::source::Sources;
@@ -121,7 +121,7 @@ fn a_bundle_has_the_same_bytes_whether_its_pictures_were_held_or_not() {
         .iter()
         .map(|cache| {
             let built = build(&sources, cache);
-            let packed = built.output.unwrap().pack_checked(None, cache).unwrap();
+            let packed = built.output.unwrap().pack_checked(Bases::default(), cache).unwrap();
             write_dist(&site.join("dist"), &[], &packed).unwrap();
             fs::read(site.join("dist/site.bundle")).unwrap()
         })
@@ -139,7 +139,7 @@ fn a_photograph_that_changes_while_the_site_is_built_fails_the_build() {
     let site = site("changed");
     let (sources, cache) = (read(&site), Cache::none());
     let output = build(&sources, &cache).output.unwrap();
-    let packed = output.clone().pack_checked(None, &cache).unwrap();
+    let packed = output.clone().pack_checked(Bases::default(), &cache).unwrap();
     let dist = site.join("dist");
     write_dist(&dist, &[("a.txt", "good".to_owned())], &packed).unwrap();
     let good = fs::read(dist.join("site.bundle")).unwrap();
@@ -147,7 +147,7 @@ fn a_photograph_that_changes_while_the_site_is_built_fails_the_build() {
     fs::write(site.join("static/a.jpg"), photograph(4)).unwrap();
     let error = write_dist(&dist, &[("a.txt", "other".to_owned())], &packed).unwrap_err().to_string();
     assert!(error.contains("static/a.jpg`: it was changed after it had been read"), "{error}");
-    let packed = output.pack_checked(None, &cache).unwrap();
+    let packed = output.pack_checked(Bases::default(), &cache).unwrap();
     write_dist(&dist, &[("a.txt", "other".to_owned())], &packed).unwrap_err();
     assert_eq!(fs::read(dist.join("site.bundle")).unwrap(), good);
     assert_eq!(fs::read_to_string(dist.join("a.txt")).unwrap(), "good");
@@ -165,7 +165,7 @@ fn a_result_that_is_damaged_in_the_cache_meanwhile_is_never_published() {
     let site = site("damaged");
     let (sources, cache) = (read(&site), Cache::new(site.join(CACHE_FOLDER)));
     let output = build(&sources, &cache).output.unwrap();
-    let packed = output.pack_checked(None, &cache).unwrap();
+    let packed = output.pack_checked(Bases::default(), &cache).unwrap();
     for entry in entries(&site) {
         let mut bytes = fs::read(&entry).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
@@ -177,7 +177,7 @@ fn a_result_that_is_damaged_in_the_cache_meanwhile_is_never_published() {
     // The next build makes them again.
     let cache = Cache::new(site.join(CACHE_FOLDER));
     let output = build(&read(&site), &cache).output.unwrap();
-    let packed = output.pack_checked(None, &cache).unwrap();
+    let packed = output.pack_checked(Bases::default(), &cache).unwrap();
     write_dist(&site.join("dist"), &[], &packed).unwrap();
 }
 

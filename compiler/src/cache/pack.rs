@@ -1,7 +1,7 @@
 //! Many small results in one file: ten thousand files of a few kilobytes cost more than what is in them. The file is read
 //! whole when the first of them is asked for, and written anew at the end of a build that made some or dropped some.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
@@ -33,6 +33,8 @@ const AGE_MAX: u8 = 3;
 pub(super) struct Pack {
     held: OnceLock<Held>,
     made: Mutex<Made>,
+    /// What was used without being asked for here.
+    marked: Mutex<HashSet<[u8; DIGEST_BYTES]>>,
     /// Nothing gets older this time.
     is_spared: AtomicBool,
 }
@@ -85,7 +87,7 @@ struct Entry {
 
 impl Pack {
     /// Reads the file, unless it has been read.
-    pub(super) fn load(&self, path: &Path) -> &Held {
+    fn load(&self, path: &Path) -> &Held {
         self.held.get_or_init(|| Held::read(path).unwrap_or_default())
     }
 
@@ -104,6 +106,11 @@ impl Pack {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).keep(*key.as_bytes(), content);
     }
 
+    /// What is kept under a key was used, and had from elsewhere.
+    pub(super) fn mark(&self, key: &Digest) {
+        self.marked.lock().unwrap_or_else(PoisonError::into_inner).insert(*key.as_bytes());
+    }
+
     /// Has nothing get older this time.
     pub(super) fn spare(&self) {
         self.is_spared.store(true, Ordering::Relaxed);
@@ -117,11 +124,13 @@ impl Pack {
         let Some(held) = self.held.get() else { return Ok(()) };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.is_written = true;
+        let marked = self.marked.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries: BTreeMap<&[u8; DIGEST_BYTES], (u8, &[u8])> = BTreeMap::new();
         let mut is_same = made.first.is_empty() && made.later.is_empty();
         let step = u8::from(!self.is_spared.load(Ordering::Relaxed));
         for (key, entry) in &held.entries {
-            let age = if entry.is_used.load(Ordering::Relaxed) { 0 } else { entry.age + step };
+            let is_used = entry.is_used.load(Ordering::Relaxed) || marked.contains(key);
+            let age = if is_used { 0 } else { entry.age.saturating_add(step) };
             is_same &= age == entry.age;
             if age <= AGE_MAX {
                 entries.insert(key, (age, &held.bytes[entry.content.clone()]));

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use make::{Bases, Packed, again_if_lost};
+use make::{Packed, again_if_lost};
 
 use super::apart::own_program;
 use super::memory::read_memory_bytes_max;
@@ -21,7 +21,7 @@ use crate::assets::{Annex, AssetNames, ImageCounts, ImageWork, Progress, Silent,
 use crate::cache::{CACHE_FOLDER, Cache, CacheKey};
 use crate::config::{self, Config};
 use crate::diagnostic::{self, Code, Diagnostic, Paint, SHOWN_COUNT_DEFAULT, Severity, SourceText};
-use crate::output::{BUNDLE_NAME, Keeping, Output, Previous};
+use crate::output::{BUNDLE_NAME, Bases, Keeping, Output, Previous};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
@@ -171,7 +171,7 @@ pub fn check(arguments: &BuildArguments) -> Result<Report, Failure> {
     if let (Some(output), 0) = (built.output.take(), report.exit_status) {
         // Compressed bodies are none that anything could be wrong with, and cost the most.
         let output = Output { compress: Vec::new(), ..output };
-        pool.install(|| output.pack_checked(None, &loaded.cache))?;
+        pool.install(|| output.pack_checked(Bases::default(), &loaded.cache))?;
     }
     loaded.cache.finish();
     if arguments.diagnostics == DiagnosticFormat::Human && built.diagnostics.is_empty() {

@@ -1,6 +1,6 @@
 //! Bodies compressed ahead of time. A variant that doesn't pay is not made.
 
-use bundle::{Body, Encoding, RouteKind};
+use bundle::{Body, Digest, Encoding, RouteKind};
 
 use crate::bytes::{Bytes, ReadError};
 use crate::cache::{Cache, CacheKey, Shelf};
@@ -46,14 +46,7 @@ pub fn compress(encoding: Encoding, kind: RouteKind, body: &Bytes, cache: &Cache
         return Ok(None);
     }
     let is_page = kind == RouteKind::Page;
-    let (function, code): (_, Coder) = match encoding {
-        Encoding::Gzip => (GZIP, gzip),
-        Encoding::Brotli if is_page => (BROTLI_PAGES, |body| brotli(body, BROTLI_LEVEL_PAGES)),
-        Encoding::Brotli => (BROTLI_FILES, |body| brotli(body, BROTLI_LEVEL_FILES)),
-        Encoding::Zstd if is_page => (ZSTD_PAGES, |body| zstd(body, ZSTD_LEVEL_PAGES)),
-        Encoding::Zstd => (ZSTD_FILES, |body| zstd(body, ZSTD_LEVEL_FILES)),
-        Encoding::Identity => return Ok(None),
-    };
+    let Some((function, code)) = coder(encoding, is_page) else { return Ok(None) };
     // A body that lies in a file is read only if the cache doesn't have what becomes of it. Pages are held, and many.
     let key = CacheKey::new(function, &[body.digest().as_bytes()]);
     let compressed: Bytes = match function {
@@ -65,6 +58,25 @@ pub fn compress(encoding: Encoding, kind: RouteKind, body: &Bytes, cache: &Cache
         _ => cache.find_or_make(&key, || Ok(code(&body.read()?)))?.into(),
     };
     Ok((compressed.len() * 100 < body.len() * VARIANT_PERCENT_MAX).then_some(compressed))
+}
+
+/// The name of the function that makes a variant, and the function.
+fn coder(encoding: Encoding, is_page: bool) -> Option<(&'static str, Coder)> {
+    Some(match encoding {
+        Encoding::Gzip => (GZIP, gzip),
+        Encoding::Brotli if is_page => (BROTLI_PAGES, |body| brotli(body, BROTLI_LEVEL_PAGES)),
+        Encoding::Brotli => (BROTLI_FILES, |body| brotli(body, BROTLI_LEVEL_FILES)),
+        Encoding::Zstd if is_page => (ZSTD_PAGES, |body| zstd(body, ZSTD_LEVEL_PAGES)),
+        Encoding::Zstd => (ZSTD_FILES, |body| zstd(body, ZSTD_LEVEL_FILES)),
+        Encoding::Identity => return None,
+    })
+}
+
+/// Marks a page's variant as used that was had from elsewhere.
+pub(super) fn mark_page(encoding: Encoding, body: &Digest, cache: &Cache) {
+    if let Some((function, _)) = coder(encoding, true) {
+        cache.mark_small(Shelf::Compressed, &CacheKey::new(function, &[body.as_bytes()]));
+    }
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {

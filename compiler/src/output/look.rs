@@ -14,28 +14,31 @@ use crate::html::{Event, ScriptKind, Tag, read_events, sha256_source};
 use crate::markdown::has_token;
 
 /// Everything that is wrong with the finished routes of what is published, in their order. `has_policy` says whether each
-/// page's policy was made from what is in it.
+/// page's policy was made from what is in it. Those that aren't new have been looked at when they were.
 ///
 /// # Errors
 /// A body lies in a file, and can't be read any more.
 pub(super) fn find_faults(
     published: &[Published],
     routes: &[RouteEntry<Bytes>],
+    are_new: &[bool],
     has_policy: bool,
 ) -> io::Result<Vec<String>> {
     let bodies: HashMap<&str, &Bytes> =
         routes.iter().filter_map(|route| Some((route.path.as_str(), identity(route)?))).collect();
-    let faults = published.par_iter().zip(routes).map(|(published, route)| {
-        let mut look = Look { route, bodies: &bodies, policy: None, content: None, faults: Vec::new(), unread: None };
-        let Some(body) = identity(route) else { return Ok(Vec::new()) };
-        look.check_digest(published, body);
-        if field(route, "Content-Type").is_some_and(|media_type| media_type.starts_with("text/html")) {
-            let policy = field(route, "Content-Security-Policy").filter(|_| has_policy);
-            look.policy = policy.map(|policy| policy.split([' ', ';']).collect());
-            look.check_page(str::from_utf8(&body.read()?).unwrap_or_default());
-        }
-        look.unread.map_or(Ok(look.faults), |error| Err(error.into()))
-    });
+    let faults =
+        published.par_iter().zip(routes).zip(are_new).filter(|(_, is_new)| **is_new).map(|((published, route), _)| {
+            let mut look =
+                Look { route, bodies: &bodies, policy: None, content: None, faults: Vec::new(), unread: None };
+            let Some(body) = identity(route) else { return Ok(Vec::new()) };
+            look.check_digest(published, body);
+            if field(route, "Content-Type").is_some_and(|media_type| media_type.starts_with("text/html")) {
+                let policy = field(route, "Content-Security-Policy").filter(|_| has_policy);
+                look.policy = policy.map(|policy| policy.split([' ', ';']).collect());
+                look.check_page(str::from_utf8(&body.read()?).unwrap_or_default());
+            }
+            look.unread.map_or(Ok(look.faults), |error| Err(error.into()))
+        });
     Ok(faults.collect::<io::Result<Vec<_>>>()?.concat())
 }
 
@@ -149,7 +152,7 @@ mod tests {
         let mut routes: Vec<_> =
             output.published.iter().map(|published| output.route_entry(published, &Cache::none()).unwrap()).collect();
         damage(&mut routes);
-        find_faults(&output.published, &routes, true).unwrap()
+        find_faults(&output.published, &routes, &vec![true; routes.len()], true).unwrap()
     }
 
     fn replace(routes: &mut [RouteEntry<Bytes>], index: usize, from: &str, to: &str) {

@@ -3,6 +3,7 @@
 
 mod again;
 mod documents;
+mod edits;
 mod formats;
 mod mistakes;
 mod urls;

@@ -7,9 +7,9 @@ use bundle::{Digest, PackedBundle};
 
 use super::{BuildArguments, Loaded};
 use crate::bytes::Bytes;
-use crate::cache::{Cache, Shelf};
+use crate::cache::Cache;
 use crate::commands::{Failure, Report};
-use crate::output::{PackError, Previous, write_dist};
+use crate::output::{Bases, PackError, write_dist};
 use crate::pipeline::{BuildOptions, Built};
 
 /// Why a build could not be made.
@@ -33,15 +33,6 @@ pub(super) fn again_if_lost<T>(mut work: impl FnMut() -> Result<T, MakeError>) -
     })
 }
 
-/// Earlier bundles that a build takes something from.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bases<'a> {
-    /// The one whose digested assets are carried along.
-    pub(super) previous: Option<&'a Previous>,
-    /// The last build's, in which pages lie that may still be the same.
-    pub(super) last: Option<&'a Previous>,
-}
-
 /// A build that waits to be written.
 pub(super) struct Packed {
     pub(super) built: Built,
@@ -58,20 +49,14 @@ impl Loaded {
         arguments: &BuildArguments,
         bases: Bases<'_>,
     ) -> Result<(Report, Option<Packed>), MakeError> {
-        let is_compressed = options.compress && !self.config.build.compress.is_empty();
-        let load = || {
-            if is_compressed {
-                self.cache.load(Shelf::Compressed);
-            }
-        };
-        let (mut built, ()) = rayon::join(|| self.build(options, arguments, bases.last), load);
+        let mut built = self.build(options, arguments, bases.last);
         let report = self.report(&built.diagnostics, arguments);
         let (Some(output), 0) = (built.output.take(), report.exit_status) else {
             // What was made for it is there when its mistakes are mended.
             self.cache.finish();
             return Ok((report, None));
         };
-        let bundle = output.pack_checked(bases.previous, &self.cache).map_err(|error| match error {
+        let bundle = output.pack_checked(bases, &self.cache).map_err(|error| match error {
             PackError::Read(error) if self.cache.holds(&error) => MakeError::Lost(error.to_string()),
             error => MakeError::Failed(error.into()),
         })?;
