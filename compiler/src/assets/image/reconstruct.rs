@@ -3,7 +3,7 @@
 
 use rav1e::prelude::*;
 
-use super::encode::{AVIF_SPEED, light_and_differences};
+use super::encode::{avif_speed, is_large, light_and_differences};
 use super::{Channels, Picture};
 
 /// An AVIF's coded colours, and the picture that they decode to.
@@ -37,7 +37,8 @@ fn encoder_config(picture: &Picture, quality: u8) -> EncoderConfig {
     let quantizer = quantizer(quality);
     let is_fine = quantizer < self::quantizer(55);
     let is_coarse = quantizer > self::quantizer(80);
-    let mut config = EncoderConfig::with_speed_preset(AVIF_SPEED);
+    let mut config = EncoderConfig::with_speed_preset(avif_speed(picture.size));
+    let has_less_effort = is_large(picture.size);
     config.width = picture.size.width as usize;
     config.height = picture.size.height as usize;
     config.time_base = Rational::new(1, 1);
@@ -62,17 +63,18 @@ fn encoder_config(picture: &Picture, quality: u8) -> EncoderConfig {
     speed.scene_detection_mode = SceneDetectionSpeed::None;
     speed.fast_deblock = !is_coarse;
     speed.cdef = is_fine;
-    speed.lrf = is_fine;
+    speed.lrf = is_fine && !has_less_effort;
     speed.sgr_complexity = SGRComplexityLevel::Reduced;
     speed.motion.include_near_mvs = false;
     speed.motion.use_satd_subpel = false;
     speed.partition.encode_bottomup = false;
-    speed.partition.partition_range = PartitionRange::new(BlockSize::BLOCK_8X8, BlockSize::BLOCK_16X16);
+    let block_min = if has_less_effort { BlockSize::BLOCK_16X16 } else { BlockSize::BLOCK_8X8 };
+    speed.partition.partition_range = PartitionRange::new(block_min, BlockSize::BLOCK_16X16);
     speed.prediction.fine_directional_intra = false;
     speed.prediction.prediction_modes = PredictionModesSetting::Simple;
-    speed.transform.enable_inter_tx_split = false;
+    speed.transform.enable_inter_tx_split = has_less_effort;
     speed.transform.rdo_tx_decision = false;
-    speed.transform.reduced_tx_set = false;
+    speed.transform.reduced_tx_set = has_less_effort;
     speed.transform.tx_domain_rate = false;
     config
 }
@@ -129,16 +131,20 @@ mod tests {
 
     #[test]
     fn what_is_scored_is_what_is_written() {
-        let pixels = (0..96_u32 * 64).flat_map(|at| {
-            let (x, y) = (at % 96, at / 96);
-            [x * 2, y * 3, (x ^ y) & 127].map(|value| u8::try_from(value).unwrap())
-        });
-        let size = ImageSize { width: 96, height: 64 };
-        let picture = Picture::new(size, Channels::Rgb, pixels.collect()).unwrap();
-        for quality in [30, 60, 80, 90] {
-            let coded = reconstruct(&picture, quality).unwrap().coded;
-            let file = super::super::encode::encode_at(&picture, ImageFormat::Avif, Some(quality)).unwrap();
-            assert!(file.ends_with(&coded), "at {quality}");
+        // The last one counts as large. Most of it is plain, which is coded fast.
+        for (width, height, qualities) in [(96, 64, &[30, 60, 80, 90][..]), (1_264, 960, &[83])] {
+            let pixels = (0..width * height).flat_map(|at| {
+                let (x, y) = (at % width, at / width);
+                let value = if x.max(y) < 100 { [x * 2, y * 2, (x ^ y) & 127] } else { [90; 3] };
+                value.map(|value| u8::try_from(value).unwrap())
+            });
+            let size = ImageSize { width, height };
+            let picture = Picture::new(size, Channels::Rgb, pixels.collect()).unwrap();
+            for quality in qualities {
+                let coded = reconstruct(&picture, *quality).unwrap().coded;
+                let file = super::super::encode::encode_at(&picture, ImageFormat::Avif, Some(*quality)).unwrap();
+                assert!(file.ends_with(&coded), "{width} wide at {quality}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! All constants come from 20 photographs at 8 widths as JPEG and WebP, each at 9 qualities: the first try of a picture
 //! that has two narrower ones missed by 1.1 points on average at the widths from 640 to 1024, and by 1.7 above.
 
-use super::encode::{WEBP_LARGE_PIXELS_MIN, encode_at};
+use super::encode::{encode_at, is_large};
 use super::reconstruct::reconstruct;
 use super::score::Reference;
 use super::{ImageFault, ImageFormat, ImageSize, Picture, decode, guarded, probe};
@@ -24,8 +24,8 @@ const LOOKS_MAX: usize = 6;
 /// How much of the way from the last quality but one to the last goes on, and how many times as far.
 const TREND: f64 = 0.6;
 const TREND_STEPS_MAX: f64 = 1.5;
-/// So many more steps a WebP needs at the lower effort that large ones are made with.
-const LARGE_WEBP_STEPS: f64 = 2.0;
+/// So many more steps a WebP or an AVIF needs at the lower effort that large ones are made with.
+const LARGE_STEPS: f64 = 2.0;
 
 /// The search for one format of one image, whose pictures come in ascending order.
 #[derive(Clone, Debug)]
@@ -98,8 +98,8 @@ impl Search {
 
     /// Where to look first.
     fn first_quality(&self, size: ImageSize) -> f64 {
-        let is_large = |size: ImageSize| self.format == ImageFormat::WebP && size.pixels() >= WEBP_LARGE_PIXELS_MIN;
-        let steps = |last: &Found| if is_large(size) && !is_large(last.size) { LARGE_WEBP_STEPS } else { 0.0 };
+        let has_steps = |last: &Found| self.format != ImageFormat::Jpeg && is_large(size) && !is_large(last.size);
+        let steps = |last: &Found| if has_steps(last) { LARGE_STEPS } else { 0.0 };
         match &*self.found {
             [] => 74.0 + 1.8 * (self.target - 75.0),
             [last] => last.quality + steps(last),
