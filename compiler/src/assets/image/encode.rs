@@ -28,10 +28,10 @@ pub struct EncodeSettings {
 }
 
 /// The effort of the AVIF encoder, 1 (slow) to 10: specified by the design of the image road.
-const AVIF_SPEED: u8 = 8;
+pub(super) const AVIF_SPEED: u8 = 8;
 /// Its effort for large pictures, which take most of the time. Measured with 6 photographs at their full size: 0.30 of the
 /// time, 2 % more bytes, and a score that is lower by 1.2.
-const AVIF_SPEED_LARGE: u8 = 9;
+pub(super) const AVIF_SPEED_LARGE: u8 = 9;
 /// The effort of the lossy WebP encoder, 0 to 6 (slow): specified by the design of the image road.
 const WEBP_METHOD: i32 = 4;
 /// Its effort for pictures that are larger than those that most visitors load. Measured with 20 photographs: 0.41 of the
@@ -71,7 +71,7 @@ pub(super) fn encode_at(picture: &Picture, format: ImageFormat, quality: Option<
     guarded("encoding", || match (format, quality) {
         (ImageFormat::Jpeg, quality) => encode_jpeg(picture, quality.unwrap_or(100.0)),
         (ImageFormat::WebP, quality) => encode_webp(picture, quality),
-        (ImageFormat::Avif, quality) => encode_avif(picture, quality.unwrap_or(100.0)),
+        (ImageFormat::Avif, quality) => encode_avif(picture, quality.unwrap_or(100.0), avif_speed(picture.size)),
         (ImageFormat::Png, _) => encode_png(picture),
         (ImageFormat::Gif | ImageFormat::Svg, _) => Err(failed(format, &"Kiln writes none")),
     })
@@ -131,11 +131,11 @@ fn encode_webp(picture: &Picture, quality: Option<f32>) -> Result<Vec<u8>, Image
     Ok(file.to_vec())
 }
 
-fn encode_avif(picture: &Picture, quality: f32) -> Result<Vec<u8>, ImageFault> {
+pub(super) fn encode_avif(picture: &Picture, quality: f32, speed: u8) -> Result<Vec<u8>, ImageFault> {
     let encoder = Encoder::new()
         .with_quality(quality)
         .with_alpha_quality(quality)
-        .with_speed(avif_speed(picture.size))
+        .with_speed(speed)
         .with_bit_depth(ravif::BitDepth::Eight)
         .with_num_threads(Some(1));
     let (width, height) = (picture.size.width as usize, picture.size.height as usize);

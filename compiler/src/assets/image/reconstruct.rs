@@ -3,7 +3,7 @@
 
 use rav1e::prelude::*;
 
-use super::encode::{avif_speed, is_large, light_and_differences};
+use super::encode::{AVIF_SPEED_LARGE, avif_speed, light_and_differences};
 use super::{Channels, Picture};
 
 /// An AVIF's coded colours, and the picture that they decode to.
@@ -15,7 +15,11 @@ pub(super) struct Reconstruction {
 
 /// The colours of a picture after coding at a quality of 1 to 100; its opacities are taken over as they are.
 pub(super) fn reconstruct(picture: &Picture, quality: u8) -> Option<Reconstruction> {
-    let config = Config::new().with_encoder_config(encoder_config(picture, quality)).with_threads(1);
+    reconstruct_at(picture, quality, avif_speed(picture.size))
+}
+
+fn reconstruct_at(picture: &Picture, quality: u8, speed: u8) -> Option<Reconstruction> {
+    let config = Config::new().with_encoder_config(encoder_config(picture, quality, speed)).with_threads(1);
     let mut context: Context<u8> = config.new_context().ok()?;
     let mut frame = context.new_frame();
     fill(&mut frame, picture);
@@ -33,12 +37,12 @@ pub(super) fn reconstruct(picture: &Picture, quality: u8) -> Option<Reconstructi
     }
 }
 
-fn encoder_config(picture: &Picture, quality: u8) -> EncoderConfig {
+fn encoder_config(picture: &Picture, quality: u8, speed: u8) -> EncoderConfig {
     let quantizer = quantizer(quality);
     let is_fine = quantizer < self::quantizer(55);
     let is_coarse = quantizer > self::quantizer(80);
-    let mut config = EncoderConfig::with_speed_preset(avif_speed(picture.size));
-    let has_less_effort = is_large(picture.size);
+    let has_less_effort = speed == AVIF_SPEED_LARGE;
+    let mut config = EncoderConfig::with_speed_preset(speed);
     config.width = picture.size.width as usize;
     config.height = picture.size.height as usize;
     config.time_base = Rational::new(1, 1);
@@ -126,24 +130,23 @@ fn shown(frame: &Frame<u8>, original: &Picture) -> Option<Picture> {
 
 #[cfg(test)]
 mod tests {
-    use super::reconstruct;
-    use crate::assets::image::{Channels, ImageFormat, ImageSize, Picture};
+    use super::reconstruct_at;
+    use crate::assets::image::encode::{AVIF_SPEED, AVIF_SPEED_LARGE, encode_avif};
+    use crate::assets::image::{Channels, ImageSize, Picture};
 
     #[test]
     fn what_is_scored_is_what_is_written() {
-        // The last one counts as large. Most of it is plain, which is coded fast.
-        for (width, height, qualities) in [(96, 64, &[30, 60, 80, 90][..]), (1_264, 960, &[83])] {
-            let pixels = (0..width * height).flat_map(|at| {
-                let (x, y) = (at % width, at / width);
-                let value = if x.max(y) < 100 { [x * 2, y * 2, (x ^ y) & 127] } else { [90; 3] };
-                value.map(|value| u8::try_from(value).unwrap())
-            });
-            let size = ImageSize { width, height };
-            let picture = Picture::new(size, Channels::Rgb, pixels.collect()).unwrap();
-            for quality in qualities {
-                let coded = reconstruct(&picture, *quality).unwrap().coded;
-                let file = super::super::encode::encode_at(&picture, ImageFormat::Avif, Some(*quality)).unwrap();
-                assert!(file.ends_with(&coded), "{width} wide at {quality}");
+        let pixels = (0..96_u32 * 64).flat_map(|at| {
+            let (x, y) = (at % 96, at / 96);
+            [x * 2, y * 3, (x ^ y) & 127].map(|value| u8::try_from(value).unwrap())
+        });
+        let size = ImageSize { width: 96, height: 64 };
+        let picture = Picture::new(size, Channels::Rgb, pixels.collect()).unwrap();
+        for speed in [AVIF_SPEED, AVIF_SPEED_LARGE] {
+            for quality in [30, 60, 80, 90] {
+                let coded = reconstruct_at(&picture, quality, speed).unwrap().coded;
+                let file = encode_avif(&picture, f32::from(quality), speed).unwrap();
+                assert!(file.ends_with(&coded), "at {quality} with speed {speed}");
             }
         }
     }
