@@ -11,6 +11,7 @@ mod encode;
 mod exif;
 mod fields;
 mod gif;
+mod hard;
 mod jpeg;
 mod memory;
 mod png;
@@ -26,6 +27,7 @@ mod webp;
 
 pub use decode::decode;
 pub use encode::{EncodeSettings, Quality, encode};
+pub use hard::quality_of_avif;
 pub use memory::encode_bytes;
 pub use probe::probe;
 pub use resize::{resize, scaled};
@@ -41,7 +43,7 @@ use crate::config::IMAGE_SIDE_MAX;
 /// A test holds it to the versions that are locked; the number at its end counts changes of our own.
 pub const VERSION: &str = "image 0.25.10, zune-jpeg 0.5.15, png 0.18.1, image-webp 0.2.4, moxcms 0.9.2, \
     fast_image_resize 6.1.0, mozjpeg 0.10.13, mozjpeg-sys 2.2.3, webp 0.3.1, libwebp-sys 0.9.6, ravif 0.13.0, \
-    rav1e 0.8.1, oxipng 10.2.1, libdeflater 1.26.1; 3";
+    rav1e 0.8.1, oxipng 10.2.1, libdeflater 1.26.1; 4";
 
 /// Extensions of the files that are images, in lower case.
 const IMAGE_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "avif", "svg"];

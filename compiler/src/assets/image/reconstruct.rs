@@ -3,7 +3,7 @@
 
 use rav1e::prelude::*;
 
-use super::encode::{AVIF_SPEED, light_and_differences};
+use super::encode::{AVIF_SPEED_LARGE, avif_speed, light_and_differences};
 use super::{Channels, Picture};
 
 /// An AVIF's coded colours, and the picture that they decode to.
@@ -15,7 +15,11 @@ pub(super) struct Reconstruction {
 
 /// The colours of a picture after coding at a quality of 1 to 100; its opacities are taken over as they are.
 pub(super) fn reconstruct(picture: &Picture, quality: u8) -> Option<Reconstruction> {
-    let config = Config::new().with_encoder_config(encoder_config(picture, quality)).with_threads(1);
+    reconstruct_at(picture, quality, avif_speed(picture.size))
+}
+
+fn reconstruct_at(picture: &Picture, quality: u8, speed: u8) -> Option<Reconstruction> {
+    let config = Config::new().with_encoder_config(encoder_config(picture, quality, speed)).with_threads(1);
     let mut context: Context<u8> = config.new_context().ok()?;
     let mut frame = context.new_frame();
     fill(&mut frame, picture);
@@ -33,11 +37,12 @@ pub(super) fn reconstruct(picture: &Picture, quality: u8) -> Option<Reconstructi
     }
 }
 
-fn encoder_config(picture: &Picture, quality: u8) -> EncoderConfig {
+fn encoder_config(picture: &Picture, quality: u8, speed: u8) -> EncoderConfig {
     let quantizer = quantizer(quality);
     let is_fine = quantizer < self::quantizer(55);
     let is_coarse = quantizer > self::quantizer(80);
-    let mut config = EncoderConfig::with_speed_preset(AVIF_SPEED);
+    let has_less_effort = speed == AVIF_SPEED_LARGE;
+    let mut config = EncoderConfig::with_speed_preset(speed);
     config.width = picture.size.width as usize;
     config.height = picture.size.height as usize;
     config.time_base = Rational::new(1, 1);
@@ -62,17 +67,18 @@ fn encoder_config(picture: &Picture, quality: u8) -> EncoderConfig {
     speed.scene_detection_mode = SceneDetectionSpeed::None;
     speed.fast_deblock = !is_coarse;
     speed.cdef = is_fine;
-    speed.lrf = is_fine;
+    speed.lrf = is_fine && !has_less_effort;
     speed.sgr_complexity = SGRComplexityLevel::Reduced;
     speed.motion.include_near_mvs = false;
     speed.motion.use_satd_subpel = false;
     speed.partition.encode_bottomup = false;
-    speed.partition.partition_range = PartitionRange::new(BlockSize::BLOCK_8X8, BlockSize::BLOCK_16X16);
+    let block_min = if has_less_effort { BlockSize::BLOCK_16X16 } else { BlockSize::BLOCK_8X8 };
+    speed.partition.partition_range = PartitionRange::new(block_min, BlockSize::BLOCK_16X16);
     speed.prediction.fine_directional_intra = false;
     speed.prediction.prediction_modes = PredictionModesSetting::Simple;
-    speed.transform.enable_inter_tx_split = false;
+    speed.transform.enable_inter_tx_split = has_less_effort;
     speed.transform.rdo_tx_decision = false;
-    speed.transform.reduced_tx_set = false;
+    speed.transform.reduced_tx_set = has_less_effort;
     speed.transform.tx_domain_rate = false;
     config
 }
@@ -124,8 +130,9 @@ fn shown(frame: &Frame<u8>, original: &Picture) -> Option<Picture> {
 
 #[cfg(test)]
 mod tests {
-    use super::reconstruct;
-    use crate::assets::image::{Channels, ImageFormat, ImageSize, Picture};
+    use super::reconstruct_at;
+    use crate::assets::image::encode::{AVIF_SPEED, AVIF_SPEED_LARGE, encode_avif};
+    use crate::assets::image::{Channels, ImageSize, Picture};
 
     #[test]
     fn what_is_scored_is_what_is_written() {
@@ -135,10 +142,12 @@ mod tests {
         });
         let size = ImageSize { width: 96, height: 64 };
         let picture = Picture::new(size, Channels::Rgb, pixels.collect()).unwrap();
-        for quality in [30, 60, 80, 90] {
-            let coded = reconstruct(&picture, quality).unwrap().coded;
-            let file = super::super::encode::encode_at(&picture, ImageFormat::Avif, Some(quality)).unwrap();
-            assert!(file.ends_with(&coded), "at {quality}");
+        for speed in [AVIF_SPEED, AVIF_SPEED_LARGE] {
+            for quality in [30, 60, 80, 90] {
+                let coded = reconstruct_at(&picture, quality, speed).unwrap().coded;
+                let file = encode_avif(&picture, f32::from(quality), speed).unwrap();
+                assert!(file.ends_with(&coded), "at {quality} with speed {speed}");
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::plan::{Facts, PlannedSet, held_bytes_per_pixel, plan};
 use super::schedule::{self, Load, Work};
 use crate::assets::image::{
     self, EncodeSettings, FaultKind, ImageFault, ImageFormat, ImageSize, Kind, Picture, Probe, Reference, Search,
-    decode, encode, encode_bytes, probe, resize, score_bytes, strip,
+    decode, encode, encode_bytes, probe, quality_of_avif, resize, score_bytes, strip,
 };
 use crate::assets::workshop::{ImageWork, Workshop};
 use crate::bytes::Bytes;
@@ -141,6 +141,8 @@ struct Task<'a> {
     missing: Vec<usize>,
     /// The work that this is: candidates that are made one after the other, narrow ones first.
     parts: Vec<Vec<usize>>,
+    /// The quality of its AVIFs, if one was made.
+    avif_quality: OnceLock<Result<u8, ImageFault>>,
     /// What went wrong while they were made.
     fault: OnceLock<ImageFault>,
 }
@@ -208,6 +210,11 @@ impl Task<'_> {
         (0..self.candidates.len()).filter(|index| is_kept(&self.candidates[*index])).collect()
     }
 
+    /// The quality at which AVIFs are made of the original where one is asked for: the same for all of them.
+    fn avif_quality(&self, original: &Picture, asked: u8) -> Result<u8, ImageFault> {
+        self.avif_quality.get_or_init(|| quality_of_avif(original, asked)).clone()
+    }
+
     fn load(&self) -> Load {
         let part = |part: &Vec<usize>| part.iter().map(|index| self.candidates[*index].work_bytes()).max().unwrap_or(0);
         let pixels = self.probe.size.map_or(0, ImageSize::pixels);
@@ -238,9 +245,9 @@ impl Road<'_> {
             candidates.extend((0..set.sizes.len()).map(|index| self.candidate(&digest, &probe, &set, index)));
         }
         let found = candidates.iter().map(|_| OnceLock::new()).collect();
-        let fault = OnceLock::new();
-        let mut task =
-            Task { file, probe, candidates, found, lengths: None, missing: Vec::new(), parts: Vec::new(), fault };
+        let (missing, parts) = (Vec::new(), Vec::new());
+        let (avif_quality, fault) = (OnceLock::new(), OnceLock::new());
+        let mut task = Task { file, probe, candidates, found, lengths: None, missing, parts, avif_quality, fault };
         match strip(&bytes, &task.probe) {
             Some(stripped) if *stripped == *bytes => task.set_original(file.bytes.clone()),
             Some(stripped) => task.set_original(self.keep_stripped(&digest, stripped)),
@@ -441,7 +448,15 @@ impl Bench<'_, '_> {
             for index in same_size {
                 let Candidate { format, settings, .. } = &task.candidates[*index];
                 let bytes = match settings.quality {
-                    image::Quality::Fixed(_) => encode(smaller, *format, settings)?,
+                    image::Quality::Fixed(asked) => {
+                        let quality =
+                            if *format == ImageFormat::Avif { task.avif_quality(picture, asked)? } else { asked };
+                        encode(
+                            smaller,
+                            *format,
+                            &EncodeSettings { quality: image::Quality::Fixed(quality), ..*settings },
+                        )?
+                    }
                     image::Quality::Target(score) => {
                         if !searches.iter().any(|(of, _)| of == format) {
                             searches.push((*format, Search::new(*format, score)));
