@@ -15,11 +15,13 @@ COPY bundle bundle
 COPY runtime runtime
 COPY compiler compiler
 ENV CARGO_TARGET_DIR=/target
+# What `--version` names beside the version.
+ARG COMMIT=""
 # `--target` keeps the flags away from build scripts and macros.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     host="$(rustc -vV | sed -n 's/^host: //p')" \
  && RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
-    cargo build --release --locked --target "$host" --bin kiln --bin kilnd --features kiln-compiler/asm \
+    KILN_COMMIT="$COMMIT" cargo build --release --locked --target "$host" --bin kiln --bin kilnd --features kiln-compiler/asm \
  && mv "/target/$host/release/kiln" "/target/$host/release/kilnd" /usr/local/bin/
 
 FROM build AS site-build
@@ -37,9 +39,8 @@ LABEL org.opencontainers.image.title="kilnd" \
 COPY --from=build /usr/local/bin/kilnd /kilnd
 USER 65534:65534
 EXPOSE 8080
-# One request to the server's own address: about a millisecond of CPU.
-HEALTHCHECK --interval=30s --timeout=3s --start-period=5s --start-interval=1s \
-    CMD ["/kilnd", "probe", "http://127.0.0.1:8080/health"]
+# One request to the server's own address: about a millisecond of CPU. (`--start-interval` would need Docker 25.)
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/kilnd", "probe", "http://127.0.0.1:8080/health"]
 ENTRYPOINT ["/kilnd"]
 CMD ["/srv/site.bundle", "--listen", "0.0.0.0:8080"]
 

@@ -73,8 +73,10 @@ lighthouse: build ## Lighthouse and the weight of the first view, for this site 
 bench: ## the benchmarks of the crates (PHOTOS=folder: the photographs that the image road is measured with)
 	$(CARGO) bench --workspace --locked $$(.ci/assembler)
 
-image: ## a container image with the server and the site (wants Docker or Podman)
-	$$(command -v docker || command -v podman) build --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --tag kiln-site .
+# Docker before 23 has BuildKit, but has to be asked for it.
+image: ## a container image with the server and the site (wants Docker or Podman; BASE_URL=https://…)
+	DOCKER_BUILDKIT=1 $$(command -v docker || command -v podman) build --tag kiln-site \
+	  --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --build-arg BASE_URL=$(BASE_URL) .
 
 clean: ## delete what was built
 	$(CARGO) clean

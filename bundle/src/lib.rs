@@ -95,3 +95,12 @@ pub use pattern::RedirectPattern;
 pub use percent::{percent_decode, percent_encode};
 pub use view::{BundleView, FrontView, Head, Route, Variant, open_front, open_front_unverified};
 pub use writer::{Body, BundleWriter, HeadParts, PackedBundle, RouteEntry, VariantEntry, WriteError};
+
+/// What the programs say to `--version`: `version`, then the commit where the compiling was told it (the variable
+/// `KILN_COMMIT`, as releases set it), and the version of the bundle's format, such as `0.1.0 (bundle format 1)`.
+#[must_use]
+pub fn program_version(version: &str) -> String {
+    let commit = option_env!("KILN_COMMIT").filter(|commit| !commit.is_empty());
+    let commit = commit.map(|commit| format!("{commit}, ")).unwrap_or_default();
+    format!("{version} ({commit}bundle format {FORMAT_VERSION})")
+}

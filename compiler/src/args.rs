@@ -18,12 +18,7 @@ use crate::commands::post::post;
 use crate::commands::{Failure, Report, documents, signals, urls};
 use crate::watch::Method;
 
-/// The version, the commit if the build was told it (`KILN_COMMIT`), and the version of the bundle's format.
-static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let commit = option_env!("KILN_COMMIT").filter(|commit| !commit.is_empty());
-    let commit = commit.map(|commit| format!("{commit}, ")).unwrap_or_default();
-    format!("{} ({commit}bundle format {})", env!("CARGO_PKG_VERSION"), bundle::FORMAT_VERSION)
-});
+static VERSION: LazyLock<String> = LazyLock::new(|| bundle::program_version(env!("CARGO_PKG_VERSION")));
 
 /// Compiles a website into one immutable file that kilnd serves from memory.
 #[derive(Parser, Debug)]

@@ -6,6 +6,7 @@ mod glob;
 mod headers;
 mod images;
 mod redirect;
+mod toml_depth;
 mod tool;
 
 use bundle::Encoding;
@@ -19,6 +20,7 @@ pub use glob::Glob;
 pub use headers::{Budget, HeaderRule};
 pub use images::{IMAGE_SIDE_MAX, Images, ModernFormat, Quality};
 pub use redirect::Redirect;
+pub use toml_depth::{TOO_DEEP, find_too_deep};
 pub use tool::{TOOL_TIMEOUT_SECONDS, Tool};
 
 /// The name of the file, at the site's root.
@@ -245,6 +247,9 @@ impl Default for Config {
 impl Config {
     /// Reads the text of `site.toml`. Whatever is wrong is reported, all of it, and its default stands in.
     pub fn parse(source: &SourceText) -> (Self, Vec<Diagnostic>) {
+        if let Some(span) = find_too_deep(&source.text) {
+            return (Self::default(), vec![Diagnostic::new(Code::BadConfig, source.place(span), TOO_DEEP)]);
+        }
         let (table, errors) = DeTable::parse_recoverable(&source.text);
         let mut diagnostics: Vec<_> = errors.iter().map(|error| syntax_error(source, error)).collect();
         let mut config = Self::default();
@@ -421,6 +426,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A whole number within a range.
+    fn number(&mut self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let value = self.value(key)?;
+        let number = whole_number(value.get_ref()).filter(|number| range.contains(number));
+        if number.is_none() {
+            let message = format!("`{}{key}` is a whole number from {} to {}", self.prefix, range.start(), range.end());
+            self.report(value.span(), message, None);
+        }
+        number
+    }
+
     /// A list of texts, each of which `parse` turns into a value.
     fn list<T>(&mut self, key: &'static str, field: &mut Vec<T>, parse: fn(&str) -> Result<T, &'static str>) {
         let Some(items) = self.typed(key, "a list of texts", DeValue::as_array) else { return };
@@ -515,6 +531,9 @@ impl Entry<'_> {
         if table.keys().any(|key| key.get_ref() != "path") || !self.name.bytes().all(is_name) {
             return Err(malformed());
         }
+        if self.name.len() > PUBLISHED_PATH_BYTES_MAX {
+            return Err(("the name of a taxonomy is too long".to_owned(), "some words at most"));
+        }
         let mut taxonomy = Taxonomy::named(self.name);
         if let Some(path) = path {
             check_published_path(path).map_err(|help| (format!("a taxonomy can't be published at `{path}`"), help))?;
@@ -527,6 +546,11 @@ impl Entry<'_> {
 fn syntax_error(source: &SourceText, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().unwrap_or_default();
     Diagnostic::new(Code::BadConfig, source.place(Span::new(span.start, span.end)), error.message().to_owned())
+}
+
+fn whole_number(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
 }
 
 fn with_article(kind: &str) -> String {
@@ -572,6 +596,9 @@ fn check_folder(text: &str) -> Result<(), &'static str> {
         .ok_or("a folder within the site, without `..` and without `/` around it")
 }
 
+/// Bytes of a path in `site.toml` at which something is published: others are made below it, and a URL has a longest.
+const PUBLISHED_PATH_BYTES_MAX: usize = 1_000;
+
 /// A plain path from the site's root, or nothing.
 fn check_published_path(text: &str) -> Result<(), &'static str> {
     let is_plain = |segment: &str| {
@@ -579,7 +606,8 @@ fn check_published_path(text: &str) -> Result<(), &'static str> {
         bytes && !matches!(segment, "" | "." | "..")
     };
     let is_path = text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_plain));
-    (text.is_empty() || is_path).then_some(()).ok_or("a path from the site's root, such as `/feed.xml`")
+    let is_short = text.len() <= PUBLISHED_PATH_BYTES_MAX;
+    (text.is_empty() || (is_path && is_short)).then_some(()).ok_or("a path from the site's root, such as `/feed.xml`")
 }
 
 /// Bytes of a header's value. Guessed: clients refuse long heads.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::config::{TOO_DEEP, find_too_deep};
 use crate::diagnostic::{Code, Diagnostic, Place, SourceText, Span, nearest};
 use crate::front_matter::{Value, convert_toml, read_yaml};
 use crate::source::SourceFile;
@@ -104,6 +105,9 @@ fn bad_data(source: &SourceText, span: Span, message: String) -> Diagnostic {
 }
 
 fn read_toml(source: &SourceText) -> Result<Value, Diagnostic> {
+    if let Some(span) = find_too_deep(&source.text) {
+        return Err(bad_data(source, span, TOO_DEEP.to_owned()));
+    }
     let table = toml::de::DeTable::parse(&source.text).map_err(|error| {
         let span = error.span().unwrap_or_default();
         let message = error.message().lines().next().unwrap_or_default().to_owned();

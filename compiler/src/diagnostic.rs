@@ -222,7 +222,7 @@ codes! {
     BlockedSource "blocked-source" Warning " The page's own security policy blocks something in it.",
     LongPolicy "long-policy" Warning " A page's own security policy makes the head of an answer long.",
     LikelyTypo "likely-typo" Warning " A field has almost the name of a known one.",
- HiddenField "hidden-field" Warning " A field has the name of one that every page has by itself.",
+    HiddenField "hidden-field" Warning " A field has the name of one that every page has by itself.",
     ForeignSyntax "foreign-syntax" Warning " Something is written as another generator has it, and means nothing here.",
     EmptyField "empty-field" Warning " `where` or `sort` names a field that no item has.",
     NoBaseUrl "no-base-url" Warning " The site's address isn't known, so nothing that needs it is made.",

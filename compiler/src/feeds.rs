@@ -91,39 +91,39 @@ fn make_feeds(posts: &[&PageHead], title: &str, home: &str, folder: &str, config
 fn atom_feed(posts: &[&PageHead], title: &str, home: &str, path: &str, config: &Config) -> String {
     let base = &config.base_url;
     let updated = posts.iter().filter_map(|post| changed(post)).max().unwrap_or(EPOCH);
-    let title = if title.is_empty() { base.as_str() } else { title };
-    let author = if config.author.is_empty() { title } else { &config.author };
+    let title = title_of(title, config);
+    let author = if config.author.is_empty() { title.clone() } else { plain_text(&config.author) };
     let mut xml = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\" xml:lang=\"{}\">\n\
          <title>{}</title>\n<id>{base}{home}</id>\n<link href=\"{base}{home}\"/>\n\
          <link rel=\"self\" type=\"application/atom+xml\" href=\"{base}{}\"/>\n\
          <updated>{}</updated>\n<author><name>{}</name></author>\n",
-        xml_text(&config.language),
-        xml_text(title),
-        xml_text(path),
+        escape(plain_text(&config.language)),
+        escape(&*title),
+        escape(path),
         rfc3339(updated),
-        xml_text(author),
+        escape(author),
     );
     if !config.description.is_empty() && folder_of(path).is_empty() {
-        push(&mut xml, format_args!("<subtitle>{}</subtitle>\n", xml_text(&config.description)));
+        push(&mut xml, format_args!("<subtitle>{}</subtitle>\n", escape(plain_text(&config.description))));
     }
     for post in posts {
         let url = format!("{base}{}", post.url);
         let (published, updated) = (post.date.unwrap_or(EPOCH), changed(post).unwrap_or(EPOCH));
-        let summary = post.text("summary");
+        let summary = text_field(post, "summary");
         push(
             &mut xml,
             format_args!(
                 "<entry>\n<title>{}</title>\n<id>{url}</id>\n<link href=\"{url}\"/>\n<published>{}</published>\n\
                  <updated>{}</updated>\n",
-                xml_text(&post.text("title")),
+                escape(text_field(post, "title")),
                 rfc3339(published),
                 rfc3339(updated),
                 url = escape(&url),
             ),
         );
         if !summary.trim_ascii().is_empty() {
-            push(&mut xml, format_args!("<summary>{}</summary>\n", xml_text(&summary)));
+            push(&mut xml, format_args!("<summary>{}</summary>\n", escape(summary)));
         }
         xml.push_str("</entry>\n");
     }
@@ -149,10 +149,10 @@ fn json_feed(posts: &[&PageHead], title: &str, home: &str, path: &str, config: &
     let items: Vec<_> = items.collect();
     let mut feed = json!({
         "version": "https://jsonfeed.org/version/1.1",
-        "title": plain_text(if title.is_empty() { base } else { title }),
+        "title": title_of(title, config),
         "home_page_url": format!("{base}{home}"),
         "feed_url": format!("{base}{path}"),
-        "language": config.language,
+        "language": plain_text(&config.language),
         "items": items,
     });
     if !config.author.is_empty() {
@@ -208,17 +208,17 @@ fn text_field(page: &PageHead, name: &str) -> String {
     plain_text(&page.text(name))
 }
 
-/// A field's text as a reader sees it: the character references that HTML would leave alone are resolved, and what XML
+/// A feed's title, or where the site is.
+fn title_of(title: &str, config: &Config) -> String {
+    if title.is_empty() { config.base_url.clone() } else { plain_text(title) }
+}
+
+/// A text as a reader sees it: the character references that HTML would leave alone are resolved, and what XML
 /// can't hold (XML 1.0 section 2.2) is left out.
 fn plain_text(text: &str) -> String {
     let mut plain = decode(text).into_owned();
     plain.retain(|c| matches!(c, '\t' | '\n' | '\r') || !(c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')));
     plain
-}
-
-/// The same as XML.
-fn xml_text(text: &str) -> String {
-    escape(plain_text(text)).into_owned()
 }
 
 /// RFC 3339, in UTC.

@@ -1,4 +1,5 @@
-//! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock.
+//! A whole build on one screen: sources in, everything to publish out, a line a stage. It reads no disk and no clock;
+//! filters, which run programs, have done their part before (`run_filters`).
 
 mod filters;
 mod finished;
@@ -12,9 +13,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use finished::Finished;
+use gaps::Gaps;
 
 pub use filters::run_filters;
-use gaps::Gaps;
 pub use publish::publish_page;
 
 use crate::assets::{
@@ -253,7 +254,8 @@ impl Plan {
         diagnostics
     }
 
-    /// What pages say themselves of the digests of the site's files, where that is wrong: no browser would load them.
+    /// What pages say themselves of the digests of the site's files, where that is wrong: no browser would load them. In
+    /// development files have other bytes, as they name each other otherwise.
     fn check_integrities(&self, rendered: &[RenderedPage]) -> Vec<Diagnostic> {
         let pages = self.site.all_pages().zip(rendered);
         let written: Vec<_> =

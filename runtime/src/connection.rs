@@ -420,7 +420,7 @@ impl<T: Transport> Exchange<'_, T> {
         let Some(access_log) = access_log else { return };
         for Pending { answer, log_note, .. } in batch.iter_mut() {
             let outcome = Outcome { status: answer.status, body_len: answer.body.bytes().len(), duration };
-            if log_note.take().is_some_and(|note| !access_log.write(*note, outcome)) {
+            if log_note.take().is_some_and(|note| !access_log.write(&note, outcome)) {
                 metrics.count(Event::LogDropped);
             }
         }

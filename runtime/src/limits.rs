@@ -102,10 +102,19 @@ pub const DESCRIPTORS_KEPT: usize = 64;
 pub const GENERATIONS_KEPT: usize = 2;
 /// How often a bundle's file is looked at, in milliseconds. Specified.
 pub(crate) const LOOK_MS: u64 = 1_000;
+/// Bytes of a new bundle that are checked at a time, some 20 µs of work.
+pub(crate) const CHECK_PIECE_BYTES: usize = 64 * 1024;
 /// How long a probe waits, in milliseconds. Guessed: less than any platform's own limit.
 pub(crate) const PROBE_MS: u64 = 2_000;
-/// Lines of the access log that may wait to be written. Guessed: a second of a busy server, at most 10 MB.
-pub(crate) const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
+/// Bytes of the access log that may wait to be written. Guessed: some ten thousand lines, a tenth of a second of a busy
+/// server; the thread that writes has as many once more.
+pub(crate) const LOG_BYTES_WAITING_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of memory that the access log keeps when they are written.
+pub(crate) const LOG_BYTES_KEPT: usize = 64 * 1024;
+/// How long the first line of a batch waits for others, in milliseconds. Guessed: nobody reads a log faster.
+pub(crate) const LOG_PAUSE_MS: u64 = 5;
+/// How long the end of the server waits for the last lines, in milliseconds. Guessed.
+pub(crate) const LOG_END_MS: u64 = 1_000;
 /// Paths with statistics of their own. Specified.
 pub(crate) const PATHS_COUNTED_MAX: usize = 256;
 /// Workers with statistics of their own; more workers share. From the megabyte that statistics may take at most: 256

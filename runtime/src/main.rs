@@ -60,7 +60,7 @@ fn run() -> Result<(), Failure> {
     let port = std::env::var_os("PORT").filter(|port| !port.is_empty());
     match args::parse(std::env::args_os().skip(1), port.as_deref()).map_err(Failure::Usage)? {
         Command::Help => print!("{}", args::HELP),
-        Command::Version => println!("kilnd {}", env!("CARGO_PKG_VERSION")),
+        Command::Version => println!("kilnd {}", bundle::program_version(env!("CARGO_PKG_VERSION"))),
         Command::Serve(options) => serve(options)?,
         Command::Probe(target) => target.ask().map_err(Failure::Unhealthy)?,
         Command::Install { new, path } => install(&new, &path).map_err(|error| match error {
@@ -97,6 +97,7 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     context.metrics = Arc::new(Metrics::new(worker_count));
     context.counts_answers = credentials.is_some();
     context.access_log = options.access_log.map(AccessLog::start).transpose().map_err(system)?;
+    let access_log = context.access_log.clone();
     context.trusted_proxies = options.trusted_proxies;
     context.begins_with_proxy_header = options.begins_with_proxy_header;
     context.report = report;
@@ -118,6 +119,9 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     notifier.ready();
     let ending = server.run(listeners).map_err(system);
     notifier.stopping();
+    if let Some(access_log) = access_log {
+        access_log.finish();
+    }
     ending
 }
 

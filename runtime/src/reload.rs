@@ -2,7 +2,7 @@
 //! checked on a thread of its own and then swapped in. A bad one is refused, and the old one goes on.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bundle::{BundleView, OpenError};
 
-use crate::limits::LOOK_MS;
+use crate::limits::{CHECK_PIECE_BYTES, LOOK_MS};
 use crate::mapped::MappedFile;
 use crate::metrics::Event;
 use crate::server::Remote;
@@ -44,9 +44,21 @@ impl std::error::Error for LoadError {}
 pub fn load(path: &Path) -> Result<Site<MappedFile>, LoadError> {
     let file = MappedFile::open(path).map_err(LoadError::Unreadable)?;
     // The map is not read: whoever cuts the file short meanwhile would end the process.
-    let mut reader = file.file().try_clone().map_err(LoadError::Unreadable)?;
+    let mut reader = Yielding(file.file().try_clone().map_err(LoadError::Unreadable)?);
     let opened = BundleView::open_read(file, &mut reader).map_err(LoadError::Unreadable)?;
     opened.map(Site::new).map_err(LoadError::Bad)
+}
+
+/// Reads in small pieces and lets others have the processor between them: on a machine with one, a hundred megabytes would
+/// hold up requests for as long as the scheduler lets a thread run.
+struct Yielding<R>(R);
+
+impl<R: Read> Read for Yielding<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::thread::yield_now();
+        let len = buffer.len().min(CHECK_PIECE_BYTES);
+        self.0.read(&mut buffer[..len])
+    }
 }
 
 /// What tells one state of a file from another.

@@ -25,6 +25,7 @@ use crate::output::{BUNDLE_NAME, Bases, Keeping, Output, Previous};
 use crate::pipeline::{self, BuildOptions, Built};
 use crate::site::{Selection, is_page};
 use crate::source::{self, SourceFile, Sources};
+use crate::tools::filter::{FilterBench, FilterMemory};
 use crate::tools::tool;
 
 /// What the command line says of a build or a check.
@@ -242,17 +243,18 @@ impl Loaded {
         let cache = Cache::new(root.join(CACHE_FOLDER)).used_at(SystemTime::now());
         let cache = cache.of_program(unchanged::program_identity());
         let selection = select(arguments, &config, build_time()?)?;
-        diagnostics.extend(pipeline::run_filters(&mut sources, &config, selection, root, &cache));
+        let bench = FilterBench { root, cache: &cache, memory: &mut FilterMemory::default() };
+        diagnostics.extend(pipeline::run_filters(&mut sources, &config, selection, bench));
         Ok(Self { config_text, config, sources, cache, diagnostics })
     }
 
     /// The folder to write, which must not be among the sources: the next build would publish what this one wrote.
     fn out_folder(&self, arguments: &BuildArguments) -> Result<PathBuf, Failure> {
         let out = &arguments.out;
-        let is_within = |folder: &str| arguments.site.join(out).starts_with(arguments.site.join(folder));
-        let has_parent = out.components().any(|part| matches!(part, Component::ParentDir));
-        let is_site = out.components().all(|part| matches!(part, Component::CurDir));
-        if is_site || (!has_parent && self.config.paths.all().into_iter().any(is_within)) {
+        let folded =
+            |path: PathBuf| std::path::absolute(path).map(|path| fold(&path)).map_err(|e| Failure::Io(e.to_string()));
+        let (site, whole) = (folded(arguments.site.clone())?, folded(arguments.site.join(out))?);
+        if whole == site || self.config.paths.all().into_iter().any(|folder| whole.starts_with(site.join(folder))) {
             let message = format!("--out `{}` is among the site's sources; name another folder", out.display());
             return Err(Failure::Usage(message));
         }
@@ -464,4 +466,17 @@ fn images_line(counts: ImageCounts) -> String {
 /// A number with its noun.
 pub(super) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// An absolute path without `.` and `..`, by its words alone.
+fn fold(path: &Path) -> PathBuf {
+    let mut folded = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            folded.pop();
+        } else {
+            folded.push(part);
+        }
+    }
+    folded
 }

@@ -19,7 +19,7 @@ pub fn doctor(site: &Path) -> Result<Report, Failure> {
         return Err(Failure::Usage(format!("there is no folder `{}`", site.display())));
     }
     let config = read_config(site)?;
-    let mut text = format!("kiln {}\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!("kiln {}\n", bundle::program_version(env!("CARGO_PKG_VERSION")));
     let cores = std::thread::available_parallelism().map_or_else(|_| "unknown".to_owned(), |count| count.to_string());
     // What a build may use, which is less than the machine has where a container or `ulimit` says so.
     let memory = match read_memory_bytes_max() {

@@ -45,20 +45,19 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
             };
             let body = match &with_policy {
                 None => Some(Cow::Borrowed(variant.body())),
-                Some(page) if variant.encoding() == Encoding::Identity => Some(Cow::Borrowed(&page[..])),
+                Some(page) if variant.encoding() == Encoding::Identity => Some(Cow::Owned(page.clone())),
                 Some(page) => compress(variant.encoding(), route.kind(), &page.as_slice().into(), &Cache::none())
                     .map_err(|error| Failure::Io(error.to_string()))?
                     .map(|compressed| Cow::Owned(compressed.held().unwrap_or_default().to_vec())),
             };
             let from = if suffix.is_empty() { format!("`{url}`") } else { format!("the compressed `{url}`") };
-            let body = body.map(Cow::into_owned);
             files.extend(body.map(|body| Exported { path: format!("{path}{suffix}"), from, body }));
         }
     }
     for (path, text) in [("_headers", write_headers(&exported)), ("_redirects", write_redirects(&exported, &patterns))]
     {
         let from = format!("the {} for the host", &path[1..]);
-        files.push(Exported { path: path.to_owned(), from, body: text.into_bytes() });
+        files.push(Exported { path: path.to_owned(), from, body: text.into_bytes().into() });
     }
     check_clashes(&files)?;
     for file in &files {
@@ -76,12 +75,13 @@ pub fn export(bundle: &Path, folder: &Path) -> Result<Report, Failure> {
 }
 
 /// A file that is to be written.
-struct Exported {
+struct Exported<'v> {
     /// Below the folder.
     path: String,
     /// What it comes from, for messages.
     from: String,
-    body: Vec<u8>,
+    /// A page with its policy in it, or as it lies in the bundle.
+    body: Cow<'v, [u8]>,
 }
 
 /// The value of a line that is the field of a page's policy. `Content-Security-Policy-Report-Only` is another field.
@@ -104,8 +104,8 @@ fn is_left_out(route: &Route<'_>) -> bool {
 }
 
 /// Finds a path that would have to be two files, or a file and a folder, before anything is written.
-fn check_clashes(files: &[Exported]) -> Result<(), Failure> {
-    let mut by_path: HashMap<&str, &Exported> = HashMap::new();
+fn check_clashes(files: &[Exported<'_>]) -> Result<(), Failure> {
+    let mut by_path: HashMap<&str, &Exported<'_>> = HashMap::new();
     for file in files {
         if let Some(first) = by_path.insert(&file.path, file) {
             let message = format!("{} and {} would both be the file `{}`", first.from, file.from, file.path);
@@ -137,10 +137,19 @@ fn file_path(route: &Route<'_>) -> Result<String, Failure> {
     })
 }
 
+/// A route's path as the hosts' files have it. They take `*` for any text and `:name` for a gap, which only patterns have.
+fn rule_path(route: &Route<'_>) -> String {
+    let path = percent_encode(&String::from_utf8_lossy(route.path()));
+    match route.kind() {
+        RouteKind::Pattern => path,
+        _ => path.replace('*', "%2A").replace(':', "%3A"),
+    }
+}
+
 fn write_headers(routes: &[Route<'_>]) -> String {
     let mut text = String::new();
     for route in routes.iter().filter(|route| route.status() == 200) {
-        text += &percent_encode(&String::from_utf8_lossy(route.path()));
+        text += &rule_path(route);
         text.push('\n');
         for field in String::from_utf8_lossy(route.identity().head().fields()).lines() {
             if HOSTS_OWN_FIELDS.iter().any(|own| field.split(':').next() == Some(own)) {
@@ -163,8 +172,7 @@ fn write_redirects<'r>(routes: &'r [Route<'r>], patterns: &'r [Route<'r>]) -> St
     let redirects = routes.iter().filter(|route| route.kind() == RouteKind::Redirect);
     let redirects = redirects.chain(patterns);
     let line = |route: &Route<'_>| {
-        let from = percent_encode(&String::from_utf8_lossy(route.path()));
-        format!("{from} {} {}\n", String::from_utf8_lossy(route.location()), route.status())
+        format!("{} {} {}\n", rule_path(route), String::from_utf8_lossy(route.location()), route.status())
     };
     redirects.map(line).collect()
 }

@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::glob::Glob;
-use super::{Reader, with_article};
+use super::{Reader, whole_number, with_article};
 
 /// Pixels of the widest variant, and of a side of any picture. A guess, above what cameras make.
 pub const IMAGE_SIDE_MAX: u32 = 20_000;
@@ -94,23 +94,7 @@ impl Images {
     }
 }
 
-fn whole_number(value: &DeValue<'_>) -> Option<u64> {
-    let number = value.as_integer()?;
-    u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
-}
-
 impl Reader<'_> {
-    /// A whole number within a range.
-    fn number(&mut self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
-        let value = self.value(key)?;
-        let number = whole_number(value.get_ref()).filter(|number| range.contains(number));
-        if number.is_none() {
-            let message = format!("`{}{key}` is a whole number from {} to {}", self.prefix, range.start(), range.end());
-            self.report(value.span(), message, None);
-        }
-        number
-    }
-
     fn widths(&mut self, key: &'static str, field: &mut Vec<u32>) {
         let Some(items) = self.typed(key, "a list of whole numbers", DeValue::as_array) else { return };
         field.clear();

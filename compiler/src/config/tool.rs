@@ -4,7 +4,10 @@ use super::{Glob, Reader};
 use crate::diagnostic::Span;
 
 /// How long a tool may take if `timeout_seconds` doesn't say. Guessed: a build that waits longer has hung.
-pub const TOOL_TIMEOUT_SECONDS: usize = 600;
+pub const TOOL_TIMEOUT_SECONDS: u64 = 600;
+
+/// How long a tool may take at most: a day.
+const TOOL_TIMEOUT_SECONDS_MAX: u64 = 86_400;
 
 /// A command that runs before the sources are read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,7 +19,7 @@ pub struct Tool {
     /// Which files it reads, from the site's root. Development runs it again when one of them changes.
     pub inputs: Vec<Glob>,
     /// It is ended after this long.
-    pub timeout_seconds: usize,
+    pub timeout_seconds: u64,
     /// Where its command stands in `site.toml`.
     pub span: Span,
 }
@@ -34,7 +37,9 @@ impl Tool {
         reader.text("name", &mut tool.name);
         reader.list("command", &mut tool.command, |word| Ok(word.to_owned()));
         reader.list("inputs", &mut tool.inputs, |text| Ok(Glob::parse(text)));
-        reader.count("timeout_seconds", &mut tool.timeout_seconds);
+        if let Some(seconds) = reader.number("timeout_seconds", 0..=TOOL_TIMEOUT_SECONDS_MAX) {
+            tool.timeout_seconds = seconds;
+        }
         let span = reader.table.get("command").map_or_else(|| reader.span.clone(), toml::Spanned::span);
         tool.span = Span::new(span.start, span.end);
         let program = tool.command.first().filter(|program| !program.is_empty());

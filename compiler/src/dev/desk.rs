@@ -18,6 +18,7 @@ use crate::site::Selection;
 use crate::source::{
     self, Inputs, KnownFiles, LOCK_NAME, ReadError, Renewal, SETTLING_TIME, SKETCHES_NAME, SourceFile, Sources,
 };
+use crate::tools::filter::{FilterBench, FilterMemory};
 use crate::watch::{Lookout, Method, Scope, Touched, Watcher};
 
 /// Why a site can't be opened.
@@ -62,6 +63,7 @@ pub struct Desk {
     sources: Sources,
     known: KnownFiles,
     memory: Memory,
+    filter_memory: FilterMemory,
     cache: Cache,
     annex: Annex,
     /// What reading the folders found.
@@ -95,6 +97,7 @@ impl Desk {
             sources: Sources::default(),
             known: KnownFiles::default(),
             memory: Memory::default(),
+            filter_memory: FilterMemory::default(),
             walk_diagnostics: Vec::new(),
             filter_diagnostics: Vec::new(),
             current: None,
@@ -154,9 +157,10 @@ impl Desk {
         Scope { files, folders: own.chain(Inputs::folders(&patterns, &self.config.paths)).collect() }
     }
 
-    /// What tools read.
+    /// What tools read, and what filters are made of.
     fn patterns(&self) -> Vec<&Glob> {
-        self.config.tools.iter().flat_map(|tool| &tool.inputs).collect()
+        let of_filters = self.config.filters.iter().flat_map(|filter| &filter.own_files);
+        self.config.tools.iter().flat_map(|tool| &tool.inputs).chain(of_filters).collect()
     }
 
     /// The site's tools.
@@ -242,8 +246,14 @@ impl Desk {
             (self.is_unsure, self.has_new_config) = (true, config_changed);
             return Err(errors);
         }
+        let mistakes_before = self.filter_diagnostics.clone();
         self.run_filters();
         let mut paths = find_changed(&before, &self.sources);
+        if paths.is_empty() && (self.sources.filtered != before.filtered || self.filter_diagnostics != mistakes_before)
+        {
+            // A program was installed, or a script of the site that a filter names is another.
+            paths.push("what filters give".to_owned());
+        }
         if self.sources.past != before.past {
             paths.insert(0, LOCK_NAME.to_owned());
         }
@@ -261,6 +271,7 @@ impl Desk {
         self.known = KnownFiles::default();
         self.read_all()?;
         self.memory = Memory::default();
+        self.filter_memory = FilterMemory::default();
         self.run_filters();
         Ok(self.plan())
     }
@@ -294,6 +305,7 @@ impl Desk {
         if (self.config_errors.is_empty() || self.current.is_none()) && config != self.config {
             self.config = config;
             self.memory = Memory::default();
+            self.filter_memory = FilterMemory::default();
         }
         Ok(true)
     }
@@ -325,8 +337,9 @@ impl Desk {
             return;
         }
         let before = std::mem::take(&mut self.sources.filtered);
-        let (selection, root, cache) = (self.selection(), &self.options.site, &self.cache);
-        self.filter_diagnostics = run_filters(&mut self.sources, &self.config, selection, root, cache);
+        let selection = self.selection();
+        let bench = FilterBench { root: &self.options.site, cache: &self.cache, memory: &mut self.filter_memory };
+        self.filter_diagnostics = run_filters(&mut self.sources, &self.config, selection, bench);
         if self.sources.filtered != before {
             // Pages are remembered by their own bytes.
             self.memory = Memory::default();

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bundle::{Body, BundleView, Digest, RouteEntry, RouteKind, WriteError};
+use bundle::{Body, BundleView, Digest, PATTERN_COUNT_MAX, RouteEntry, RouteKind, WriteError};
 use runtime::http::request::Request;
 use runtime::http::response::Answer;
 use runtime::site::Site as Map;
@@ -218,7 +218,10 @@ impl Edition {
         if path == config::FILE_NAME {
             return self.config_text.as_ref().map(|text| Arc::clone(&text.text));
         }
-        let Sources { content, templates, static_files, styles, data, defaults, .. } = &self.plan.sources;
+        let Sources { content, templates, static_files, styles, data, defaults, past, .. } = &self.plan.sources;
+        if let Some(lock) = past.lock.as_ref().filter(|lock| &*lock.path == path) {
+            return Some(Arc::clone(&lock.text));
+        }
         let texts = content
             .iter()
             .filter(|file| is_page(file))
@@ -257,6 +260,7 @@ impl Edition {
         } else {
             ""
         };
+        let files = Arc::new(self.files_of(&rendered.text));
         let mut last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = if errors.is_empty() {
             let text = client::inject(&rendered.text, About { digest: &digest, mark });
@@ -268,7 +272,7 @@ impl Edition {
         } else {
             last_good.find(path)
         };
-        Shown { answer, digest, errors: errors.into(), files: Arc::new(self.files_of(&rendered.text)) }
+        Shown { answer, digest, errors: errors.into(), files }
     }
 
     /// A page whose source can't be read as one any more: its last version is shown on.
@@ -334,6 +338,10 @@ impl Edition {
     /// The files of the site that a page names, and those that these name by their last segment: fonts, imports.
     fn files_of(&self, html: &str) -> BTreeSet<String> {
         let path_of = |url: &str| percent_decode(url.split(['?', '#']).next().unwrap_or_default());
+        let mut by_name: HashMap<&str, Vec<&String>> = HashMap::new();
+        for path in self.files.keys() {
+            by_name.entry(path.rsplit('/').next().unwrap_or_default()).or_default().push(path);
+        }
         let mut found = BTreeSet::new();
         let mut waiting: Vec<String> = find_urls(html).iter().filter_map(|found| path_of(&found.url)).collect();
         while let Some(path) = waiting.pop() {
@@ -343,11 +351,10 @@ impl Edition {
             }
             let Ok(body) = file.body.read() else { continue };
             let text = String::from_utf8_lossy(&body);
-            let is_named = |other: &&String| {
-                let name = other.rsplit('/').next().unwrap_or_default();
-                !name.is_empty() && text.contains(name)
-            };
-            waiting.extend(self.files.keys().filter(is_named).cloned());
+            let named = text
+                .split(|c: char| !(c.is_alphanumeric() || "-_.~%".contains(c)))
+                .filter_map(|word| by_name.get(word));
+            waiting.extend(named.flatten().map(|path| (*path).clone()));
         }
         found
     }
@@ -386,12 +393,13 @@ fn without_integrity(text: &str) -> String {
     kept
 }
 
-/// The files of a site, each with its head. One that has the bytes that it had is the same. One that can't be read any more
+/// The files of a site, each with its head. One that has the bytes and the fields that it had is the same. One that can't be read any more
 /// is left out until it can.
 fn ready_files(output: &Output, before: Option<&Edition>) -> HashMap<String, Arc<Ready>> {
     let files = output.published.iter().filter(|one| matches!(one.kind, RouteKind::File | RouteKind::Asset));
+    let alike = before.filter(|before| have_same_fields(&before.output, output));
     let ready = files.map(|file| {
-        let same = before.and_then(|before| before.files.get(&file.path));
+        let same = alike.and_then(|before| before.files.get(&file.path));
         if let Some(same) = same.filter(|same| same.body == file.body) {
             return Some((file.path.clone(), Arc::clone(same)));
         }
@@ -410,12 +418,18 @@ fn are_at_same_places(before: &Arc<Site>, now: &Arc<Site>) -> bool {
     Arc::ptr_eq(before, now) || has_same(before)
 }
 
+/// Whether two outputs give a body the same head.
+fn have_same_fields(one: &Output, other: &Output) -> bool {
+    let of = |output: &Output| (output.last_modified, output.keeping);
+    one.headers == other.headers && one.security == other.security && of(one) == of(other)
+}
+
 fn have_same_routes(one: &Output, other: &Output) -> bool {
     let is_same = |(a, b): (&Published, &Published)| {
         (a.kind as u8, a.status) == (b.kind as u8, b.status) && a.path == b.path && a.location == b.location
     };
     one.settings == other.settings
-        && one.security == other.security
+        && have_same_fields(one, other)
         && mapped(one).count() == mapped(other).count()
         && mapped(one).zip(mapped(other)).all(is_same)
 }
@@ -443,8 +457,13 @@ fn draw_map(plan: &Plan, output: &Output) -> Map<Vec<u8>> {
         _ if one.status == 410 => one.clone(),
         _ => Published { body: Bytes::default(), ..one.clone() },
     });
-    let mut taken = HashSet::new();
-    let published = pages.chain(others).filter(|one| taken.insert(one.path.clone()));
+    let (mut taken, mut pattern_count) = (HashSet::new(), 0);
+    let published = pages.chain(others).filter(|one| {
+        // The check of the whole site reports the rest.
+        pattern_count += usize::from(one.kind == RouteKind::Pattern);
+        let has_room = one.kind != RouteKind::Pattern || pattern_count <= PATTERN_COUNT_MAX;
+        has_room && taken.insert(one.path.clone())
+    });
     let mut bare = Output { published: published.collect(), ..output.clone() };
     loop {
         match bare.clone().pack(None, &Cache::none()) {

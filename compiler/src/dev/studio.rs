@@ -265,7 +265,7 @@ pub(super) fn start(
     options: DevOptions,
 ) -> std::io::Result<()> {
     studio.tools.set(desk.tools());
-    let (edits, fetches) = lock(&studio.inbox).take().unwrap_or_else(|| (mpsc::channel().1, mpsc::channel().1));
+    let (edits, fetches) = lock(&studio.inbox).take().expect("a studio's threads are started once");
     let spawn =
         |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.to_owned()).spawn(work).map(drop);
     let shared = Arc::clone(&studio);
@@ -308,7 +308,7 @@ fn edit(studio: &Arc<Studio>, mut desk: Desk, edits: &Receiver<Edit>) {
                 }
                 follow(studio, &mut desk, &touched, None);
             }
-            Edit::LookBehind { path, settling_count } => look_behind(studio, &mut desk, path, settling_count),
+            Edit::LookBehind { path, settling_count } => look_behind(studio, &mut desk, &path, settling_count),
             Edit::LookFirst(reply) => {
                 follow(studio, &mut desk, &Touched::Anything, None);
                 // Whoever waited may have gone.
@@ -332,22 +332,24 @@ fn edit(studio: &Arc<Studio>, mut desk: Desk, edits: &Receiver<Edit>) {
 }
 
 /// Looks at what a page is made from, and now and then at everything.
-fn look_behind(studio: &Arc<Studio>, desk: &mut Desk, path: String, settling_count: usize) {
+fn look_behind(studio: &Arc<Studio>, desk: &mut Desk, path: &str, settling_count: usize) {
     let is_whole = lock(&studio.looks).is_whole_due();
     let whole = (Touched::Anything, Progress::Finished);
-    let (touched, progress) = if is_whole { whole } else { desk.find_touched(&path) };
+    let (touched, progress) = if is_whole { whole } else { desk.find_touched(path) };
     if progress == Progress::UnderWay && settling_count < SETTLING_COUNT_MAX {
         // Half a file is worse than a late one, and other edits don't wait for it.
-        let shared = Arc::clone(studio);
-        thread::spawn(move || {
+        let (shared, path) = (Arc::clone(studio), path.to_owned());
+        let later = move || {
             thread::sleep(SETTLING_TIME);
             shared.ask(Edit::LookBehind { path, settling_count: settling_count + 1 });
-        });
-        return;
+        };
+        if thread::Builder::new().spawn(later).is_ok() {
+            return;
+        }
     }
     let start = Instant::now();
     follow(studio, desk, &touched, None);
-    lock(&studio.looks).end(Some(&path), is_whole, start);
+    lock(&studio.looks).end(Some(path), is_whole, start);
 }
 
 /// Looks at what was touched. `tool`: the one that ended just now, and may have touched it.

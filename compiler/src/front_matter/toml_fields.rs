@@ -5,13 +5,20 @@ use toml::de::{DeTable, DeValue};
 
 use super::Mistakes;
 use super::value::{Field, Fields, Value};
+use crate::config::{TOO_DEEP, find_too_deep};
 use crate::diagnostic::{Code, Diagnostic, Span};
 
 /// Reads the fields in `span`.
 pub(super) fn read(span: Span, mistakes: &mut Mistakes<'_>) -> Fields {
     let text = &mistakes.source.text[span.start..span.end];
-    let (table, errors) = DeTable::parse_recoverable(text);
     let mut fields = Fields::default();
+    if let Some(deep) = find_too_deep(text) {
+        fields.lose_something();
+        let place = mistakes.source.place(place(span, deep.start..deep.end));
+        mistakes.diagnostics.push(Diagnostic::new(Code::BadFrontMatter, place, TOO_DEEP));
+        return fields;
+    }
+    let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         fields.lose_something();
         let range = error.span().unwrap_or_default();
@@ -35,7 +42,7 @@ fn place(fields: Span, range: std::ops::Range<usize>) -> Span {
     Span::new(fields.start + range.start, fields.start + range.end)
 }
 
-/// The depth of tables is bounded by the parser.
+/// How deep it is was looked at before it was parsed.
 pub(crate) fn convert(value: Spanned<DeValue<'_>>) -> Value {
     match value.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),

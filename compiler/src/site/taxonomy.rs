@@ -9,6 +9,9 @@ use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::front_matter::Value;
 
+/// Bytes of a term's segment in its path. Guessed: a name has some words.
+const SLUG_BYTES_MAX: usize = 500;
+
 /// One way of sorting pages, such as `tags`.
 #[derive(Clone, Debug)]
 pub struct Taxonomy {
@@ -50,8 +53,12 @@ impl Taxonomy {
             let Some(field) = fields.get(&settings.field).or_else(|| fields.get(&settings.name)) else { continue };
             for (index, word) in words(&field.value) {
                 let slug = slugs.entry(word.clone()).or_insert_with(|| slug::slugify(&word)).clone();
-                if slug.is_empty() {
-                    let message = format!("`{word}` can't be a term: it has no letter and no digit");
+                let fault = if slug.is_empty() {
+                    Some(format!("`{word}` can't be a term: it has no letter and no digit"))
+                } else {
+                    (slug.len() > SLUG_BYTES_MAX).then(|| format!("a term of {} letters is too long", slug.len()))
+                };
+                if let Some(message) = fault {
                     diagnostics.push(Diagnostic::new(
                         Code::BadFrontMatter,
                         field.item_place(index, &page.source_path),

@@ -89,16 +89,43 @@ fn skip_value(text: &str, start: usize) -> Option<usize> {
         return Some(skip_while(text, start, is_part)).filter(|end| *end > start);
     };
     let mut at = start + 1;
-    loop {
-        let rest = &text[at..];
-        let close = rest.find(quote)?;
-        match rest[..close].find("<%") {
-            Some(tag) => at += tag + rest[tag..].find("%>").or_else(|| rest[tag..].find("%/>"))? + 2,
-            None => return Some(at + close + 1),
+    let mut close = at + text[at..].find(quote)?;
+    while let Some(tag) = text[at..close].find("<%") {
+        at = skip_tag(text, at + tag)?;
+        if close < at {
+            close = at + text[at..].find(quote)?;
         }
     }
+    Some(close + 1)
+}
+
+/// Behind the tag of a template that begins at `start`.
+fn skip_tag(text: &str, start: usize) -> Option<usize> {
+    let mut signs = text[start..].match_indices('%').map(|(at, _)| start + at + 1);
+    signs.find_map(|end| {
+        let close = [">", "/>"].into_iter().find(|close| text[end..].starts_with(close));
+        close.map(|close| end + close.len())
+    })
 }
 
 fn skip_while(text: &str, start: usize, is_part: impl Fn(u8) -> bool) -> usize {
     start + text.as_bytes()[start..].iter().take_while(|byte| is_part(**byte)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_ends_at_its_quote_and_at_none_in_a_tag() {
+        for (text, end) in [
+            ("\"a\" b", Some(3)),
+            ("\"<% x.html as=\"y\" %>\" \"", Some(21)),
+            ("\"<% x.html %/>\" <% y.html %>\"", Some(15)),
+            ("\"<% x.html", None),
+            ("\"a", None),
+        ] {
+            assert_eq!(skip_value(text, 0), end, "{text}");
+        }
+    }
 }

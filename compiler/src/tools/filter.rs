@@ -1,7 +1,7 @@
 //! `[[filters]]`: a command that gets a block of code and gives SVG or HTML for its place. What it gave is cached by the
 //! command, its version and the block. No command is waited for without end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,15 +60,39 @@ impl Filtered {
     }
 }
 
-/// Runs the filters for all blocks, in parallel, in the site's folder. `own_files` are the bytes of files of the site that
-/// a filter's command names: a script that changes is another version.
+/// Why a command gave nothing, and what may help.
+type Fault = (String, Option<String>);
+
+/// What commands said and failed at. A development server keeps it from edit to edit, so that none waits for the same again.
+#[derive(Debug, Default)]
+pub struct FilterMemory {
+    /// What programs said to `--version`.
+    versions: BTreeMap<String, Vec<u8>>,
+    /// Those of the last run.
+    faults: HashMap<CacheKey, Fault>,
+}
+
+/// Where filters run, and what is known of their results.
+#[derive(Debug)]
+pub struct FilterBench<'a> {
+    /// The site's folder.
+    pub root: &'a Path,
+    /// Has the results of all builds.
+    pub cache: &'a Cache,
+    /// Has what this program heard.
+    pub memory: &'a mut FilterMemory,
+}
+
+/// Runs the filters for all blocks, in parallel. `own_files` are the bytes of files of the site that a filter's command
+/// names: a script that changes is another version.
 pub fn run(
     filters: &[Filter],
     inputs: &[FilterInput],
-    root: &Path,
     own_files: impl Fn(&Filter) -> Vec<u8> + Sync,
-    cache: &Cache,
+    bench: FilterBench<'_>,
 ) -> (Filtered, Vec<Diagnostic>) {
+    let FilterBench { root, cache, memory } = bench;
+    let known_faults = std::mem::take(&mut memory.faults);
     let mut filtered = Filtered::none(filters);
     let mut diagnostics = Vec::new();
     for filter in filters {
@@ -76,7 +100,7 @@ pub fn run(
         blocks.sort_by(|a, b| (&a.code, &a.place).cmp(&(&b.code, &b.place)));
         blocks.dedup_by(|b, a| a.code == b.code);
         let Some(first) = blocks.first() else { continue };
-        let version = match find_version(filter, root) {
+        let version = match find_version(filter, root, &mut memory.versions) {
             Ok(version) => version,
             Err(message) => {
                 let first = blocks.iter().min_by_key(|block| &block.place).unwrap_or(first);
@@ -92,16 +116,23 @@ pub fn run(
             .map(|block| {
                 let command = filter.command.join("\0");
                 let key = CacheKey::new("filter 1", &[command.as_bytes(), &version, &own, block.code.as_bytes()]);
-                cache.find_or_make(&key, || filter_block(filter, &block.code, root).map(String::into_bytes))
+                let result = match known_faults.get(&key) {
+                    Some(fault) => Err(fault.clone()),
+                    None => {
+                        cache.find_or_make(&key, || filter_block(filter, &block.code, root).map(String::into_bytes))
+                    }
+                };
+                (key, result)
             })
             .collect();
-        for (block, result) in blocks.iter().zip(results) {
+        for (block, (key, result)) in blocks.iter().zip(results) {
             match result {
                 Ok(html) => {
                     let html = String::from_utf8_lossy(&html).into_owned();
                     filtered.results.insert((block.language.clone(), block.code.clone()), html);
                 }
                 Err((message, help)) => {
+                    memory.faults.insert(key, (message.clone(), help.clone()));
                     let mut diagnostic = Diagnostic::new(Code::FilterFailed, block.place.clone(), message);
                     diagnostic.help = help;
                     diagnostics.push(diagnostic);
@@ -112,9 +143,18 @@ pub fn run(
     (filtered, diagnostics)
 }
 
-/// What the command says to `--version`, whatever that is.
-fn find_version(filter: &Filter, root: &Path) -> Result<Vec<u8>, String> {
+/// What the command says to `--version`, whatever that is. It is asked once; one that can't be started is asked again.
+fn find_version(filter: &Filter, root: &Path, versions: &mut BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, String> {
     let program = filter.command.first().cloned().unwrap_or_default();
+    if let Some(version) = versions.get(&program) {
+        return Ok(version.clone());
+    }
+    let version = ask_version(program.clone(), filter, root)?;
+    versions.insert(program, version.clone());
+    Ok(version)
+}
+
+fn ask_version(program: String, filter: &Filter, root: &Path) -> Result<Vec<u8>, String> {
     let command = [program, "--version".to_owned()];
     match run_command(&command, Vec::new(), root, VERSION_TIMEOUT) {
         Ok(Ended { ending: Ending::Exited(_), output, .. }) => Ok(output),
@@ -123,7 +163,7 @@ fn find_version(filter: &Filter, root: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-fn filter_block(filter: &Filter, code: &str, root: &Path) -> Result<String, (String, Option<String>)> {
+fn filter_block(filter: &Filter, code: &str, root: &Path) -> Result<String, Fault> {
     let program = filter.command.first().map_or("", String::as_str);
     let name = format!("`{program}`, the filter for `{}`,", filter.language);
     let ended = run_command(&filter.command, code.as_bytes().to_vec(), root, TIMEOUT)

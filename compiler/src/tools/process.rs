@@ -279,13 +279,14 @@ impl Group {
     /// Feeds it, listens to it, and waits until it ends, or ends it.
     fn run(mut self, task: Task, stop: &Stop) -> io::Result<Ended> {
         let Task { input, timeout, output_bytes_max, excess } = task;
-        if let Some(mut stdin) = self.leader.stdin.take() {
-            // A program that doesn't read all of its input is none the worse.
-            thread::spawn(move || drop(stdin.write_all(&input)));
-        }
         let bell = Bell::new();
-        let output = Listener::open(self.leader.stdout.take(), output_bytes_max, bell.rope());
-        let complaint = Listener::open(self.leader.stderr.take(), COMPLAINT_BYTES_MAX, bell.rope());
+        let (output, complaint) = match self.attend(input, output_bytes_max, &bell) {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                self.end().ok();
+                return Err(error);
+            }
+        };
         self.ring_at_end(bell.rope());
         let is_flooded = || excess == Excess::Ends && output.is_flooded();
         let fault = wait_by(&bell, Instant::now() + timeout, || {
@@ -306,6 +307,17 @@ impl Group {
         let flood = is_flooded().then_some(Ending::TooMuch);
         let ending = fault.or(flood).unwrap_or(Ending::Exited(status));
         Ok(Ended { ending, output: output.take(), complaint: complaint.take() })
+    }
+
+    /// Feeds it and listens to it, as far as threads can be had.
+    fn attend(&mut self, input: Vec<u8>, output_bytes_max: usize, bell: &Bell) -> io::Result<(Listener, Listener)> {
+        if let Some(mut stdin) = self.leader.stdin.take() {
+            // A program that doesn't read all of its input is none the worse.
+            thread::Builder::new().spawn(move || drop(stdin.write_all(&input)))?;
+        }
+        let output = Listener::open(self.leader.stdout.take(), output_bytes_max, bell.rope())?;
+        let complaint = Listener::open(self.leader.stderr.take(), COMPLAINT_BYTES_MAX, bell.rope())?;
+        Ok((output, complaint))
     }
 
     /// Rings a bell when the program has ended. Nothing is lost where no thread can be had: whoever waits looks too.
@@ -360,16 +372,20 @@ struct Heard {
 
 impl Listener {
     /// Rings when all was said.
-    fn open(pipe: Option<impl Read + Send + 'static>, bytes_max: usize, ring: impl FnOnce() + Send + 'static) -> Self {
+    fn open(
+        pipe: Option<impl Read + Send + 'static>,
+        bytes_max: usize,
+        ring: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         let heard = Arc::new(Mutex::new(Heard { is_over: pipe.is_none(), ..Heard::default() }));
         if let Some(pipe) = pipe {
             let heard = Arc::clone(&heard);
-            thread::spawn(move || {
+            thread::Builder::new().spawn(move || {
                 listen(pipe, &heard, bytes_max);
                 ring();
-            });
+            })?;
         }
-        Self { heard, bytes_max }
+        Ok(Self { heard, bytes_max })
     }
 
     fn is_over(&self) -> bool {

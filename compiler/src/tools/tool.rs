@@ -28,7 +28,7 @@ pub fn run_tool(tool: &Tool, site: &Path, stop: &Stop) -> Option<Diagnostic> {
         let message = format!("the tool `{}` {what}: `tools.command` is `{shown}`", tool.name);
         Some(Diagnostic::new(Code::ToolFailed, place, message).with_help(help))
     };
-    let timeout = Duration::from_secs(tool.timeout_seconds as u64);
+    let timeout = Duration::from_secs(tool.timeout_seconds);
     let ended = match run(order(&tool.command, site, timeout), stop) {
         Ok(ended) => ended,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

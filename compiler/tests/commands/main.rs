@@ -401,6 +401,23 @@ fn inspect_shows_routes_and_heads_and_refuses_what_is_damaged() {
 }
 
 #[test]
+fn an_export_has_no_rule_for_more_than_one_path() {
+    // Hosts take `*` and `:name` for gaps: one page's fields would be those of all.
+    let site = small_site("export-gaps");
+    write(site.join("content/c*.html"), "---\nnoindex: true\naliases: [\"/go/:there\"]\n---\n<h1>C</h1>");
+    write(site.join("content/:any.html"), "<h1>Any</h1>");
+    write(site.join("site.toml"), "[redirects]\n\"/old/:slug\" = \"/:slug\"\n");
+    assert_eq!(build(&site).status, 0);
+    let (bundle, out) = (site.join("dist/site.bundle"), site.join("out"));
+    assert_eq!(kiln(&["export", bundle.to_str().unwrap(), out.to_str().unwrap()]).status, 0);
+    let headers = fs::read_to_string(out.join("_headers")).unwrap();
+    let rules: Vec<_> = headers.lines().filter(|line| line.starts_with('/') && line.len() < 9).collect();
+    assert_eq!(rules, ["/", "/%3Aany", "/c%2A"]);
+    let redirects = fs::read_to_string(out.join("_redirects")).unwrap();
+    assert_eq!(redirects, "/go/%3Athere /c* 301\n/old/:slug /:slug 301\n");
+}
+
+#[test]
 fn an_export_is_a_plain_folder() {
     let site = small_site("export");
     fs::remove_file(site.join("site.toml")).unwrap();
@@ -502,7 +519,10 @@ fn a_build_does_not_write_among_its_sources() {
     // Without it the next build would publish the bundle of this one.
     let site = small_site("out");
     let site_text = site.to_str().unwrap();
-    for out in [".", "content", "content/x", "static", site.join("content").to_str().unwrap()] {
+    let absolute = [site.join("content"), site.join("static/x"), site.clone(), site.join("x/..")];
+    let roundabout = format!("../{}/content/x", site.file_name().unwrap().to_str().unwrap());
+    let absolute = absolute.iter().map(|path| path.to_str().unwrap());
+    for out in [".", "content", "content/x", "static", "dist/../content", &roundabout].into_iter().chain(absolute) {
         let outcome = kiln(&["build", "--site", site_text, "--out", out]);
         assert_eq!(outcome.status, 2, "{out}");
         assert!(outcome.stderr.contains("is among the site's sources"), "{}", outcome.stderr);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use super::{kiln, small_site, write};
 
@@ -49,4 +50,39 @@ fn a_page_of_more_than_256_megabytes_is_a_mistake_at_the_page() {
          collection is repeated too often\n\n1 error\n"
     );
     fs::remove_dir_all(site).unwrap();
+}
+
+/// What a check says of a site with these settings; nothing if they are fine.
+fn said_of(site: &Path, settings: &str) -> String {
+    write(site.join("site.toml"), format!("base_url = \"https://example.com\"\n{settings}"));
+    let outcome = kiln(&["check", "--site", site.to_str().unwrap()]);
+    assert_eq!(outcome.status, i32::from(outcome.stderr.contains("error[")), "{}", outcome.stderr);
+    outcome.stderr.lines().find(|line| line.starts_with("error[")).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn settings_have_bounds() {
+    let site = small_site("setting-bounds");
+    let wait = |seconds: u64| format!("[[tools]]\ncommand = [\"true\"]\ntimeout_seconds = {seconds}\n");
+    assert_eq!(said_of(&site, &wait(86_400)), "");
+    let message = "error[bad-config]: `tools.timeout_seconds` is a whole number from 0 to 86400";
+    for seconds in [86_401, i64::MAX as u64] {
+        assert_eq!(said_of(&site, &wait(seconds)), message);
+    }
+    let taxonomy = |len: usize| format!("[taxonomies]\ntags = {{ path = \"/{}\" }}\n", "a".repeat(len - 1));
+    assert_eq!(said_of(&site, &taxonomy(1_000)), "");
+    assert!(said_of(&site, &taxonomy(1_001)).starts_with("error[bad-config]: a taxonomy can't be published at"));
+    let name = format!("[taxonomies]\n{} = {{}}\n", "a".repeat(1_001));
+    assert_eq!(said_of(&site, &name), "error[bad-config]: the name of a taxonomy is too long");
+    let deep = |brackets: usize| format!("x = {}1{}\n", "{ a.a.a.a.a.a.a.a = ".repeat(brackets), " }".repeat(brackets));
+    assert_eq!(said_of(&site, &deep(8)), "error[bad-config]: there is no key `x`");
+    assert_eq!(said_of(&site, &deep(9)), "error[bad-config]: it is nested too deep");
+    write(site.join("content/b.md"), format!("+++\ntitle = \"B\"\n{}+++\nText\n", deep(78)));
+    assert_eq!(said_of(&site, ""), "error[bad-front-matter]: it is nested too deep");
+    write(site.join("content/b.md"), format!("---\ntitle: B\ntags: [{}]\n---\nText\n", "a".repeat(501)));
+    assert_eq!(said_of(&site, ""), "error[bad-front-matter]: a term of 501 letters is too long");
+    write(site.join("content/b.md"), format!("---\ntitle: B\ntags: [{}]\n---\nText\n", "a".repeat(500)));
+    assert_eq!(said_of(&site, ""), "");
+    write(site.join("data/x.toml"), format!("row = [{}]\n", deep(78).trim_start_matches("x = ").trim()));
+    assert_eq!(said_of(&site, ""), "error[bad-data]: it is nested too deep");
 }

@@ -5,6 +5,7 @@ mod editors;
 mod files;
 mod served;
 mod server;
+mod settings;
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -113,6 +113,19 @@ fn each_answer_leaves_a_line_in_the_log() {
 }
 
 #[test]
+fn the_last_lines_of_the_log_are_written_before_the_server_ends() {
+    let (_scratch, mut kilnd) = start("log-end", &["--access-log", "json"], false);
+    for _ in 0..3 {
+        assert!(ask(&kilnd, "GET /post", &[]).starts_with("HTTP/1.1 200"));
+    }
+    kilnd.signal("-TERM");
+    assert_eq!(kilnd.wait().0, Some(0));
+    for _ in 0..3 {
+        assert!(kilnd.read_line().starts_with("{\"time\":"));
+    }
+}
+
+#[test]
 fn the_log_names_the_client_behind_a_proxy_that_is_trusted() {
     let words = ["--access-log", "common", "--trust-proxy", "127.0.0.0/8"];
     let (_scratch, mut kilnd) = start("trust-proxy", &words, false);

@@ -60,7 +60,9 @@ fn a_wrong_command_line_has_status_2_and_help_has_0() {
     let help = command(Path::new("--help"), &[]).output().unwrap();
     assert!(help.status.success() && help.stdout.starts_with(b"kilnd serves"));
     let version = command(Path::new("--version"), &[]).output().unwrap();
-    assert_eq!(version.stdout, concat!("kilnd ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+    let version = String::from_utf8(version.stdout).unwrap();
+    assert!(version.starts_with(concat!("kilnd ", env!("CARGO_PKG_VERSION"), " (")), "{version}");
+    assert!(version.ends_with(&format!("bundle format {})\n", bundle::FORMAT_VERSION)), "{version}");
 }
 
 #[test]
