@@ -40,8 +40,8 @@ impl State {
 impl Progress for ImageProgress {
     fn begin(&self, count: usize, weight: u64) {
         let bar = ProgressBar::new(weight);
-        // The bar stands last: of what a narrow window cuts off, it is missed least.
-        let style = ProgressStyle::with_template("images: {msg}{left} {bar:30}");
+        // The bar takes what the words leave of a line, so that a narrow window has one line too.
+        let style = ProgressStyle::with_template("images: {msg}{left} {wide_bar}");
         let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
             // Before something is done nobody knows.
             if state.pos() > 0 {
