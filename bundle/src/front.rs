@@ -71,12 +71,17 @@ impl ReadFront {
 
     /// Reads what isn't a body, and takes the header's word for the digest.
     pub(crate) fn read_unverified(reader: &mut (impl Read + Seek)) -> io::Result<Self> {
-        let bytes = read_to_first_body(reader, usize::MAX)?;
+        // First, since it may grow meanwhile: what is promised to be there has to be read.
+        let total_len = usize::try_from(reader.seek(SeekFrom::End(0))?).map_err(io::Error::other)?;
+        reader.seek(SeekFrom::Start(0))?;
+        let bytes = read_to_first_body(reader, total_len)?;
+        if bytes.len() < first_body(&bytes).unwrap_or(total_len).min(total_len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let Range { start, end } = patterns_range(&bytes);
         let mut patterns = Vec::new();
         reader.seek(SeekFrom::Start(start as u64))?;
         reader.take((end - start) as u64).read_to_end(&mut patterns)?;
-        let total_len = usize::try_from(reader.seek(SeekFrom::End(0))?).map_err(io::Error::other)?;
         let digest = bytes.get(layout::DIGEST_OFFSET..layout::HASHED_FROM).and_then(|digest| digest.try_into().ok());
         Ok(Self { bytes, patterns, total_len, digest: Digest::from_bytes(digest.unwrap_or_default()) })
     }

@@ -86,3 +86,20 @@ fn settings_have_bounds() {
     write(site.join("data/x.toml"), format!("row = [{}]\n", deep(78).trim_start_matches("x = ").trim()));
     assert_eq!(said_of(&site, ""), "error[bad-data]: it is nested too deep");
 }
+
+#[test]
+fn a_page_of_five_thousand_lines_and_a_hundred_thousand_links_is_checked_to_its_end() {
+    let site = small_site("many-links");
+    write(site.join("content/about.md"), "# About\n\n## Part\n");
+    let line = |broken: &str| format!("{}{broken}\n", "[a](about.md#part) ".repeat(20));
+    let lines = |broken: &str| [line("").repeat(4_998), line(broken), line("")].concat();
+    write(site.join("content/long.md"), lines("[b](/nowhere)"));
+    let outcome = kiln(&["check", "--site", site.to_str().unwrap()]);
+    assert_eq!(outcome.status, 1);
+    let place = " --> content/long.md:4999:381\n";
+    assert!(outcome.stderr.starts_with("error[broken-link]: ") && outcome.stderr.contains(place), "{}", outcome.stderr);
+    assert!(outcome.stderr.ends_with("\n1 error\n"), "{}", outcome.stderr);
+    write(site.join("content/long.md"), lines(""));
+    assert_eq!(kiln(&["check", "--site", site.to_str().unwrap()]).status, 0);
+    fs::remove_dir_all(site).unwrap();
+}

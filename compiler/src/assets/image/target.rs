@@ -86,12 +86,11 @@ impl Search {
             looks.iter_mut().skip(1).for_each(|look| look.file = None);
             let best = &looks[0];
             let exact = self.place(best.quality) - best.excess / self.points_per_step(&looks);
-            let next = self.quality_at(exact);
-            let was_tried = looks.iter().any(|look| look.quality == next);
-            if best.excess.abs() <= MISS_GOOD || was_tried || looks.len() == LOOKS_MAX {
+            let next = untried(&looks, self.quality_at(exact)).filter(|_| looks.len() < LOOKS_MAX);
+            let (Some(next), false) = (next, best.excess.abs() <= MISS_GOOD) else {
                 self.note(picture.size, exact);
                 return Ok(looks.swap_remove(0));
-            }
+            };
             if best.excess.abs() <= MISS_SURE && picture.size.pixels() >= LARGE_PIXELS_MIN {
                 self.note(picture.size, exact);
                 return Ok(Look { quality: next, excess: 0.0, file: None });
@@ -172,6 +171,24 @@ fn on_scale(quality: f64) -> u8 {
     quality.round().clamp(1.0, 100.0) as u8
 }
 
+/// The next quality to look at: the expected one, or, if that was tried, one between the nearest that are too low and too
+/// high, or beyond all of them. `None`: there is none.
+fn untried(looks: &[Look], expected: u8) -> Option<u8> {
+    let was_tried = |quality: &u8| looks.iter().any(|look| look.quality == *quality);
+    if !was_tried(&expected) {
+        return Some(expected);
+    }
+    let too_low = looks.iter().filter(|look| look.excess < 0.0).map(|look| look.quality).max();
+    let too_high = looks.iter().filter(|look| look.excess >= 0.0).map(|look| look.quality).min();
+    let next = match (too_low, too_high) {
+        (Some(low), Some(high)) => low.midpoint(high),
+        (Some(low), None) => on_scale(f64::from(low) + 1.0),
+        (None, Some(high)) => on_scale(f64::from(high) - 1.0),
+        (None, None) => return None,
+    };
+    Some(next).filter(|next| !was_tried(next))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Search;
@@ -186,7 +203,7 @@ mod tests {
         });
         let size = ImageSize { width: 160, height: 96 };
         let original = Picture::new(size, Channels::Rgb, pixels.collect()).unwrap();
-        for target in [78.0, 86.0] {
+        for target in [65.0, 78.0, 86.0] {
             let mut search = Search::new(ImageFormat::Avif, target);
             for width in [96, 128, 160] {
                 let picture = resize(&original, width).unwrap();

@@ -475,7 +475,7 @@ impl Bench<'_, '_> {
     /// is made isn't held until the end.
     fn keep(&self, task: &Task<'_>, index: usize, bytes: Vec<u8>) {
         let (candidate, found) = (&task.candidates[index], &task.found[index]);
-        if found.get().is_none() {
+        if found.get().is_none() && task.missing.contains(&index) {
             self.road.counters.encoded.fetch_add(1, Ordering::Relaxed);
             drop(found.set(self.road.workshop.cache.keep_bytes(&candidate.key, bytes)));
             self.road.workshop.progress.advance(candidate.weight());
@@ -503,7 +503,8 @@ impl Work for Bench<'_, '_> {
         if let Some(Err(fault)) = made {
             drop(task.fault.set(fault));
         }
-        for index in part.iter().filter(|index| task.found[**index].get().is_none()) {
+        let is_unmade = |index: &&usize| task.found[**index].get().is_none() && task.missing.contains(index);
+        for index in part.iter().filter(is_unmade) {
             self.road.workshop.progress.advance(task.candidates[*index].weight());
         }
     }

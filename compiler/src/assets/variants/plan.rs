@@ -1,7 +1,7 @@
 //! Which pictures are tried for an image: nothing is decoded yet, and nothing is decided.
 
-use crate::assets::image::{ImageFormat, ImageSize, Kind, encode_bytes, scaled};
-use crate::config::{Images, ModernFormat};
+use crate::assets::image::{ImageFormat, ImageSize, Kind, encode_bytes, scaled, score_bytes};
+use crate::config::{Images, ModernFormat, Quality};
 
 /// Bytes that making one picture may take, with the decoded original. A guess: it leaves room for the rest of the build
 /// where there are 512 MB. It is the same on every machine, since a build's result must be too.
@@ -20,10 +20,11 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// The size of the widest picture in a format: the original's, or for an enormous original the largest that can be
-    /// made of it in little memory.
-    fn widest_in(self, format: ImageFormat) -> ImageSize {
+    /// made of it in little memory. A quality that is searched for takes some more.
+    fn widest_in(self, format: ImageFormat, quality: Quality) -> ImageSize {
         let width = self.size.width;
-        let held = self.size.pixels() * held_bytes_per_pixel(self.kind);
+        let looking = if matches!(quality, Quality::Target(_)) { score_bytes(self.size) } else { 0 };
+        let held = self.size.pixels() * held_bytes_per_pixel(self.kind) + looking;
         let pixels_max =
             PICTURE_BYTES_MAX.saturating_sub(held) / encode_bytes(ImageSize { width: 1, height: 1 }, format).max(1);
         let fits = |size: ImageSize| format.holds(size) && size.pixels() <= pixels_max;
@@ -66,10 +67,10 @@ pub(crate) fn plan(facts: Facts, images: &Images) -> Vec<PlannedSet> {
     let mut sets = vec![set(facts.format, facts.size)];
     let wants = |format| images.formats.contains(&format);
     if wants(ModernFormat::WebP) && facts.format != ImageFormat::WebP {
-        sets.push(set(ImageFormat::WebP, facts.widest_in(ImageFormat::WebP)));
+        sets.push(set(ImageFormat::WebP, facts.widest_in(ImageFormat::WebP, images.webp_quality)));
     }
     if wants(ModernFormat::Avif) && (facts.kind == Kind::Photograph || images.png_avif) {
-        sets.push(set(ImageFormat::Avif, facts.widest_in(ImageFormat::Avif)));
+        sets.push(set(ImageFormat::Avif, facts.widest_in(ImageFormat::Avif, images.avif_quality)));
     }
     sets
 }
@@ -126,6 +127,13 @@ mod tests {
         let [own, webp, avif] = sizes(7728, 5152)[..] else { panic!("three formats") };
         assert_eq!(own.width, 7728);
         assert!(avif.width < webp.width && webp.width < own.width && avif.width > 3000, "{avif:?} {webp:?}");
+        // Looking for a quality takes memory too.
+        let target = Quality::Target(75);
+        let images = Images { webp_quality: target, avif_quality: target, ..Images::default() };
+        let facts = Facts { format: ImageFormat::Jpeg, size: camera, kind: Kind::Photograph };
+        let widest: Vec<_> = plan(facts, &images).iter().map(|set| *set.sizes.last().unwrap()).collect();
+        assert_eq!(widest[..2], [camera, camera]);
+        assert!((3_300..3_700).contains(&widest[2].width), "{widest:?}");
         let wide = sizes(20_000, 100);
         assert_eq!((wide[0].width, wide[1].width), (20_000, 16_383), "a WebP has no more pixels a side");
     }
