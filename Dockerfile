@@ -21,7 +21,8 @@ ARG COMMIT=""
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     host="$(rustc -vV | sed -n 's/^host: //p')" \
  && RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
-    KILN_COMMIT="$COMMIT" cargo build --release --locked --target "$host" --bin kiln --bin kilnd --features kiln-compiler/asm \
+    CARGO_PROFILE_RELEASE_LTO=fat KILN_COMMIT="$COMMIT" \
+    cargo build --release --locked --target "$host" --bin kiln --bin kilnd --features kiln-compiler/asm \
  && mv "/target/$host/release/kiln" "/target/$host/release/kilnd" /usr/local/bin/
 
 FROM build AS site-build

@@ -1,6 +1,7 @@
 //! `/admin` and the access log of the real binary.
 
 use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 use bundle::Settings;
 
@@ -10,6 +11,9 @@ use crate::small_site;
 /// `owner:secret` and `owner:wrong`, encoded.
 const RIGHT: &str = "b3duZXI6c2VjcmV0";
 const WRONG: &str = "b3duZXI6d3Jvbmc=";
+
+/// How long something may take that takes milliseconds, however busy the machine is.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn start(name: &str, words: &[&str], has_password: bool) -> (Scratch, Kilnd) {
     let scratch = Scratch::new(name);
@@ -205,7 +209,9 @@ fn who_makes_room_is_turned_away_or_takes_nothing_is_counted() {
     let (_scratch, kilnd) = start("places", &["--max-connections", "2"], true);
     let metrics = format!("GET /admin/metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {RIGHT}\r\n\r\n");
     // Until the server has seen that another has nothing to say any more, it may be turned away, and perhaps reset.
+    let end = Instant::now() + PATIENCE;
     let begin = |text: &str| loop {
+        assert!(Instant::now() < end, "it is turned away for ever");
         let (mut stream, mut status) = (kilnd.connect(), [0; 12]);
         let outcome = stream.write_all(text.as_bytes()).and_then(|()| stream.read_exact(&mut status));
         if outcome.is_ok() && &status == b"HTTP/1.1 200" {
@@ -229,10 +235,13 @@ fn who_makes_room_is_turned_away_or_takes_nothing_is_counted() {
 
     let (_scratch, kilnd) = start("greedy", &["--write-timeout", "0.3"], true);
     let mut greedy = kilnd.connect();
-    greedy.set_write_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
+    greedy.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     // Until neither side takes anything any more, or the server has ended it.
-    while greedy.write_all(GET_POST.repeat(1_000).as_bytes()).is_ok() {}
+    while greedy.write_all(GET_POST.repeat(1_000).as_bytes()).is_ok() {
+        assert!(Instant::now() < end, "it takes everything");
+    }
     while !has(&request(&mut kilnd.connect(), &metrics), "write_timeouts") {
+        assert!(Instant::now() < end, "it waits for ever");
         std::thread::yield_now();
     }
 }
