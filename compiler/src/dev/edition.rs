@@ -338,9 +338,13 @@ impl Edition {
     /// The files of the site that a page names, and those that these name by their last segment: fonts, imports.
     fn files_of(&self, html: &str) -> BTreeSet<String> {
         let path_of = |url: &str| percent_decode(url.split(['?', '#']).next().unwrap_or_default());
-        let mut by_name: HashMap<&str, Vec<&String>> = HashMap::new();
-        for path in self.files.keys() {
-            by_name.entry(path.rsplit('/').next().unwrap_or_default()).or_default().push(path);
+        // What may stand around a name in a sheet or script. The few names that have some of it are searched for.
+        let is_around = |c: char| c.is_whitespace() || "\"'`()<>{}/\\,;:=?#&".contains(c);
+        let name_of = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let (odd, plain): (Vec<_>, Vec<_>) = self.files.keys().partition(|path| name_of(path).contains(is_around));
+        let mut by_name: HashMap<String, Vec<&String>> = HashMap::new();
+        for path in plain {
+            by_name.entry(name_of(path)).or_default().push(path);
         }
         let mut found = BTreeSet::new();
         let mut waiting: Vec<String> = find_urls(html).iter().filter_map(|found| path_of(&found.url)).collect();
@@ -351,10 +355,9 @@ impl Edition {
             }
             let Ok(body) = file.body.read() else { continue };
             let text = String::from_utf8_lossy(&body);
-            let named = text
-                .split(|c: char| !(c.is_alphanumeric() || "-_.~%".contains(c)))
-                .filter_map(|word| by_name.get(word));
-            waiting.extend(named.flatten().map(|path| (*path).clone()));
+            let named = text.split(is_around).filter_map(|word| by_name.get(word)).flatten();
+            let searched = odd.iter().filter(|path| text.contains(&name_of(path)));
+            waiting.extend(named.chain(searched).map(|path| (*path).clone()));
         }
         found
     }
@@ -393,8 +396,8 @@ fn without_integrity(text: &str) -> String {
     kept
 }
 
-/// The files of a site, each with its head. One that has the bytes and the fields that it had is the same. One that can't be read any more
-/// is left out until it can.
+/// The files of a site, each with its head. One that has the bytes and the fields that it had is the same. One that can't be
+/// read any more is left out until it can.
 fn ready_files(output: &Output, before: Option<&Edition>) -> HashMap<String, Arc<Ready>> {
     let files = output.published.iter().filter(|one| matches!(one.kind, RouteKind::File | RouteKind::Asset));
     let alike = before.filter(|before| have_same_fields(&before.output, output));

@@ -44,6 +44,29 @@ fn an_open_page_is_told_of_what_concerns_it_and_of_nothing_else() {
 }
 
 #[test]
+fn a_file_that_an_open_pages_style_sheet_names_concerns_it_whatever_it_is_called() {
+    let root = new_site("named");
+    let names = ["logo@2x.svg", "my logo.svg", "plain.svg"];
+    let image =
+        |color: &str| format!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1\" height=\"1\" fill=\"{color}\"/>");
+    for name in names {
+        write(&root, &format!("static/{name}"), &image("red"));
+    }
+    let rule = |(selector, name)| format!("{selector} {{ background: url(\"{name}\") }}\n");
+    let rules: Vec<_> = ["p", "h1", "a"].into_iter().zip(names).map(rule).collect();
+    write(&root, "static/a.css", &rules.concat());
+    let server = Server::start(&root, &["--watch"]);
+    assert!(server.get("/about").starts_with("HTTP/1.1 200"));
+    for name in names {
+        let mut events = server.events("/about");
+        write(&root, &format!("static/{name}"), &image("blue"));
+        assert!(["css", "full"].map(Into::into).contains(&events.next()["type"]), "{name}");
+        write(&root, &format!("static/{name}"), &image("red"));
+        events.next();
+    }
+}
+
+#[test]
 fn a_style_sheet_that_is_compiled_is_watched_too() {
     // Who writes SCSS edits hardly anything else, and would load every page by hand.
     let root = new_site("styles");
