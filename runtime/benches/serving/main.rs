@@ -1,8 +1,9 @@
-//! What serving costs over real sockets, against a server that does nothing and `may_minihttp`: requests per second, CPU time, and latency
-//! when requests come at fixed times, alone, with everything counted and logged, while a bundle of 100 MB is replaced,
-//! and beside cold downloads from a bundle twice as large as the memory. `cargo bench -p kiln-runtime --bench serving`.
+//! What serving costs over real sockets, against a server that does nothing and `may_minihttp`: requests per second, CPU
+//! time, and latency when requests come at fixed times, alone, with everything counted and logged, while a bundle of
+//! 100 MB is replaced, and beside cold downloads from a bundle twice as large as the memory.
+//! `cargo bench -p kiln-runtime --bench serving`.
 //!
-//! Machines are noisy: only what stands in one table can be compared. Client and server share the processors.
+//! Machines are noisy: only what stands in one table can be compared. The client has one processor, the servers another.
 #![expect(clippy::print_stdout, reason = "a bench reports")]
 
 mod load;
@@ -14,16 +15,20 @@ mod small_site;
 
 use std::io;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bundle::{BundleWriter, RouteKind, Settings};
 use load::Load;
+use nix::sys::signal::Signal;
 use servers::{MemoryLimit, Process, read_answer};
 
 const REQUEST: &[u8] = b"GET /page HTTP/1.1\r\nHost: example.com\r\n\r\n";
 const MIB: usize = 1024 * 1024;
+/// Servers take turns so often, each time for so long: where a machine belongs to many, most rounds pass undisturbed.
+const ROUND_COUNT: usize = 25;
+const ROUND_MS: u32 = 250;
 
 fn main() -> io::Result<()> {
     let words = std::env::args().collect::<Vec<_>>();
@@ -81,67 +86,72 @@ fn measure_latency(folder: &Path) -> io::Result<()> {
     let answer_len =
         |process: &Process| read_answer(&mut TcpStream::connect(process.address)?, REQUEST).map(|a| a.len());
     let answer_lens = rows.iter().map(|(_, process)| answer_len(process)).collect::<io::Result<Vec<_>>>()?;
-    let load = |process: &Process, answer_len, ms| Load {
+    let load = |process: &Process, answer_len| Load {
         address: process.address,
         request: REQUEST,
         answer_len,
         connection_count: 64,
-        duration: Duration::from_millis(ms),
+        duration: Duration::from_millis(u64::from(ROUND_MS)),
     };
-    println!(
-        "64 connections, a page of 10 KB; requests per second at most, CPU µs per request; then the latency in µs of"
-    );
-    println!("the answers, from when each was due, at 50 % and at 80 % of the smallest of the rates");
+    println!("64 connections, a page of 10 KB; requests per second at most, CPU µs per request:");
+    println!("lower quartiles of {ROUND_COUNT} rounds");
+    let mut rounds = rows.each_ref().map(|_| Vec::new());
+    for _ in 0..ROUND_COUNT {
+        for (((_, process), len), rounds) in rows.iter().zip(&answer_lens).zip(&mut rounds) {
+            let cpu_before = process.cpu_seconds();
+            let rate = load(process, *len).saturate()?;
+            rounds.push([rate, process.cpu_seconds() - cpu_before]);
+        }
+    }
     let mut rate_min = f64::INFINITY;
-    for ((name, process), len) in rows.iter().zip(&answer_lens) {
-        load(process, *len, 300).saturate()?;
-        let cpu_before = process.cpu_seconds();
-        let rate = load(process, *len, 1_500).saturate()?;
-        let cpu_us = (process.cpu_seconds() - cpu_before) * 1e6 / (rate * 1.5);
+    for ((name, _), rounds) in rows.iter().zip(&rounds) {
+        let [rate, _] = quartiles(rounds);
+        let answer_count = rounds.iter().map(|[rate, _]| rate * f64::from(ROUND_MS) / 1e3).sum::<f64>();
+        // The clock of CPU time is too coarse for a round.
+        let cpu_us = rounds.iter().map(|[_, cpu_s]| cpu_s * 1e6).sum::<f64>() / answer_count;
         println!("{name:28}{rate:10.0}/s{cpu_us:10.2}");
         rate_min = rate_min.min(rate);
     }
+    println!("the latency in µs, from when each answer was due, at shares of the smallest of the rates: lower");
+    println!("quartiles of {ROUND_COUNT} rounds, in brackets as multiples of the null server's");
     for share in [0.5, 0.8] {
-        println!("at {:.0}/s:{:>29}{:>10}{:>10}{:>10}", rate_min * share, "p50", "p99", "p99.9", "worst");
-        for ((name, process), len) in rows.iter().zip(&answer_lens) {
-            let is_over = AtomicBool::new(false);
-            let latencies = std::thread::scope(|scope| {
+        println!("at {:.0}/s:{:>26}{:>16}{:>16}", rate_min * share, "p50", "p99", "p99.9");
+        let mut rounds = rows.each_ref().map(|_| Vec::new());
+        for _ in 0..ROUND_COUNT {
+            for (((name, process), len), rounds) in rows.iter().zip(&answer_lens).zip(&mut rounds) {
                 if name.contains("replaced") {
-                    let (is_over, path, names) = (&is_over, bundle("large"), [bundle("other"), bundle("large")]);
-                    scope.spawn(move || replace_again_and_again(process, &path, names, is_over));
+                    swap_files(&bundle("large"), &bundle("other"))?;
+                    process.signal(Signal::SIGHUP);
                 }
-                let latencies = load(process, *len, 4_000).ask_at_rate(rate_min * share);
-                is_over.store(true, Ordering::Relaxed);
-                latencies
-            })?;
-            let [p50, p99, p999, worst] = [500, 990, 999, 1000].map(|rank| latencies.per_mille(rank));
-            println!("{name:30}{p50:>10}{p99:>10}{p999:>10}{worst:>10}");
+                let latencies = load(process, *len).ask_at_rate(rate_min * share)?;
+                rounds.push([500, 990, 999].map(|rank| f64::from(latencies.per_mille(rank))));
+            }
+        }
+        let [floor, ..] = &rounds;
+        for ((name, _), own) in rows.iter().zip(&rounds) {
+            let columns = quartiles(own).into_iter().zip(quartiles(floor));
+            let shown = columns.map(|(us, floor_us)| format!("{:>16}", format!("{us:.0} ({:.2})", us / floor_us)));
+            println!("{name:26}{}", shown.collect::<String>());
         }
     }
     Ok(())
 }
 
-/// Puts one bundle after the other in the place of what is served, once a second.
-fn replace_again_and_again(process: &Process, path: &Path, names: [PathBuf; 2], is_over: &AtomicBool) {
-    // Hard links: what is renamed away can come again.
-    let copies = names.map(|name| (name.clone(), name.with_extension("copy")));
-    for (name, copy) in &copies {
-        std::fs::hard_link(name, copy).ok();
-    }
-    let beside = path.with_extension("beside");
-    for (_, copy) in copies.iter().cycle() {
-        if is_over.load(Ordering::Relaxed) {
-            break;
-        }
-        let replaced = std::fs::hard_link(copy, &beside).and_then(|()| std::fs::rename(&beside, path));
-        if replaced.is_ok() {
-            process.signal("-HUP");
-        }
-        std::thread::sleep(Duration::from_secs(1));
-    }
-    for (_, copy) in &copies {
-        std::fs::remove_file(copy).ok();
-    }
+/// The lower quartile of each column.
+fn quartiles<const COUNT: usize>(rows: &[[f64; COUNT]]) -> [f64; COUNT] {
+    std::array::from_fn(|column| {
+        let mut values = rows.iter().map(|row| row[column]).collect::<Vec<_>>();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 4]
+    })
+}
+
+/// Puts each of two files in the place of the other.
+fn swap_files(one: &Path, other: &Path) -> io::Result<()> {
+    let beside = one.with_extension("beside");
+    std::fs::hard_link(one, &beside)?;
+    std::fs::rename(other, one)?;
+    std::fs::rename(&beside, other)
 }
 
 /// Small pages while large files are read that aren't in memory, and don't fit there.

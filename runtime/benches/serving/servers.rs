@@ -6,6 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
 use crate::null_server;
 
 /// The word that makes this program the null server.
@@ -83,7 +87,9 @@ impl Process {
     }
 
     fn start(command: &mut Command) -> io::Result<Self> {
+        keep_to_processor(1)?;
         let mut child = command.spawn()?;
+        keep_to_processor(0)?;
         let mut said: Box<dyn Read + Send> = match (child.stdout.take(), child.stderr.take()) {
             (_, Some(stderr)) => Box::new(stderr),
             (Some(stdout), _) => Box::new(stdout),
@@ -97,9 +103,9 @@ impl Process {
         Ok(Self { child, address: address.ok_or_else(|| io::Error::other(line))? })
     }
 
-    pub(crate) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, signal: Signal) {
         // A signal that isn't sent shows in the figures.
-        Command::new("kill").args([name, &self.child.id().to_string()]).status().ok();
+        nix::sys::signal::kill(Pid::from_raw(self.child.id().cast_signed()), signal).ok();
     }
 
     /// CPU time so far, in seconds, to the hundredth.
@@ -108,6 +114,16 @@ impl Process {
         let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
         ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
     }
+}
+
+/// Has this thread, and what it starts, run on one processor: the client has the first and servers have the second, so
+/// that the system moves nobody about between two figures.
+fn keep_to_processor(number: usize) -> io::Result<()> {
+    let mut processors = CpuSet::new();
+    processors.set(number)?;
+    // Where there is only one, all share it.
+    sched_setaffinity(Pid::from_raw(0), &processors).ok();
+    Ok(())
 }
 
 impl Drop for Process {
