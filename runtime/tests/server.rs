@@ -1,5 +1,5 @@
 //! The server as a library: a handler of one's own, streams, and panics that cost one connection.
-#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may fail anywhere, and says where")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -104,7 +104,10 @@ struct Running {
 
 impl Running {
     fn start(odd: Odd) -> Self {
-        std::panic::set_hook(Box::new(panics::remember));
+        let test = std::thread::current().id();
+        std::panic::set_hook(Box::new(move |info| {
+            if std::thread::current().id() == test { eprintln!("{info}") } else { panics::remember(info) }
+        }));
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), PortUse::Alone).unwrap();
         let Address::Tcp(address) = listener.address().clone() else { panic!("it is a TCP address") };
         let mut context = Context::new(Limits::default(), Clock::started_now());
