@@ -365,17 +365,25 @@ impl<T: Transport> Exchange<'_, T> {
 
     /// Sends all that waits, in as few writes as the system allows.
     fn send(&mut self, batch: &mut Batch<'_>) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
         let mut pieces: ArrayVec<IoSlice<'_>, { BATCH_ANSWER_COUNT_MAX * ANSWER_PIECE_COUNT_MAX }> = ArrayVec::new();
+        let mut len = 0;
         for Pending { answer, added, .. } in batch.iter() {
             let body = match &answer.body {
                 Body::InFile { .. } => &[],
                 body => body.bytes(),
             };
-            let all = [&*answer.start, answer.fields, &self.desk.added[added.clone()], body];
-            pieces.extend(all.into_iter().filter(|piece| !piece.is_empty()).map(IoSlice::new));
+            for piece in [&*answer.start, answer.fields, &self.desk.added[added.clone()], body] {
+                if !piece.is_empty() {
+                    pieces.push(IoSlice::new(piece));
+                    len += piece.len();
+                }
+            }
         }
         self.desk.is_sending = true;
-        let is_small = pieces.iter().map(|piece| piece.len()).sum::<usize>() <= GATHERED_BYTES_MAX;
+        let is_small = len <= GATHERED_BYTES_MAX;
         if pieces.len() > 1 && is_small && batch.iter().all(|pending| pending.answer.is_made()) {
             self.desk.gathered.clear();
             pieces.iter().for_each(|piece| self.desk.gathered.extend_from_slice(piece));
@@ -491,11 +499,11 @@ fn write_request_id(added: &mut Vec<u8>, own: Option<&[u8]>, request_number: &mu
         let mut id = request_number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         id = (id ^ (id >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
         id ^= id >> 32;
-        added.extend(
-            id.to_be_bytes()
-                .into_iter()
-                .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
-        );
+        let mut digits = [0; 16];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        added.extend_from_slice(&digits);
     }
     added.extend_from_slice(b"\r\n");
     start..added.len() - 2

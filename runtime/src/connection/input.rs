@@ -36,11 +36,14 @@ impl Input {
         if let Some(refusal) = self.refused {
             return Err(refusal);
         }
+        if self.start == self.end {
+            return Ok(None);
+        }
         let end = self.scan.find_end(&self.bytes[self.start..self.end], head_bytes_max)?;
         let Some(end) = end else { return Ok(None) };
-        let head = self.start + self.scan.head_start..self.start + end;
-        lower_minor_version(&mut self.bytes[head.clone()]);
-        Ok(Some(head))
+        let head_start = self.start + self.scan.head_start;
+        lower_minor_version(&mut self.bytes[head_start..self.start + self.scan.first_line_end]);
+        Ok(Some(head_start..self.start + end))
     }
 
     /// Reads once, making room first. The buffer never grows beyond what a head may be.

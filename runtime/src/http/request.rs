@@ -108,16 +108,19 @@ pub struct Request<'a> {
     /// The host that the client asked for, where a proxy that is trusted names another one than `host`.
     pub forwarded_host: Option<&'a [u8]>,
     fields: &'a [httparse::Header<'a>],
+    /// A bit for each length that a field's name has.
+    name_lens: u64,
 }
 
 impl<'a> Request<'a> {
     /// The values of a field, in the order in which they were sent.
     pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
-        // Most names differ in their lengths, which costs no call.
+        // Most fields that are asked for aren't there, and no name is as long as theirs: that costs no look at any.
+        let fields = if self.name_lens & len_bit(name) == 0 { &[] } else { self.fields };
         let is_named = move |field: &&httparse::Header<'_>| {
             field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name)
         };
-        self.fields.iter().filter(is_named).map(|field| field.value)
+        fields.iter().filter(is_named).map(|field| field.value)
     }
 
     /// The value of a field that may be there once. Sent twice it says nothing that could be relied on: `None`.
@@ -153,6 +156,8 @@ impl<'a> Request<'a> {
         else {
             return Err(Refusal::bad("the head is not whole"));
         };
+        // One blank each between the three (RFC 9112 section 3).
+        let line_len = method.len() + 1 + target.len() + " HTTP/1.1".len();
         let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
         let method = Method::parse(method);
         let target = Target::parse(method, target.as_bytes())?;
@@ -169,9 +174,9 @@ impl<'a> Request<'a> {
             Version::Http10 => known.wants_keep_alive && !known.wants_close,
         };
         Ok(Self {
-            line: &head[..head.iter().position(|byte| *byte == b'\r').unwrap_or(0)],
+            line: head.get(..line_len).unwrap_or_default(),
             method,
-            path: decode_path(target.path)?,
+            path: if target.is_encoded { Cow::Owned(decode_path(target.path)?) } else { Cow::Borrowed(target.path) },
             query: target.query,
             version,
             host: target.authority.or(known.host),
@@ -183,6 +188,7 @@ impl<'a> Request<'a> {
             scheme: None,
             forwarded_host: None,
             fields,
+            name_lens: known.name_lens,
         })
     }
 }
@@ -191,7 +197,7 @@ impl<'a> Request<'a> {
 fn refusal_of(error: httparse::Error, head: &[u8]) -> Refusal {
     match error {
         httparse::Error::TooManyHeaders => Refusal::new(431, "too many fields"),
-        httparse::Error::Version => match version_digits(head) {
+        httparse::Error::Version => match memchr::memchr(b'\r', head).and_then(|end| version_digits(&head[..end])) {
             Some((major, _)) if major != b'1' => Refusal::new(505, "another major version"),
             _ => Refusal::bad("no version"),
         },
@@ -202,21 +208,17 @@ fn refusal_of(error: httparse::Error, head: &[u8]) -> Refusal {
     }
 }
 
-/// The two digits of the version that ends the request line.
-fn version_digits(head: &[u8]) -> Option<(u8, u8)> {
-    let line = &head[..head.iter().position(|byte| *byte == b'\r')?];
-    let [major, b'.', minor] = line[line.iter().rposition(|byte| *byte == b' ')? + 1..].strip_prefix(b"HTTP/")? else {
-        return None;
-    };
+/// The two digits of the version that ends a request line.
+fn version_digits(line: &[u8]) -> Option<(u8, u8)> {
+    let [.., b' ', b'H', b'T', b'T', b'P', b'/', major, b'.', minor] = line else { return None };
     (major.is_ascii_digit() && minor.is_ascii_digit()).then_some((*major, *minor))
 }
 
-/// Makes HTTP/1.2 to 1.9 an HTTP/1.1, in place: what a later minor version adds may be ignored (RFC 9110 section 2.5).
-pub(crate) fn lower_minor_version(head: &mut [u8]) {
-    if let Some((b'1', b'2'..=b'9')) = version_digits(head)
-        && let Some(line_end) = head.iter().position(|byte| *byte == b'\r')
-    {
-        head[line_end - 1] = b'1';
+/// Makes HTTP/1.2 to 1.9 an HTTP/1.1 in a request line, in place: what a later minor version adds may be ignored (RFC 9110
+/// section 2.5).
+pub(crate) fn lower_minor_version(line: &mut [u8]) {
+    if let (Some((b'1', b'2'..=b'9')), Some(minor)) = (version_digits(line), line.last_mut()) {
+        *minor = b'1';
     }
 }
 
@@ -225,18 +227,21 @@ struct Target<'a> {
     authority: Option<&'a [u8]>,
     path: &'a [u8],
     query: Option<&'a [u8]>,
+    /// Whether there is a `%` in it somewhere.
+    is_encoded: bool,
 }
 
 impl<'a> Target<'a> {
     fn parse(method: Method, target: &'a [u8]) -> Result<Self, Refusal> {
         if method == Method::Connect {
             check_host(target)?;
-            return Ok(Self { authority: Some(target), path: b"", query: None });
+            return Ok(Self { authority: Some(target), path: b"", query: None, is_encoded: false });
         }
         if target == b"*" && method == Method::Options {
-            return Ok(Self { authority: None, path: target, query: None });
+            return Ok(Self { authority: None, path: target, query: None, is_encoded: false });
         }
-        if !target.iter().all(u8::is_ascii_graphic) || target.contains(&b'#') {
+        let kinds = target.iter().fold(0, |kinds, byte| kinds | TARGET_BYTE_KINDS[usize::from(*byte)]);
+        if kinds & NO_TARGET_BYTE != 0 {
             return Err(Refusal::bad("a byte that no target may hold"));
         }
         let (authority, path_and_query) = match without_scheme(target) {
@@ -248,30 +253,32 @@ impl<'a> Target<'a> {
             }
             None => (None, target),
         };
-        let query_start = path_and_query.iter().position(|byte| *byte == b'?');
+        let has_query = kinds & QUESTION_MARK != 0;
+        let query_start = if has_query { memchr::memchr(b'?', path_and_query) } else { None };
         let path = &path_and_query[..query_start.unwrap_or(path_and_query.len())];
         let path = match (authority, path) {
             (Some(_), b"") => b"/",
             (_, [b'/', ..]) => path,
             _ => return Err(Refusal::bad("a target that is no path")),
         };
-        Ok(Self { authority, path, query: query_start.map(|start| &path_and_query[start + 1..]) })
+        let query = query_start.map(|start| &path_and_query[start + 1..]);
+        Ok(Self { authority, path, query, is_encoded: kinds & PERCENT != 0 })
     }
 }
 
 /// What follows `http://` or `https://`, in any case.
 fn without_scheme(target: &[u8]) -> Option<&[u8]> {
+    if target.first() == Some(&b'/') {
+        return None;
+    }
     [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
         start.eq_ignore_ascii_case(scheme).then_some(rest)
     })
 }
 
-/// Decodes a path once. A path without `%` is not copied.
-fn decode_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
-    if !path.contains(&b'%') {
-        return Ok(Cow::Borrowed(path));
-    }
+/// Decodes a path once.
+fn decode_path(path: &[u8]) -> Result<Vec<u8>, Refusal> {
     let hex = |digit: Option<&u8>| match digit? {
         digit @ b'0'..=b'9' => Some(digit - b'0'),
         digit @ (b'a'..=b'f' | b'A'..=b'F') => Some((digit | 0x20) - b'a' + 10),
@@ -292,7 +299,7 @@ fn decode_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
         }
         decoded.push(byte);
     }
-    Ok(Cow::Owned(decoded))
+    Ok(decoded)
 }
 
 /// The fields that decide about the connection itself.
@@ -303,12 +310,15 @@ struct KnownFields<'a> {
     wants_close: bool,
     wants_keep_alive: bool,
     expects_continue: bool,
+    /// See [`Request`].
+    name_lens: u64,
 }
 
 impl<'a> KnownFields<'a> {
     fn gather(fields: &'a [httparse::Header<'a>]) -> Result<Self, Refusal> {
         let mut known = Self::default();
         for field in fields {
+            known.name_lens |= len_bit(field.name);
             let is = |name: &str| field.name.eq_ignore_ascii_case(name);
             match field.name.len() {
                 4 if is("host") => set_once(&mut known.host, field.value)?,
@@ -332,6 +342,49 @@ impl<'a> KnownFields<'a> {
     }
 }
 
+/// The bit of a name's length. The few names that are as long as 64 bytes share bits with others.
+fn len_bit(name: &str) -> u64 {
+    1 << (name.len() % 64)
+}
+
+/// Kinds of bytes in a target, as bits; most bytes are of none.
+const NO_TARGET_BYTE: u8 = 1;
+const QUESTION_MARK: u8 = 2;
+const PERCENT: u8 = 4;
+
+/// The kind of each byte. A target holds what is visible, but no `#`, after which comes what is never sent.
+const TARGET_BYTE_KINDS: [u8; 256] = {
+    let mut kinds = [NO_TARGET_BYTE; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        kinds[byte as usize] = match byte {
+            b'#' => NO_TARGET_BYTE,
+            b'?' => QUESTION_MARK,
+            b'%' => PERCENT,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Which bytes a host's name or IPv4 address may hold (RFC 3986 section 3.2.2).
+const IS_HOST_BYTE: [bool; 256] = {
+    let marks = b"-._~!$&'()*+,;=%";
+    let mut is_allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        is_allowed[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        is_allowed[marks[at] as usize] = true;
+        at += 1;
+    }
+    is_allowed
+};
+
 /// Takes a field that must not be there twice.
 fn set_once<V>(slot: &mut Option<V>, value: V) -> Result<(), Refusal> {
     if slot.replace(value).is_some() { Err(Refusal::bad("a field twice")) } else { Ok(()) }
@@ -351,30 +404,20 @@ fn parse_content_length(value: &[u8]) -> Result<u64, Refusal> {
 
 /// `uri-host [ ":" port ]` (RFC 9110 section 7.2), the host not empty.
 pub(crate) fn check_host(authority: &[u8]) -> Result<(), Refusal> {
-    let refused = Err(Refusal::bad("an invalid host"));
-    let (host, port) = match authority {
-        [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {
-            Some(end) => {
-                let is_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-                if end < 2 || !rest[..end].iter().all(is_address) {
-                    return refused;
-                }
-                (&rest[..end], &rest[end + 1..])
-            }
-            None => return refused,
-        },
-        _ => authority.split_at(authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len())),
+    let host_len = match authority {
+        [b'[', rest @ ..] => {
+            let is_address = |byte: &&u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+            let address_len = rest.iter().take_while(is_address).count();
+            if address_len >= 2 && rest.get(address_len) == Some(&b']') { address_len + 2 } else { 0 }
+        }
+        _ => authority.iter().take_while(|byte| IS_HOST_BYTE[usize::from(**byte)]).count(),
     };
-    let is_host_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:".contains(byte);
-    let port_is_valid = match port {
+    let port_is_valid = match &authority[host_len..] {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    if host.is_empty() || !host.iter().all(is_host_byte) || !port_is_valid {
-        return refused;
-    }
-    Ok(())
+    if host_len > 0 && port_is_valid { Ok(()) } else { Err(Refusal::bad("an invalid host")) }
 }
 
 /// How far a head has been looked through for its end, so that no byte is looked at twice however slowly it comes.
@@ -382,6 +425,8 @@ pub(crate) fn check_host(authority: &[u8]) -> Result<(), Refusal> {
 pub struct HeadScan {
     /// Where the head begins: after the empty line that may come before it (RFC 9112 section 2.2).
     pub head_start: usize,
+    /// Where its first line ends, before the CR LF; 0 while that isn't there.
+    pub first_line_end: usize,
     line_start: usize,
     seen_len: usize,
 }
@@ -410,7 +455,8 @@ impl HeadScan {
                 (true, true) if self.head_start == 0 => self.head_start = self.seen_len,
                 (true, true) => return Err(Refusal::bad("two empty lines")),
                 (true, false) => return Ok(Some(self.seen_len)),
-                (false, _) => {}
+                (false, true) => self.first_line_end = line_feed - 1,
+                (false, false) => {}
             }
         }
         let request_line_end =

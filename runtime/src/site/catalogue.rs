@@ -40,7 +40,7 @@ impl<B: SiteBytes> Served<B> {
         }
         // Whoever loaded a page before a deployment finds all that belongs to it after it.
         let is_asset = |route: &Route<'_>| route.kind() == RouteKind::Asset;
-        if has_digest(&request.path) && self.current.bundle.find(&request.path).is_none() {
+        if !self.earlier.is_empty() && has_digest(&request.path) && self.current.bundle.find(&request.path).is_none() {
             let earlier =
                 self.earlier.iter().find(|site| site.bundle.find(&request.path).is_some_and(|r| is_asset(&r)));
             if let Some(site) = earlier {
