@@ -2,8 +2,8 @@
 //! [`site::Handler`] and the same connections.
 //!
 //! A module uses only modules before it in this list: [`limits`], [`clock`], [`http`], [`metrics`], [`access_log`],
-//! [`mapped`], [`estate`], [`panics`], [`site`], [`connection`], [`listener`], [`fetch`], [`server`], [`reload`], [`admin`], [`shutdown`], [`install`],
-//! [`probe`], [`sandbox`], [`systemd`], [`args`]. Sockets are read and written in [`server`] only, opened there, in
+//! [`mapped`], [`priority`], [`estate`], [`panics`], [`site`], [`connection`], [`listener`], [`fetch`], [`server`],
+//! [`reload`], [`admin`], [`shutdown`], [`install`], [`probe`], [`sandbox`], [`systemd`], [`args`]. Sockets are read and written in [`server`] only, opened there, in
 //! [`listener`], [`probe`] and [`systemd`]; everything up to [`connection`] knows none.
 
 pub mod access_log;
@@ -20,6 +20,7 @@ pub mod listener;
 pub mod mapped;
 pub mod metrics;
 pub mod panics;
+pub mod priority;
 pub mod probe;
 pub mod reload;
 pub mod sandbox;

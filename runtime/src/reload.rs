@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use bundle::{BundleView, OpenError};
@@ -14,6 +14,7 @@ use bundle::{BundleView, OpenError};
 use crate::limits::{CHECK_PIECE_BYTES, LOOK_MS};
 use crate::mapped::MappedFile;
 use crate::metrics::Event;
+use crate::priority;
 use crate::server::Remote;
 use crate::site::{Site, SiteHandler};
 
@@ -86,9 +87,26 @@ impl Identity {
 pub struct Reloader {
     handler: Arc<SiteHandler<MappedFile>>,
     sources: Vec<Source>,
-    requests: (Sender<()>, Receiver<()>),
+    wakes: (Sender<Wake>, Receiver<Wake>),
     report: fn(&str),
 }
+
+/// Why files are looked at before their time.
+enum Wake {
+    /// Somebody wants every file loaded again.
+    Asked,
+    /// A check is over.
+    Checked,
+}
+
+/// A file that is being checked.
+struct Check {
+    /// What it looked like before.
+    found: Identity,
+    loaded: Receiver<Loaded>,
+}
+
+type Loaded = Result<Site<MappedFile>, LoadError>;
 
 /// One file, and what was seen of it.
 struct Source {
@@ -99,17 +117,18 @@ struct Source {
     is_torn: bool,
     /// What it looked like last time, while it isn't what is served.
     seen: Option<Identity>,
+    check: Option<Check>,
 }
 
 /// Asks for a look at the files now.
 #[derive(Clone)]
-pub struct ReloadRequest(Sender<()>);
+pub struct ReloadRequest(Sender<Wake>);
 
 impl ReloadRequest {
     /// Has every file loaded again, soon.
     pub fn send(&self) {
         // The other end only goes with the process.
-        self.0.send(()).ok();
+        self.0.send(Wake::Asked).ok();
     }
 }
 
@@ -118,14 +137,14 @@ impl Reloader {
     pub fn new(handler: Arc<SiteHandler<MappedFile>>, paths: Vec<PathBuf>, report: fn(&str)) -> Self {
         let source = |path: PathBuf| {
             let served = Identity::of(&path);
-            Source { path, served, refused: None, is_torn: false, seen: None }
+            Source { path, served, refused: None, is_torn: false, seen: None, check: None }
         };
-        Self { handler, sources: paths.into_iter().map(source).collect(), requests: channel(), report }
+        Self { handler, sources: paths.into_iter().map(source).collect(), wakes: channel(), report }
     }
 
     /// A way to ask for a look at the files.
     pub fn request(&self) -> ReloadRequest {
-        ReloadRequest(self.requests.0.clone())
+        ReloadRequest(self.wakes.0.clone())
     }
 
     /// Looks after the files from now on, on a thread of its own; `remote` reaches the server that serves them.
@@ -135,16 +154,18 @@ impl Reloader {
     pub fn start(mut self, remote: Remote) -> io::Result<()> {
         std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
             loop {
-                let is_asked = self.requests.1.recv_timeout(Duration::from_millis(LOOK_MS)).is_ok();
+                let wake = self.wakes.1.recv_timeout(Duration::from_millis(LOOK_MS));
                 for number in 0..self.sources.len() {
-                    self.look(number, is_asked, &remote);
+                    self.take_checked(number, &remote);
+                    self.look(number, matches!(wake, Ok(Wake::Asked)));
                 }
             }
         })?;
         Ok(())
     }
 
-    fn look(&mut self, number: usize, is_asked: bool, remote: &Remote) {
+    /// Looks whether a file changed, and has it checked then.
+    fn look(&mut self, number: usize, is_asked: bool) {
         let source = &mut self.sources[number];
         // A file that is gone is still served: the map holds it.
         let Some(found) = Identity::of(&source.path) else { return };
@@ -166,10 +187,43 @@ impl Reloader {
             }
             return;
         }
-        if source.refused == Some(found) && !is_asked {
-            return;
+        // What comes while another is checked has its turn after it.
+        if source.check.is_none() && (is_asked || source.refused != Some(found)) {
+            self.check(number, found);
         }
-        match load(&source.path) {
+    }
+
+    /// Has a file checked on a thread that leaves the processor to whoever answers. Files are looked at meanwhile.
+    fn check(&mut self, number: usize, found: Identity) {
+        let source = &mut self.sources[number];
+        let (result, loaded) = channel();
+        let (path, wake) = (source.path.clone(), self.wakes.0.clone());
+        let check = move || {
+            priority::run_when_idle();
+            // The other ends only go with the process.
+            result.send(load(&path)).ok();
+            wake.send(Wake::Checked).ok();
+        };
+        match std::thread::Builder::new().name("check".to_owned()).spawn(check) {
+            Ok(_) => source.check = Some(Check { found, loaded }),
+            // It is tried again with the next look.
+            Err(error) => (self.report)(&format!("`{}` can't be checked yet: {error}", source.path.display())),
+        }
+    }
+
+    /// Takes what a check has found, if it is over.
+    fn take_checked(&mut self, number: usize, remote: &Remote) {
+        let source = &mut self.sources[number];
+        let Some(check) = &source.check else { return };
+        let (found, loaded) = match check.loaded.try_recv() {
+            Ok(loaded) => (check.found, loaded),
+            Err(TryRecvError::Empty) => return,
+            Err(TryRecvError::Disconnected) => {
+                (check.found, Err(LoadError::Unreadable(io::Error::other("the check broke off"))))
+            }
+        };
+        source.check = None;
+        match loaded {
             Ok(site) => {
                 (source.served, source.refused, source.is_torn, source.seen) = (Some(found), None, false, None);
                 let shown = source.path.display().to_string();
