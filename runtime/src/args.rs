@@ -98,7 +98,7 @@ usage: kilnd BUNDLE [OPTIONS]
   --max-connections COUNT   connections at a time [default: what the descriptor limit leaves]
   --max-per-address COUNT   connections of one address at a time, 0 for no limit [default: a quarter of
                             all, and no limit for this machine itself]
-  --access-log FORMAT       log each answer to standard output: common, combined or json [default: off]
+  --access-log FORMAT       log each answer to standard output: common, combined, json or off [default: off]
   --workers COUNT           worker threads [default: one for each processor]
   --trust-proxy RANGE       believe X-Forwarded-For, -Proto and -Host of these addresses, such as 10.0.0.0/8;
                             more than once
@@ -223,9 +223,9 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
         }
         "access-log" => {
             let text = parser.value().map_err(message)?;
-            let parsed = text.to_string_lossy().parse();
-            let parsed = parsed.map_err(|help| format!("`--access-log {}`: {help}", text.to_string_lossy()))?;
-            options.access_log = Some(parsed);
+            let text = text.to_string_lossy();
+            let parsed = (text != "off").then(|| text.parse()).transpose();
+            options.access_log = parsed.map_err(|help| format!("`--access-log {text}`: {help}"))?;
         }
         "trust-proxy" => {
             let text = parser.value().map_err(message)?;
@@ -370,10 +370,12 @@ mod tests {
             ("a --idle-timeout 31536000.001", "--idle-timeout 31536000.001"),
             ("a --max-head 63", "at least 64"),
             ("a --workers", "workers"),
+            ("a --access-log yes", "it is `off`, `common`"),
         ] {
             let said = parsed(words, None).expect_err(words);
             assert!(said.contains(culprit), "`{words}`: {said}");
         }
+        assert_eq!(served("a --access-log json --access-log off", None).access_log, None);
         assert_eq!(parsed("a --help", None), Ok(Command::Help));
         assert_eq!(parsed("--version", None), Ok(Command::Version));
     }
