@@ -1,5 +1,6 @@
 //! What becomes of a coroutine that runs out of stack: what it worked with is had back, and nobody else is harmed. This is
-//! raw memory: nothing that lies on such a stack is ever dropped, and so nothing that counts may be owned by it.
+//! raw memory: nothing that lies on such a stack is ever dropped, and so nothing that counts may be owned by it. What may
+//! itself has there stays behind: some 180 bytes for each that dies.
 
 use std::io;
 use std::ptr::NonNull;

@@ -248,7 +248,9 @@ fn a_handler_of_ones_own_streams_and_panics_without_harm() {
     assert_eq!(running.remote.metrics().event_count(Event::Panic), 20_001);
     assert!(last_report().contains("`: the stack was too small"), "{}", last_report());
     let memory_after = memory_kib();
-    assert!(memory_after < memory_before + 2_048, "{memory_before} KiB before, {memory_after} KiB after");
+    // may's own handle of a coroutine that died stays behind, some 180 bytes; a stack or its buffers would be a hundred
+    // times as much.
+    assert!(memory_after < memory_before + 4_096, "{memory_before} KiB before, {memory_after} KiB after");
     is_well();
     while descriptor_count() > before {
         std::thread::sleep(Duration::from_millis(1));
