@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::limits::{FETCH_BYTES_SMALL, FETCH_THREAD_COUNT};
+use crate::priority;
 
 /// A part of a file that is on its way into memory.
 #[derive(Debug)]
@@ -64,9 +65,14 @@ fn queue() -> io::Result<&'static Queue> {
     let mut is_started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*is_started {
         for number in 0..FETCH_THREAD_COUNT {
-            // One has time for pages, however many large files are waited for.
-            let len_max = if number == 0 { FETCH_BYTES_SMALL } else { usize::MAX };
-            std::thread::Builder::new().name("fetch".to_owned()).spawn(move || work(&QUEUE, len_max))?;
+            // One has time for pages, however many large files are waited for; what the others do waits for whoever answers.
+            let is_for_pages = number == 0;
+            std::thread::Builder::new().name("fetch".to_owned()).spawn(move || {
+                if !is_for_pages {
+                    priority::run_when_idle();
+                }
+                work(&QUEUE, if is_for_pages { FETCH_BYTES_SMALL } else { usize::MAX });
+            })?;
             // All of them: a part that nobody takes would be waited for in vain.
             *is_started = number + 1 == FETCH_THREAD_COUNT;
         }
