@@ -78,7 +78,9 @@ fn in_the_sandbox_there_is_what_a_server_needs_and_nothing_else() {
         assert_eq!(attempt(deed), (Some(1), None), "{deed}");
     }
     assert_eq!(attempt("become another"), (None, Some(libc::SIGSYS)));
-    assert_eq!(attempt("abort"), (None, Some(libc::SIGABRT)));
+    // musl aborts by a call of which the sandbox can't tell whom it is about, and then by a fault.
+    let end = if cfg!(target_env = "musl") { libc::SIGSEGV } else { libc::SIGABRT };
+    assert_eq!(attempt("abort"), (None, Some(end)));
     assert!(!scratch.0.join("other").exists());
 }
 

@@ -81,22 +81,28 @@ fn a_storm_of_bad_clients_leaves_good_ones_and_memory_as_they_were() {
 fn swaps_with_stalled_readers_leave_maps_and_descriptors_flat() {
     // Otherwise a site that is deployed often would end its server, a map at a time.
     let scratch = Scratch::new("stalled");
+    let number_line = |number: usize| format!("number {number}\n");
     let generation = |number: usize| {
         let mut writer = BundleWriter::new(Settings::default(), []);
         // Large: more than the buffers of a socket on loopback take. The others are small, so that a swap is quick.
         let count = if number.is_multiple_of(20) { 1 << 20 } else { 1 };
         let body = format!("{number:08}").repeat(count);
         writer.add(small_site::file("/large.txt", RouteKind::File, "text/plain", &body, &[]));
+        writer.add(small_site::file("/number.txt", RouteKind::File, "text/plain", &number_line(number), &[]));
         writer.finish().unwrap().to_vec()
     };
     let path = scratch.write("a.bundle", &generation(1));
     let mut kilnd = Kilnd::start(&path, &[]);
+    let mut good = kilnd.connect();
     let mut stalled = Vec::new();
     let mut descriptors = 0;
     for number in 1..=1_000 {
         fs::rename(scratch.write("beside", &generation(number)), &path).unwrap();
         kilnd.signal("-HUP");
-        kilnd.hear("now serving");
+        // A file may be seen on its own account and then again for the signal.
+        while !request(&mut good, "GET /number.txt HTTP/1.1\r\nHost: a\r\n\r\n").ends_with(&number_line(number)) {
+            kilnd.hear("now serving");
+        }
         if number.is_multiple_of(20) {
             let mut reader = kilnd.connect();
             reader.write_all(b"GET /large.txt HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
