@@ -142,7 +142,7 @@ fn there_is_one_door_to_the_network_and_one_to_raw_memory() {
         only_in(folder, &["std::net", "TcpStream", "TcpListener"], &[]);
         only_in(folder, &raw_memory, &[]);
     }
-    only_in("runtime/src", &raw_memory, &["estate.rs", "mapped.rs", "listener.rs"]);
+    only_in("runtime/src", &raw_memory, &["estate.rs", "mapped.rs", "listener.rs", "priority.rs"]);
     let sockets = ["TcpListener", "TcpStream", "UnixListener", "UnixStream", "socket2", "may::net", "CoIo"];
     only_in("runtime/src", &sockets, &NETWORK_DOORS);
 }
