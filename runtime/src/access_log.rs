@@ -31,7 +31,7 @@ impl FromStr for LogFormat {
             "common" => Ok(Self::Common),
             "combined" => Ok(Self::Combined),
             "json" => Ok(Self::Json),
-            _ => Err("it is `off`, `common`, `combined` or `json`"),
+            _ => Err("it is `common`, `combined` or `json`"),
         }
     }
 }

@@ -225,7 +225,7 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
             let text = parser.value().map_err(message)?;
             let text = text.to_string_lossy();
             let parsed = (text != "off").then(|| text.parse()).transpose();
-            options.access_log = parsed.map_err(|help| format!("`--access-log {text}`: {help}"))?;
+            options.access_log = parsed.map_err(|help| format!("`--access-log {text}`: {help}, or `off`"))?;
         }
         "trust-proxy" => {
             let text = parser.value().map_err(message)?;
@@ -370,7 +370,7 @@ mod tests {
             ("a --idle-timeout 31536000.001", "--idle-timeout 31536000.001"),
             ("a --max-head 63", "at least 64"),
             ("a --workers", "workers"),
-            ("a --access-log yes", "it is `off`, `common`"),
+            ("a --access-log yes", "it is `common`, `combined` or `json`, or `off`"),
         ] {
             let said = parsed(words, None).expect_err(words);
             assert!(said.contains(culprit), "`{words}`: {said}");

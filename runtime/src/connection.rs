@@ -375,7 +375,7 @@ impl<T: Transport> Exchange<'_, T> {
                 Body::InFile { .. } => &[],
                 body => body.bytes(),
             };
-            for piece in [&*answer.start, answer.fields, &self.desk.added[added.clone()], body] {
+            for piece in [answer.start.bytes(), answer.fields, &self.desk.added[added.clone()], body] {
                 if !piece.is_empty() {
                     pieces.push(IoSlice::new(piece));
                     len += piece.len();

@@ -129,8 +129,10 @@ pub(crate) const CROWD_CONNECTION_COUNT: usize = 512;
 /// Bytes of a file that are sent at a time, and looked after whether they are in memory. Guessed: a disk's seek and its
 /// transfer take about as long.
 pub(crate) const FETCH_BYTES: usize = 512 * 1024;
-/// Threads that wait for the disk, one of them only for what is small. Guessed: more requests at a time than a small machine's disk does well.
-pub(crate) const FETCH_THREAD_COUNT: usize = 5;
+/// Threads that wait for the disk for what is small. Guessed: one page's disk needn't hold up another's.
+pub(crate) const FETCH_SMALL_THREAD_COUNT: usize = 2;
+/// Threads that wait for the disk for the rest. Guessed: more requests at a time than a small machine's disk does well.
+pub(crate) const FETCH_LARGE_THREAD_COUNT: usize = 4;
 /// Bytes that are few enough to be fetched while large files wait. The longest body that lies among the small ones.
 pub(crate) const FETCH_BYTES_SMALL: usize = 64 * 1024;
 /// Bytes between two looks at whether a small body is in memory. Guessed: the least that Linux reads at a time.

@@ -57,7 +57,8 @@ pub fn is_in_memory(file: &File, offset: usize) -> bool {
     read >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
 }
 
-/// Has the allocator give memory that was freed back to the system. It may take some milliseconds.
+/// Has the allocator give memory that was freed back to the system. It may take some milliseconds. That of musl does it by
+/// itself.
 pub fn give_back_freed_memory() {
     #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "the standard library has no word for it")]

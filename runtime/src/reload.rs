@@ -2,6 +2,7 @@
 //! checked on a thread of its own and then swapped in. A bad one is refused, and the old one goes on.
 
 use std::fmt::Display;
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,10 @@ impl std::error::Error for LoadError {}
 /// # Errors
 /// Why it can't be served.
 pub fn load(path: &Path) -> Result<Site<MappedFile>, LoadError> {
-    let file = MappedFile::open(path).map_err(LoadError::Unreadable)?;
+    load_open(MappedFile::open(path).map_err(LoadError::Unreadable)?)
+}
+
+fn load_open(file: MappedFile) -> Result<Site<MappedFile>, LoadError> {
     // The map is not read: whoever cuts the file short meanwhile would end the process.
     let mut reader = Yielding(file.file().try_clone().map_err(LoadError::Unreadable)?);
     let opened = BundleView::open_read(file, &mut reader).map_err(LoadError::Unreadable)?;
@@ -73,9 +77,12 @@ struct Identity {
 
 impl Identity {
     fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
+        std::fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
+    }
+
+    fn from(metadata: &Metadata) -> Self {
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Some(Self { device: metadata.dev(), inode: metadata.ino(), len: metadata.len(), modified })
+        Self { device: metadata.dev(), inode: metadata.ino(), len: metadata.len(), modified }
     }
 
     fn is_same_file(self, other: Self) -> bool {
@@ -106,7 +113,14 @@ struct Check {
     loaded: Receiver<Loaded>,
 }
 
-type Loaded = Result<Site<MappedFile>, LoadError>;
+type Loaded = Result<(Identity, Site<MappedFile>), LoadError>;
+
+/// Checks the file that is there by now, which needn't be the one that was seen.
+fn load_identified(path: &Path) -> Loaded {
+    let file = MappedFile::open(path).map_err(LoadError::Unreadable)?;
+    let identity = Identity::from(&file.file().metadata().map_err(LoadError::Unreadable)?);
+    Ok((identity, load_open(file)?))
+}
 
 /// One file, and what was seen of it.
 struct Source {
@@ -117,6 +131,8 @@ struct Source {
     is_torn: bool,
     /// What it looked like last time, while it isn't what is served.
     seen: Option<Identity>,
+    /// Somebody wants it loaded again, however it looks.
+    is_asked: bool,
     check: Option<Check>,
 }
 
@@ -137,7 +153,7 @@ impl Reloader {
     pub fn new(handler: Arc<SiteHandler<MappedFile>>, paths: Vec<PathBuf>, report: fn(&str)) -> Self {
         let source = |path: PathBuf| {
             let served = Identity::of(&path);
-            Source { path, served, refused: None, is_torn: false, seen: None, check: None }
+            Source { path, served, refused: None, is_torn: false, seen: None, is_asked: false, check: None }
         };
         Self { handler, sources: paths.into_iter().map(source).collect(), wakes: channel(), report }
     }
@@ -157,7 +173,11 @@ impl Reloader {
                 let wake = self.wakes.1.recv_timeout(Duration::from_millis(LOOK_MS));
                 for number in 0..self.sources.len() {
                     self.take_checked(number, &remote);
-                    self.look(number, matches!(wake, Ok(Wake::Asked)));
+                    self.sources[number].is_asked |= matches!(wake, Ok(Wake::Asked));
+                    // Between two looks at a file is a second, in which nobody wrote to it if they are alike.
+                    if !matches!(wake, Ok(Wake::Checked)) {
+                        self.look(number);
+                    }
                 }
             }
         })?;
@@ -165,11 +185,11 @@ impl Reloader {
     }
 
     /// Looks whether a file changed, and has it checked then.
-    fn look(&mut self, number: usize, is_asked: bool) {
+    fn look(&mut self, number: usize) {
         let source = &mut self.sources[number];
         // A file that is gone is still served: the map holds it.
         let Some(found) = Identity::of(&source.path) else { return };
-        if source.served == Some(found) && !source.is_torn && !is_asked {
+        if source.served == Some(found) && !source.is_torn && !source.is_asked {
             source.seen = None;
             return;
         }
@@ -188,7 +208,7 @@ impl Reloader {
             return;
         }
         // What comes while another is checked has its turn after it.
-        if source.check.is_none() && (is_asked || source.refused != Some(found)) {
+        if source.check.is_none() && (source.is_asked || source.refused != Some(found)) {
             self.check(number, found);
         }
     }
@@ -198,14 +218,19 @@ impl Reloader {
         let source = &mut self.sources[number];
         let (result, loaded) = channel();
         let (path, wake) = (source.path.clone(), self.wakes.0.clone());
+        // While everything is answered with 503, nobody is served by waiting.
+        let is_urgent = source.is_torn;
         let check = move || {
-            priority::run_when_idle();
+            if !is_urgent {
+                // Where the system refuses, it is done all the same.
+                priority::run_when_idle().ok();
+            }
             // The other ends only go with the process.
-            result.send(load(&path)).ok();
+            result.send(load_identified(&path)).ok();
             wake.send(Wake::Checked).ok();
         };
         match std::thread::Builder::new().name("check".to_owned()).spawn(check) {
-            Ok(_) => source.check = Some(Check { found, loaded }),
+            Ok(_) => (source.check, source.is_asked) = (Some(Check { found, loaded }), false),
             // It is tried again with the next look.
             Err(error) => (self.report)(&format!("`{}` can't be checked yet: {error}", source.path.display())),
         }
@@ -224,8 +249,8 @@ impl Reloader {
         };
         source.check = None;
         match loaded {
-            Ok(site) => {
-                (source.served, source.refused, source.is_torn, source.seen) = (Some(found), None, false, None);
+            Ok((loaded, site)) => {
+                (source.served, source.refused, source.is_torn, source.seen) = (Some(loaded), None, false, None);
                 let shown = source.path.display().to_string();
                 self.swap(number, site, remote);
                 (self.report)(&format!("now serving the new `{shown}`"));

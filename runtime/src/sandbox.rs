@@ -75,16 +75,18 @@ fn needed_calls() -> Option<Rules> {
     let mut rules = always(NEEDED_CALLS);
     let word = |value: libc::c_int| u64::try_from(value).ok();
     // Of a mask's bits, exactly these are set.
-    let only = |argument: u8, mask: u64, bits: u64| {
+    let condition = |argument: u8, mask: u64, bits: u64| {
         let operation = SeccompCmpOp::MaskedEq(mask);
-        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operation, bits).ok()?;
-        SeccompRule::new(vec![condition]).ok()
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operation, bits).ok()
     };
-    let equal = |argument: u8, value: u64| only(argument, u64::from(u32::MAX), value);
+    let only = |argument: u8, mask: u64, bits: u64| SeccompRule::new(vec![condition(argument, mask, bits)?]).ok();
+    let all_bits = u64::from(u32::MAX);
+    let equal = |argument: u8, value: u64| only(argument, all_bits, value);
     // No memory that is written to is ever run.
     let executable = word(libc::PROT_EXEC)?;
     let writing = word(libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC)?;
     let thread = word(libc::CLONE_THREAD)?;
+    let idle = vec![condition(0, all_bits, 0)?, condition(1, all_bits, word(libc::SCHED_IDLE)?)?];
     let restricted = [
         (libc::SYS_mmap, only(2, executable, 0)?),
         (libc::SYS_mprotect, only(2, executable, 0)?),
@@ -96,8 +98,8 @@ fn needed_calls() -> Option<Rules> {
         (libc::SYS_socketpair, equal(0, word(libc::AF_UNIX)?)?),
         (libc::SYS_ioctl, equal(1, u64::from(u32::try_from(libc::FIONBIO).ok()?))?),
         (libc::SYS_prctl, equal(0, word(libc::PR_SET_NAME)?)?),
-        // To be less urgent than others, never more.
-        (libc::SYS_sched_setscheduler, equal(1, word(libc::SCHED_IDLE)?)?),
+        // To be less urgent than others, never more, and nobody but oneself.
+        (libc::SYS_sched_setscheduler, SeccompRule::new(idle).ok()?),
         // For `abort`.
         (libc::SYS_tgkill, equal(0, u64::from(std::process::id()))?),
     ];

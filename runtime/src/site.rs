@@ -13,7 +13,7 @@ use crate::http::date::parse_date;
 use crate::http::negotiate::choose_variant;
 use crate::http::range::{RangeVerdict, read_range};
 use crate::http::request::{Method, Request};
-use crate::http::response::{Answer, Body};
+use crate::http::response::{Answer, Body, Start};
 use crate::mapped::MappedFile;
 pub use catalogue::{Catalogue, SiteHandler, UnknownHost};
 
@@ -193,7 +193,7 @@ impl<B: SiteBytes> Site<B> {
         match conditional::evaluate(request, validators) {
             Verdict::Proceed => self.whole_or_part(route, &variant, request, validators),
             Verdict::Failed => Answer::bare(412, vary(route)),
-            Verdict::NotModified => not_modified(&variant),
+            Verdict::NotModified => not_modified(&variant, added),
         }
     }
 
@@ -222,7 +222,7 @@ impl<B: SiteBytes> Site<B> {
                      Content-Range: bytes {first}-{last}/{body_len}\r\n"
                 );
                 let fields = variant.head().fields();
-                Answer { status: 206, start: Cow::Owned(start.into_bytes()), fields, body: whole.body }
+                Answer { status: 206, start: Start::Made(start.into_bytes()), fields, body: whole.body }
             }
         }
     }
@@ -236,7 +236,7 @@ impl<B: SiteBytes> Site<B> {
             }
             _ => Body::Lying(bytes),
         };
-        Answer { status, start: Cow::Borrowed(variant.head().whole()), fields: b"", body }
+        Answer { status, start: Start::Lying(variant.head().whole()), fields: b"", body }
     }
 
     /// The site's own page for what isn't there. For a digested name that isn't (yet) there, an answer that no cache
@@ -254,13 +254,15 @@ impl<B: SiteBytes> Site<B> {
 }
 
 /// What the client has is still right (RFC 9110 section 15.4.5). Nothing of the bundle's file is touched for that.
-fn not_modified(variant: &Variant<'_>) -> Answer<'static> {
-    let (etag, fields) = (variant.etag(), variant.repeated_fields());
-    let start = match etag {
-        [] => [b"HTTP/1.1 304 Not Modified\r\n", fields].concat(),
-        etag => [b"HTTP/1.1 304 Not Modified\r\nETag: ", etag, b"\r\n", fields].concat(),
-    };
-    Answer { status: 304, start: Cow::Owned(start), fields: b"", body: Body::Empty }
+fn not_modified(variant: &Variant<'_>, added: &mut Vec<u8>) -> Answer<'static> {
+    let etag = variant.etag();
+    if !etag.is_empty() {
+        added.extend_from_slice(b"ETag: ");
+        added.extend_from_slice(etag);
+        added.extend_from_slice(b"\r\n");
+    }
+    added.extend_from_slice(variant.repeated_fields());
+    Answer { status: 304, start: Start::Fixed(b"HTTP/1.1 304 Not Modified\r\n"), fields: b"", body: Body::Empty }
 }
 
 /// What a path leads to.

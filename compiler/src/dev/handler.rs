@@ -1,6 +1,5 @@
 //! What a request is answered with. It reads what is there, and waits only for a page that nobody asked for before.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bundle::Body as _;
 use runtime::http::range::{RangeVerdict, read_range};
 use runtime::http::request::{Method, Request};
-use runtime::http::response::{Answer, Body, BodyStream, StreamBox, reason_phrase};
+use runtime::http::response::{Answer, Body, BodyStream, Start, StreamBox, reason_phrase};
 use runtime::site::Handler;
 
 use super::client::{self, About};
@@ -120,7 +119,7 @@ impl DevHandler {
         };
         let start = format!("HTTP/1.1 {status} {}\r\n{length}{place}", reason_phrase(status));
         let start = [start.as_bytes(), &file.head[file.fields_start..]].concat();
-        Some(Answer { status, start: Cow::Owned(start), fields: b"", body })
+        Some(Answer { status, start: Start::Made(start), fields: b"", body })
     }
 
     fn answer_missing(&self, edition: &Arc<Edition>) -> Answer<'static> {
@@ -167,9 +166,9 @@ impl DevHandler {
 
 /// The same answer, holding on to nothing.
 fn owned(answer: &Answer<'_>) -> Answer<'static> {
-    let start = [&*answer.start, answer.fields].concat();
+    let start = [answer.start.bytes(), answer.fields].concat();
     let body = Body::Made(answer.body.bytes().to_vec());
-    Answer { status: answer.status, start: Cow::Owned(start), fields: b"", body }
+    Answer { status: answer.status, start: Start::Made(start), fields: b"", body }
 }
 
 /// What of a file is asked for.
@@ -217,7 +216,7 @@ fn made(shown: &Shown) -> Answer<'static> {
     if let Some(ready) = &shown.answer
         && let Some(bytes) = ready.body.held()
     {
-        let (start, body) = (Cow::Owned(ready.head.clone()), Body::Made(bytes.to_vec()));
+        let (start, body) = (Start::Made(ready.head.clone()), Body::Made(bytes.to_vec()));
         return Answer { status: ready.status, start, fields: b"", body };
     }
     // The script asks what is wrong and shows it.

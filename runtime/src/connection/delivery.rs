@@ -20,7 +20,7 @@ pub(super) fn bring_in<H: Handler>(
         // It looks after itself, or doesn't lie in a file.
         _ => &[][..],
     };
-    for bytes in [&*answer.start, answer.fields, body].into_iter().filter(|bytes| !bytes.is_empty()) {
+    for bytes in [answer.start.bytes(), answer.fields, body].into_iter().filter(|bytes| !bytes.is_empty()) {
         if let Some((file, offset)) = handler.place_of(view, bytes) {
             transport.bring_in(file, offset, bytes.len())?;
         }

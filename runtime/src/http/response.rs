@@ -1,6 +1,5 @@
 //! Answers as values: what the handler decides, in pieces that are sent as they lie. Nothing is copied together.
 
-use std::borrow::Cow;
 use std::fs::File;
 
 /// One answer, but for the fields that the connection adds to each (`Date`, `Connection`, `X-Request-Id`) and the
@@ -10,11 +9,32 @@ pub struct Answer<'v> {
     /// The status, for those who count.
     pub status: u16,
     /// The status line, and as many whole fields as lie with it.
-    pub start: Cow<'v, [u8]>,
+    pub start: Start<'v>,
     /// More whole fields.
     pub fields: &'v [u8],
     /// The body. To `HEAD` it is not sent.
     pub body: Body<'v>,
+}
+
+/// How a head begins.
+#[derive(Debug)]
+pub enum Start<'v> {
+    /// Bytes that stay where they are until they are sent.
+    Lying(&'v [u8]),
+    /// The same bytes for everybody.
+    Fixed(&'static [u8]),
+    /// Bytes made for this answer.
+    Made(Vec<u8>),
+}
+
+impl Start<'_> {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Lying(bytes) | Self::Fixed(bytes) => bytes,
+            Self::Made(bytes) => bytes,
+        }
+    }
 }
 
 /// What follows a head.
@@ -86,9 +106,9 @@ impl std::fmt::Debug for StreamBox {
 }
 
 impl Answer<'_> {
-    /// Whether all of it was made on the spot, so that nothing of it lies in a file.
+    /// Whether nothing of it may lie in a file.
     pub(crate) fn is_made(&self) -> bool {
-        matches!(self.start, Cow::Owned(_))
+        !matches!(self.start, Start::Lying(_))
             && self.fields.is_empty()
             && matches!(self.body, Body::Empty | Body::Made(_))
     }
@@ -101,7 +121,7 @@ impl Answer<'static> {
         let phrase = reason_phrase(status);
         let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let start = format!("HTTP/1.1 {status} {phrase}\r\n{length}{fields}").into_bytes();
-        Self { status, start: Cow::Owned(start), fields: b"", body: Body::Made(body) }
+        Self { status, start: Start::Made(start), fields: b"", body: Body::Made(body) }
     }
 
     /// An answer that says its status and nothing else, and that nobody keeps.
@@ -116,7 +136,7 @@ impl Answer<'static> {
     pub fn streamed(fields: &str, stream: impl BodyStream + 'static) -> Self {
         let start = format!("HTTP/1.1 200 OK\r\n{fields}").into_bytes();
         let body = Body::Streamed(StreamBox(Box::new(stream)));
-        Self { status: 200, start: Cow::Owned(start), fields: b"", body }
+        Self { status: 200, start: Start::Made(start), fields: b"", body }
     }
 }
 

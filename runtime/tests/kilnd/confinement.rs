@@ -43,6 +43,7 @@ fn try_in_sandbox(deed: &str, folder: &Path) -> Result<(), std::io::Error> {
             std::thread::sleep(std::time::Duration::from_millis(1));
             Ok(())
         }
+        "be idle" => runtime::priority::run_when_idle(),
         "write" => std::fs::write(folder.join("other"), "text"),
         "list" => std::fs::read_dir(folder)?.next().transpose().map(|_| ()),
         "connect" => TcpStream::connect(address).map(|_| ()),
@@ -71,7 +72,7 @@ fn in_the_sandbox_there_is_what_a_server_needs_and_nothing_else() {
         let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         (status.code(), status.signal())
     };
-    for deed in ["read", "thread", "wait"] {
+    for deed in ["read", "thread", "wait", "be idle"] {
         assert_eq!(attempt(deed), (Some(0), None), "{deed}");
     }
     for deed in ["write", "list", "connect", "listen", "run memory", "run"] {
