@@ -76,7 +76,8 @@ bench: ## the benchmarks of the crates (PHOTOS=folder: the photographs that the 
 # Docker before 23 has BuildKit, but has to be asked for it.
 image: ## a container image with the server and the site (wants Docker or Podman; BASE_URL=https://…)
 	DOCKER_BUILDKIT=1 $$(command -v docker || command -v podman) build --tag kiln-site \
-	  --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --build-arg BASE_URL=$(BASE_URL) .
+	  --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) --build-arg BASE_URL=$(BASE_URL) \
+	  --build-arg COMMIT=$$(git log -1 --format=%h --abbrev=12 -- Cargo.toml Cargo.lock bundle runtime compiler 2>/dev/null) .
 
 clean: ## delete what was built
 	$(CARGO) clean

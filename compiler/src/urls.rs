@@ -113,7 +113,7 @@ fn report_lost(lock: &SourceText, line: &Locked<'_>, left_out: Option<LeftOut>, 
         Some(LeftOut::Future) => "; it is dated after today now",
         None => "",
     };
-    let message = format!("`{url}` was published and is lost: `{source}` doesn't answer it any more{reason}");
+    let message = format!("`{url}`, from `{source}`, was published and is lost: nothing answers it any more{reason}");
     let gone = format!("`\"{url}\" = {{ status = 410 }}`");
     let help = match successor {
         Some(new) => format!(

@@ -10,6 +10,8 @@ use clap::CommandFactory;
 use compiler::args::Arguments;
 use compiler::config::Config;
 use compiler::diagnostic::{Code, Severity, SourceText};
+use runtime::http::response::reason_phrase;
+use runtime::metrics::Event;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -150,4 +152,15 @@ fn every_command_and_option_stands_on_its_page_and_no_other() {
         let verb = command.split(' ').take(2).collect::<Vec<_>>().join(" ");
         assert!(self::page("commands.md").contains(&verb), "`{command}` is not under the commands");
     }
+}
+
+#[test]
+fn every_status_and_every_counter_of_the_server_stands_on_its_page() {
+    let page = page("runtime.md");
+    let statuses = (200..600).filter(|status| reason_phrase(*status) != "Other").map(|status| status.to_string());
+    let missing: Vec<_> = statuses.filter(|status| !page.contains(status.as_str())).collect();
+    assert_eq!(missing, [] as [&str; 0]);
+    let is_there = |name: &str| page.contains(&format!("`{name}`")) || page.contains(&format!("`kilnd_{name}_total`"));
+    let missing: Vec<_> = Event::ALL.into_iter().map(|(_, name)| name).filter(|name| !is_there(name)).collect();
+    assert_eq!(missing, [] as [&str; 0]);
 }

@@ -158,7 +158,7 @@ pub fn build(arguments: &BuildArguments) -> Result<Report, Failure> {
     Ok(Report { result: report.result + &result, messages: report.messages + &messages, ..report })
 }
 
-/// Verifies everything that a build verifies, and writes nothing.
+/// Verifies everything that a build verifies, and writes nothing but the cache.
 ///
 /// # Errors
 /// There is no site, or a file can't be read. Mistakes in the site are in the report.

@@ -28,7 +28,11 @@ pub(super) fn find_foreign_tag(source: &SourceText, at: usize) -> Option<Diagnos
     let span = Span::new(at, at + (rest.len() - inner.len()) + name.len());
     let stem = name.strip_suffix(".html").unwrap_or(name);
     let message = format!("`{}` begins no tag here, and stays text", &source.text[span.start..span.end]);
-    let help =
-        format!("a partial does that: `<% {stem}.html … %/>`; what is meant as text belongs into code or into `raw`");
+    let instead = match stem {
+        "ref" | "relref" => "a link names the source's file: `[text](page.md)`".to_owned(),
+        "highlight" => "a fenced block of code does that".to_owned(),
+        _ => format!("a partial does that: `<% {stem}.html … %/>`"),
+    };
+    let help = format!("{instead}; what is meant as text belongs into code or into `raw`");
     Some(Diagnostic::new(Code::ForeignSyntax, source.place(span), message).with_help(help))
 }

@@ -82,7 +82,7 @@ fn a_lost_url_is_an_error_at_its_line_until_it_leads_somewhere_or_is_gone() {
     fs::rename(site.join("content/old/p1.md"), site.join("content/elsewhere.md")).unwrap();
     let outcome = check(&site);
     assert_eq!(outcome.status, 1);
-    let expected = "error[lost-url]: `/old/p1` was published and is lost: `content/old/p1.md` doesn't answer it any more\n \
+    let expected = "error[lost-url]: `/old/p1`, from `content/old/p1.md`, was published and is lost: nothing answers it any more\n \
         --> urls.lock:5:1\n";
     assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
     assert!(
@@ -179,7 +179,7 @@ fn two_hundred_random_renames_and_deletions_are_all_found_and_nothing_else() {
     assert_eq!(lost, changed.iter().map(|number| format!("/old/p{number}")).collect());
     assert_eq!(found.len(), 200);
     for (number, new) in &renamed {
-        let message = format!("`/old/p{number}` was published and is lost: `content/old/p{number}.md`");
+        let message = format!("`/old/p{number}`, from `content/old/p{number}.md`, was published and is lost");
         let one = found.iter().find(|one| one["message"].as_str().unwrap().starts_with(&message)).unwrap();
         let help = one["help"].as_str().unwrap();
         assert!(help.starts_with(&format!("probably it is `{new}` now")), "{number}: {help}");
