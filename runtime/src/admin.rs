@@ -94,9 +94,12 @@ impl<H: Handler> Handler for AdminHandler<H> {
         if path != b"/admin" && !path.starts_with(b"/admin/") {
             return self.inner.answer(request, view, added);
         }
+        if matches!(request.method, Method::Unknown | Method::Connect) {
+            return self.inner.answer(request, view, added);
+        }
         let Some(door) = &self.door else {
-            // The site's page for what isn't there.
-            return self.inner.answer(&request.at_path(b"/404"), view, added);
+            // The site's page for what isn't there, whatever is wanted of it.
+            return self.inner.answer(&request.reading(b"/404"), view, added);
         };
         if let Err(refusal) = door.check(request) {
             return refusal;

@@ -19,7 +19,7 @@ use crate::access_log::{LogNote, Outcome};
 use crate::http::date::DateField;
 use crate::http::framing::{BodySkip, Framing};
 use crate::http::proxy::{Forwarded, ProxyHeader};
-use crate::http::request::{Method, Refusal, Request, Version, field_slots};
+use crate::http::request::{Expectation, Method, Refusal, Request, Version, field_slots};
 use crate::http::response::{Answer, Body};
 use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, GATHERED_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::metrics::{Counted, Event};
@@ -212,10 +212,17 @@ impl<T: Transport> Exchange<'_, T> {
                 Ok(None) => {}
                 Ok(Some(next)) => break next,
                 Err(Failure::World(error)) => return Err(error),
-                Err(Failure::Refused(refusal)) => {
-                    let manner = Manner { version: Version::Http11, is_head: false, is_persistent: false };
+                Err(Failure::Refused(refusal, asked)) => {
                     self.count_refusal(refusal.status);
-                    let trace = begin(self.context, self.visit, self.desk, None);
+                    let (manner, trace) = if let Some(asked) = asked {
+                        // Of its fields only the id is this answer's.
+                        self.desk.added.truncate(self.desk.id.end + 2);
+                        *asked
+                    } else {
+                        let unknown = Manner { version: Version::Http11, is_head: false, is_persistent: false };
+                        (unknown, begin(self.context, self.visit, self.desk, None))
+                    };
+                    let manner = Manner { is_persistent: false, ..manner };
                     self.push(Answer::bare(refusal.status, ""), manner, trace, &mut batch);
                     break Next::Linger;
                 }
@@ -233,20 +240,9 @@ impl<T: Transport> Exchange<'_, T> {
         batch: &mut Batch<'v>,
     ) -> Result<Option<Next>, Failure> {
         let limits = &self.context.limits;
-        if self.visit.awaits_proxy_header && !self.take_proxy_header()? {
-            return Ok(Some(Next::Read(if self.input.waiting().is_empty() {
-                Awaiting::Request
-            } else {
-                Awaiting::Head
-            })));
-        }
-        let Some(head) = self.input.find_head(limits.head_bytes_max)? else {
-            let awaiting = if self.input.waiting().is_empty() { Awaiting::Request } else { Awaiting::Head };
-            return Ok(Some(if awaiting == Awaiting::Request && self.is_stopping() {
-                Next::Close
-            } else {
-                Next::Read(awaiting)
-            }));
+        let head = match self.find_head()? {
+            Ok(head) => head,
+            Err(next) => return Ok(Some(next)),
         };
         let mut slots = field_slots();
         let mut request = Request::parse(&self.input.bytes[head.clone()], &mut slots)?;
@@ -257,8 +253,6 @@ impl<T: Transport> Exchange<'_, T> {
                 request.take_forwarded(forwarded);
             }
         }
-        let mut body =
-            if request.expects_continue { None } else { Some(BodySkip::new(request.framing, limits.body_bytes_max)?) };
         self.visit.request_count += 1;
         let is_used_up = self.visit.request_count == limits.requests_max;
         if is_used_up {
@@ -268,12 +262,22 @@ impl<T: Transport> Exchange<'_, T> {
         let manner = Manner {
             version: request.version,
             is_head: request.method == Method::Head,
-            is_persistent: request.is_persistent && body.is_some() && !is_last,
+            is_persistent: request.is_persistent && request.expectation == Expectation::None && !is_last,
         };
         if handler.may_wait() {
             self.transport.expect_waits()?;
         }
         let mut trace = begin(self.context, self.visit, self.desk, Some(&request));
+        let mut body = match request.expectation {
+            Expectation::None => match BodySkip::new(request.framing, limits.body_bytes_max) {
+                Ok(body) => Some(body),
+                Err(refusal) => return Err(Failure::of(refusal, manner, trace)),
+            },
+            Expectation::Continue => None,
+            Expectation::Unknown => {
+                return Err(Failure::of(Refusal::new(417, "an unknown expectation"), manner, trace));
+            }
+        };
         let answer = catch_unwind(AssertUnwindSafe(|| handler.answer(&request, view, &mut self.desk.added)));
         if let (Ok(answer), true) = (&answer, self.transport.is_disk_busy()) {
             bring_in(self.transport, answer, handler, view)?;
@@ -283,10 +287,13 @@ impl<T: Transport> Exchange<'_, T> {
         self.input.take(head_len);
         let Ok(answer) = answer else {
             self.context.tell_of_panic(self.desk.request_id());
-            return Err(Failure::Refused(Refusal::new(500, "answering panicked")));
+            return Err(Failure::of(Refusal::new(500, "answering panicked"), manner, trace));
         };
         if let Some(body) = body.as_mut().filter(|_| has_body) {
-            self.skip_body(body, &mut trace, batch)?;
+            match self.skip_body(body, &mut trace, batch) {
+                Err(Failure::Refused(refusal, _)) => return Err(Failure::of(refusal, manner, trace)),
+                skipped => skipped?,
+            }
         }
         let is_streamed = matches!(answer.body, Body::Streamed(_));
         let ends_batch = is_streamed || matches!(answer.body, Body::InFile { .. });
@@ -297,6 +304,20 @@ impl<T: Transport> Exchange<'_, T> {
             (false, _) if has_body && body.is_none() => Some(Next::Linger),
             (false, _) => Some(if self.input.waiting().is_empty() { Next::Close } else { Next::Linger }),
         })
+    }
+
+    /// The next whole head, as a range of the input; or what is to be done while there is none.
+    fn find_head(&mut self) -> Result<Result<Range<usize>, Next>, Failure> {
+        if let Some(refusal) = self.input.refused {
+            return Err(refusal.into());
+        }
+        let is_open = !self.visit.awaits_proxy_header || self.take_proxy_header()?;
+        let head = if is_open { self.input.find_head(self.context.limits.head_bytes_max)? } else { None };
+        Ok(head.ok_or(match self.input.waiting() {
+            [] if self.is_stopping() => Next::Close,
+            [] => Next::Read(Awaiting::Request),
+            _ => Next::Read(Awaiting::Head),
+        }))
     }
 
     /// Takes the header that a proxy puts before everything; `false` while it isn't whole.
@@ -320,6 +341,7 @@ impl<T: Transport> Exchange<'_, T> {
                 let (added, path) =
                     (self.desk.added.split_off(trace.added_start), self.desk.paths.split_off(trace.path.start));
                 self.send(batch)?;
+                self.desk.id = self.desk.id.start - trace.added_start..self.desk.id.end - trace.added_start;
                 (trace.added_start, trace.path) = (0, 0..path.len());
                 (self.desk.added, self.desk.paths) = (added, path);
             }
@@ -327,7 +349,7 @@ impl<T: Transport> Exchange<'_, T> {
                 Ok(0) => return Err(Failure::World(io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    return Err(Failure::Refused(Refusal::new(408, "a body that took too long")));
+                    return Err(Refusal::new(408, "a body that took too long").into());
                 }
                 Err(error) => return Err(Failure::World(error)),
             }
@@ -464,13 +486,20 @@ fn begin(context: &Context, visit: &mut Visit, desk: &mut Desk, request: Option<
 
 /// Why a request gets no answer of the handler's.
 enum Failure {
-    Refused(Refusal),
+    /// It is refused; with what is known of the request, if its head could be read.
+    Refused(Refusal, Option<Box<(Manner, Trace)>>),
     World(io::Error),
+}
+
+impl Failure {
+    fn of(refusal: Refusal, manner: Manner, trace: Trace) -> Self {
+        Self::Refused(refusal, Some(Box::new((manner, trace))))
+    }
 }
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        Self::Refused(refusal, None)
     }
 }
 

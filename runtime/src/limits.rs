@@ -117,6 +117,8 @@ pub(crate) const LOG_PAUSE_MS: u64 = 5;
 pub(crate) const LOG_END_MS: u64 = 1_000;
 /// Paths with statistics of their own. Specified.
 pub(crate) const PATHS_COUNTED_MAX: usize = 256;
+/// Bytes of a path that may have statistics of its own. With those it takes no more than 1 KB.
+pub(crate) const PATH_BYTES_COUNTED_MAX: usize = 160;
 /// Workers with statistics of their own; more workers share. From the megabyte that statistics may take at most: 256
 /// paths of 1 KB each.
 pub(crate) const STATISTICS_SHARD_COUNT_MAX: usize = 3;

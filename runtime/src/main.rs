@@ -75,14 +75,14 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     std::panic::set_hook(Box::new(report_panic));
     let credentials = read_credentials()?;
     let sites = options.sites.iter().map(|(host, path)| {
-        let site = load(path).map_err(|error| unloadable(path, &error))?;
-        Ok((host.clone(), site))
+        let (identity, site) = load(path).map_err(|error| unloadable(path, &error))?;
+        Ok(((path.clone(), identity), (host.clone(), site)))
     });
-    let sites = sites.collect::<Result<_, _>>()?;
+    let (files, sites): (Vec<_>, Vec<_>) = sites.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let handler = Arc::new(SiteHandler::with_hosts(sites, options.unknown_host, options.generations_kept));
     set_connection_limits(&mut options);
     let listeners = listen(&options)?;
-    let notifier = Notifier::from_environment();
+    let notifier = Arc::new(Notifier::from_environment());
     if options.worker_count > 0 {
         may::config().set_workers(options.worker_count);
     }
@@ -102,9 +102,8 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     context.begins_with_proxy_header = options.begins_with_proxy_header;
     context.report = report;
     let (metrics, started) = (Arc::clone(&context.metrics), context.clock.unix_seconds());
-    let paths = options.sites.into_iter().map(|(_, path)| path).collect::<Vec<_>>();
-    let shown = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("`, `");
-    let reloader = Reloader::new(Arc::clone(&handler), paths, report);
+    let shown = files.iter().map(|(path, _)| path.display().to_string()).collect::<Vec<_>>().join("`, `");
+    let reloader = Reloader::new(Arc::clone(&handler), files, report);
     let reload = reloader.request();
     let handler = match credentials {
         Some(credentials) => AdminHandler::open(handler, credentials, metrics, reload.clone(), started),
@@ -112,13 +111,12 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     };
     let server = Server::new(handler, context).map_err(system)?;
     reloader.start(server.remote()).map_err(system)?;
-    shutdown::listen_to_signals(server.remote(), reload).map_err(system)?;
+    shutdown::listen_to_signals(server.remote(), reload, Arc::clone(&notifier)).map_err(system)?;
     for listener in &listeners {
         report(&format!("serving `{shown}` at {}", listener.address()));
     }
     notifier.ready();
     let ending = server.run(listeners).map_err(system);
-    notifier.stopping();
     if let Some(access_log) = access_log {
         access_log.finish();
     }
@@ -143,14 +141,16 @@ fn listen(options: &ServeOptions) -> Result<Vec<Listener>, Failure> {
 fn folders_of(options: &ServeOptions) -> Folders {
     let folder = |path: &Path| path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
     let folder_or_here = |path: &Path| folder(path).unwrap_or_else(|| ".".into());
-    // A bundle may be a link to somewhere else.
+    // The way to a bundle may lead over links, which a deploy turns to a folder beside the one of before.
     let targets = options.sites.iter().filter_map(|(_, path)| folder(&path.canonicalize().ok()?));
+    let links = options.sites.iter().flat_map(|(_, path)| path.ancestors()).filter(|path| path.is_symlink());
+    let beside_links = links.map(folder_or_here).filter(|folder| folder != Path::new("/"));
     let sockets = options.listen.iter().filter_map(|address| match address {
         Address::Unix(path) => Some(folder_or_here(path)),
         Address::Tcp(_) => None,
     });
     let named = options.sites.iter().map(|(_, path)| folder_or_here(path));
-    Folders { read: named.chain(targets).collect(), remove_from: sockets.collect() }
+    Folders { read: named.chain(targets).chain(beside_links).collect(), remove_from: sockets.collect() }
 }
 
 /// The name and password for `/admin`. One without the other is a mistake that should not go unnoticed.

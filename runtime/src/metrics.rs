@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::limits::{PATHS_COUNTED_MAX, STATISTICS_SHARD_COUNT_MAX};
+use crate::limits::{PATH_BYTES_COUNTED_MAX, PATHS_COUNTED_MAX, STATISTICS_SHARD_COUNT_MAX};
 
 /// Events that are rare, or ought to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -168,14 +168,15 @@ impl Statistics {
     }
 
     fn count(&mut self, answer: Counted<'_>) {
-        let us = u64::try_from(answer.duration.as_micros()).unwrap_or(u64::MAX);
-        self.all.count(us);
+        let ns = u64::try_from(answer.duration.as_nanos()).unwrap_or(u64::MAX);
+        self.all.count(ns);
         self.count_status(answer.status, 1);
-        // What isn't there has no end of paths.
+        // What isn't there has no end of paths, and what is redirected by a pattern may have one of any length.
         if answer.status < 400
+            && answer.path.len() <= PATH_BYTES_COUNTED_MAX
             && let Some(latency) = self.place_for(answer.path)
         {
-            latency.count(us);
+            latency.count(ns);
         }
     }
 
@@ -243,26 +244,25 @@ const STEP_COUNT: usize = 26 * STEPS_PER_DOUBLING as usize;
 pub struct Latency {
     /// Answers.
     pub count: u64,
-    sum_us: u64,
+    sum_ns: u64,
     steps: Box<[u32; STEP_COUNT]>,
 }
 
 impl Default for Latency {
     fn default() -> Self {
-        Self { count: 0, sum_us: 0, steps: Box::new([0; STEP_COUNT]) }
+        Self { count: 0, sum_ns: 0, steps: Box::new([0; STEP_COUNT]) }
     }
 }
 
 impl Latency {
     /// The mean; 0 of nothing.
     pub fn mean(&self) -> Duration {
-        let ns = u128::from(self.sum_us) * 1000 / u128::from(self.count.max(1));
-        Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
+        Duration::from_nanos(self.sum_ns / self.count.max(1))
     }
 
     /// The sum.
     pub fn sum(&self) -> Duration {
-        Duration::from_micros(self.sum_us)
+        Duration::from_nanos(self.sum_ns)
     }
 
     /// The duration that so many percent of the answers didn't exceed, within 5 %.
@@ -287,19 +287,19 @@ impl Latency {
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a logarithm of a whole number from 1 on is small and not negative"
+        reason = "a logarithm of a number from 1 on is small and not negative"
     )]
-    fn count(&mut self, us: u64) {
+    fn count(&mut self, ns: u64) {
         self.count += 1;
-        self.sum_us = self.sum_us.saturating_add(us);
-        let step = ((us.max(1) as f32).log2() * f32::from(STEPS_PER_DOUBLING)) as usize;
+        self.sum_ns = self.sum_ns.saturating_add(ns);
+        let step = ((ns as f32 / 1000.0).max(1.0).log2() * f32::from(STEPS_PER_DOUBLING)) as usize;
         let count = &mut self.steps[step.min(STEP_COUNT - 1)];
         *count = count.saturating_add(1);
     }
 
     fn add(&mut self, other: &Self) {
         self.count += other.count;
-        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
         for (own, other) in self.steps.iter_mut().zip(&*other.steps) {
             *own = own.saturating_add(*other);
         }
@@ -319,7 +319,7 @@ mod tests {
         // Whoever tunes by these figures would tune the wrong thing.
         for scale in [1, 7, 130, 9_000] {
             let mut latency = Latency::default();
-            (1..=1000).for_each(|us| latency.count(us * scale));
+            (1..=1000).for_each(|us| latency.count(us * 1000 * scale));
             for (percent, expected_us) in [(50, 500), (95, 950)] {
                 let ns = latency.percentile(percent).as_nanos();
                 let expected_ns = u128::from(expected_us * 1000 * scale);
@@ -345,12 +345,15 @@ mod tests {
             metrics.count_answers(0, std::iter::once(counted(&other, 10)));
             metrics.count_answers(0, [counted(b"/busy", 10), counted(b"/busy", 10)].into_iter());
         }
+        let endless = vec![b'/'; PATH_BYTES_COUNTED_MAX + 1];
+        (0..10_000).for_each(|_| metrics.count_answers(0, std::iter::once(counted(&endless, 10))));
         let statistics = metrics.statistics();
         let busiest = statistics.busiest();
         assert_eq!(busiest.len(), PATHS_COUNTED_MAX);
+        assert!(busiest.iter().all(|(path, _)| path.len() <= PATH_BYTES_COUNTED_MAX));
         assert_eq!(busiest[0].0, b"/busy");
-        assert_eq!(statistics.all.count, 15_000);
-        assert_eq!(statistics.status_count(200), 15_000);
+        assert_eq!(statistics.all.count, 25_000);
+        assert_eq!(statistics.status_count(200), 25_000);
     }
 
     #[test]

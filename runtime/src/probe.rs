@@ -63,11 +63,12 @@ impl ProbeTarget {
 
 fn parse_address(host: &str) -> Option<SocketAddr> {
     let host = match host.strip_prefix("localhost") {
-        Some(port) => &format!("{}{port}", Ipv4Addr::LOCALHOST),
-        None => host,
+        Some(port) if port.is_empty() || port.starts_with(':') => &format!("{}{port}", Ipv4Addr::LOCALHOST),
+        _ => host,
     };
-    let without_port = || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-    host.parse().ok().or_else(|| Some(SocketAddr::new(without_port()?, 80)))
+    let in_brackets = || host.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let address = || host.parse::<Ipv4Addr>().ok().map(IpAddr::V4).or_else(in_brackets);
+    host.parse().ok().or_else(|| Some(SocketAddr::new(address()?, 80)))
 }
 
 #[cfg(test)]
@@ -80,7 +81,10 @@ mod tests {
         assert_eq!(parsed("http://127.0.0.1:8080"), Ok(("127.0.0.1:8080".to_owned(), "/health".to_owned())));
         assert_eq!(parsed("http://localhost:1/x"), Ok(("127.0.0.1:1".to_owned(), "/x".to_owned())));
         assert_eq!(parsed("http://[::1]/"), Ok(("[::1]:80".to_owned(), "/health".to_owned())));
-        for wrong in ["https://127.0.0.1", "127.0.0.1", "http://example.com", "http://", "http://127.0.0.1/a b"] {
+        let names = ["https://127.0.0.1", "127.0.0.1", "http://example.com", "http://", "http://127.0.0.1/a b"];
+        for wrong in
+            names.into_iter().chain(["http://localhost1:80", "http://[[::1", "http://::1]", "http://[127.0.0.1]"])
+        {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }

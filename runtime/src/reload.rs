@@ -39,19 +39,17 @@ impl Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Maps and checks a bundle.
+/// Maps and checks a bundle. What the file looked like comes along: it needn't be there any more.
 ///
 /// # Errors
 /// Why it can't be served.
-pub fn load(path: &Path) -> Result<Site<MappedFile>, LoadError> {
-    load_open(MappedFile::open(path).map_err(LoadError::Unreadable)?)
-}
-
-fn load_open(file: MappedFile) -> Result<Site<MappedFile>, LoadError> {
+pub fn load(path: &Path) -> Result<(Identity, Site<MappedFile>), LoadError> {
+    let file = MappedFile::open(path).map_err(LoadError::Unreadable)?;
+    let identity = Identity::from(&file.file().metadata().map_err(LoadError::Unreadable)?);
     // The map is not read: whoever cuts the file short meanwhile would end the process.
     let mut reader = Yielding(file.file().try_clone().map_err(LoadError::Unreadable)?);
     let opened = BundleView::open_read(file, &mut reader).map_err(LoadError::Unreadable)?;
-    opened.map(Site::new).map_err(LoadError::Bad)
+    opened.map(|bundle| (identity, Site::new(bundle))).map_err(LoadError::Bad)
 }
 
 /// Reads in small pieces and lets others have the processor between them: on a machine with one, a hundred megabytes would
@@ -68,7 +66,7 @@ impl<R: Read> Read for Yielding<R> {
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Identity {
+pub struct Identity {
     device: u64,
     inode: u64,
     len: u64,
@@ -110,23 +108,20 @@ enum Wake {
 struct Check {
     /// What it looked like before.
     found: Identity,
+    /// Somebody asked for it.
+    is_asked: bool,
     loaded: Receiver<Loaded>,
 }
 
 type Loaded = Result<(Identity, Site<MappedFile>), LoadError>;
 
-/// Checks the file that is there by now, which needn't be the one that was seen.
-fn load_identified(path: &Path) -> Loaded {
-    let file = MappedFile::open(path).map_err(LoadError::Unreadable)?;
-    let identity = Identity::from(&file.file().metadata().map_err(LoadError::Unreadable)?);
-    Ok((identity, load_open(file)?))
-}
-
 /// One file, and what was seen of it.
 struct Source {
     path: PathBuf,
-    served: Option<Identity>,
+    served: Identity,
     refused: Option<Identity>,
+    /// What was refused couldn't be read, for want of descriptors perhaps: it is tried again.
+    is_unreadable: bool,
     /// It was written over, so that there is nothing whole to serve until a whole bundle is there.
     is_torn: bool,
     /// What it looked like last time, while it isn't what is served.
@@ -149,13 +144,19 @@ impl ReloadRequest {
 }
 
 impl Reloader {
-    /// For a handler that serves these files; `report` tells a person.
-    pub fn new(handler: Arc<SiteHandler<MappedFile>>, paths: Vec<PathBuf>, report: fn(&str)) -> Self {
-        let source = |path: PathBuf| {
-            let served = Identity::of(&path);
-            Source { path, served, refused: None, is_torn: false, seen: None, is_asked: false, check: None }
+    /// For a handler that serves these files, which looked like that when they were loaded; `report` tells a person.
+    pub fn new(handler: Arc<SiteHandler<MappedFile>>, files: Vec<(PathBuf, Identity)>, report: fn(&str)) -> Self {
+        let source = |(path, served)| Source {
+            path,
+            served,
+            refused: None,
+            is_unreadable: false,
+            is_torn: false,
+            seen: None,
+            is_asked: false,
+            check: None,
         };
-        Self { handler, sources: paths.into_iter().map(source).collect(), wakes: channel(), report }
+        Self { handler, sources: files.into_iter().map(source).collect(), wakes: channel(), report }
     }
 
     /// A way to ask for a look at the files.
@@ -176,7 +177,7 @@ impl Reloader {
                     self.sources[number].is_asked |= matches!(wake, Ok(Wake::Asked));
                     // Between two looks at a file is a second, in which nobody wrote to it if they are alike.
                     if !matches!(wake, Ok(Wake::Checked)) {
-                        self.look(number);
+                        self.look(number, &remote);
                     }
                 }
             }
@@ -185,21 +186,23 @@ impl Reloader {
     }
 
     /// Looks whether a file changed, and has it checked then.
-    fn look(&mut self, number: usize) {
+    fn look(&mut self, number: usize, remote: &Remote) {
         let source = &mut self.sources[number];
         // A file that is gone is still served: the map holds it.
         let Some(found) = Identity::of(&source.path) else { return };
-        if source.served == Some(found) && !source.is_torn && !source.is_asked {
+        if source.served == found && !source.is_torn && !source.is_asked {
             source.seen = None;
             return;
         }
-        let is_overwritten = source.served.is_some_and(|served| served != found && served.is_same_file(found));
+        let is_overwritten = source.served != found && source.served.is_same_file(found);
         let seen_before = source.seen.replace(found);
         if is_overwritten && seen_before != Some(found) {
             // The map shows what is being written: nothing of it may be served, and reading it now would be reading
             // a file that may shrink under our hands.
             self.handler.mark_torn(number);
             if !std::mem::replace(&mut source.is_torn, true) {
+                // What is under way would end as something that never was.
+                remote.end_answers_before(remote.begin_epoch());
                 let shown = source.path.display();
                 let message =
                     format!("`{shown}` was written over in place; answering 503 until a whole bundle is there");
@@ -208,7 +211,7 @@ impl Reloader {
             return;
         }
         // What comes while another is checked has its turn after it.
-        if source.check.is_none() && (source.is_asked || source.refused != Some(found)) {
+        if source.check.is_none() && (source.is_asked || source.is_unreadable || source.refused != Some(found)) {
             self.check(number, found);
         }
     }
@@ -226,11 +229,14 @@ impl Reloader {
                 priority::run_when_idle().ok();
             }
             // The other ends only go with the process.
-            result.send(load_identified(&path)).ok();
+            result.send(load(&path)).ok();
             wake.send(Wake::Checked).ok();
         };
         match std::thread::Builder::new().name("check".to_owned()).spawn(check) {
-            Ok(_) => (source.check, source.is_asked) = (Some(Check { found, loaded }), false),
+            Ok(_) => {
+                let is_asked = std::mem::take(&mut source.is_asked);
+                source.check = Some(Check { found, is_asked, loaded });
+            }
             // It is tried again with the next look.
             Err(error) => (self.report)(&format!("`{}` can't be checked yet: {error}", source.path.display())),
         }
@@ -239,24 +245,28 @@ impl Reloader {
     /// Takes what a check has found, if it is over.
     fn take_checked(&mut self, number: usize, remote: &Remote) {
         let source = &mut self.sources[number];
-        let Some(check) = &source.check else { return };
-        let (found, loaded) = match check.loaded.try_recv() {
-            Ok(loaded) => (check.found, loaded),
+        let Some(Check { found, is_asked, loaded }) = &source.check else { return };
+        let (found, is_asked) = (*found, *is_asked);
+        let loaded = match loaded.try_recv() {
+            Ok(loaded) => loaded,
             Err(TryRecvError::Empty) => return,
-            Err(TryRecvError::Disconnected) => {
-                (check.found, Err(LoadError::Unreadable(io::Error::other("the check broke off"))))
-            }
+            Err(TryRecvError::Disconnected) => Err(LoadError::Unreadable(io::Error::other("the check broke off"))),
         };
         source.check = None;
         match loaded {
             Ok((loaded, site)) => {
-                (source.served, source.refused, source.is_torn, source.seen) = (Some(loaded), None, false, None);
+                (source.served, source.refused, source.is_torn, source.seen) = (loaded, None, false, None);
+                source.is_unreadable = false;
                 let shown = source.path.display().to_string();
                 self.swap(number, site, remote);
                 (self.report)(&format!("now serving the new `{shown}`"));
             }
             Err(error) => {
-                source.refused = Some(found);
+                source.is_unreadable = matches!(error, LoadError::Unreadable(_));
+                // What is tried each second is told once.
+                if source.refused.replace(found) == Some(found) && !is_asked {
+                    return;
+                }
                 remote.metrics().count(Event::BundleRefused);
                 let torn = "still answering 503 until a whole bundle is there";
                 let consequence = if source.is_torn { torn } else { "what was served before goes on" };

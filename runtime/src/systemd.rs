@@ -47,7 +47,7 @@ impl Notifier {
         self.say("READY=1");
     }
 
-    /// The server is about to end.
+    /// The server has begun to end.
     pub fn stopping(&self) {
         self.say("STOPPING=1");
     }

@@ -33,9 +33,6 @@ impl Input {
 
     /// Finds the next whole head, as a range of `bytes`.
     pub(super) fn find_head(&mut self, head_bytes_max: usize) -> Result<Option<Range<usize>>, Refusal> {
-        if let Some(refusal) = self.refused {
-            return Err(refusal);
-        }
         if self.start == self.end {
             return Ok(None);
         }

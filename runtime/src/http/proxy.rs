@@ -45,8 +45,8 @@ impl ProxyHeader {
         let words = line.split(' ').collect::<Vec<_>>();
         let client = match words[..] {
             ["PROXY", "UNKNOWN", ..] => None,
-            ["PROXY", "TCP4", source, _, _, _] => Some(IpAddr::V4(source.parse().map_err(|_| NO_HEADER)?)),
-            ["PROXY", "TCP6", source, _, _, _] => Some(IpAddr::V6(source.parse().map_err(|_| NO_HEADER)?)),
+            ["PROXY", "TCP4", ref ends @ ..] => Some(IpAddr::V4(parse_ends::<Ipv4Addr>(ends).ok_or(NO_HEADER)?)),
+            ["PROXY", "TCP6", ref ends @ ..] => Some(IpAddr::V6(parse_ends::<Ipv6Addr>(ends).ok_or(NO_HEADER)?)),
             _ => return Err(NO_HEADER),
         };
         Ok(Some(Self { len: line_feed + 1, client }))
@@ -62,12 +62,28 @@ impl ProxyHeader {
         // The command LOCAL is the proxy's own health check.
         let is_proxied = head[12] & 15 == 1;
         let client = match head[13] >> 4 {
-            1 => addresses.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets))),
-            2 => addresses.first_chunk::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(*octets))),
+            _ if !is_proxied => None,
+            // Both ends' addresses and ports.
+            1 => {
+                let ends = addresses.first_chunk::<12>().ok_or(NO_HEADER)?;
+                ends.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets)))
+            }
+            2 => {
+                let ends = addresses.first_chunk::<36>().ok_or(NO_HEADER)?;
+                ends.first_chunk::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(*octets)))
+            }
             _ => None,
         };
-        Ok(Some(Self { len: 16 + addresses_len, client: client.filter(|_| is_proxied) }))
+        Ok(Some(Self { len: 16 + addresses_len, client }))
     }
+}
+
+/// The client's address, of the words for both ends' addresses and ports.
+fn parse_ends<A: FromStr>(words: &[&str]) -> Option<A> {
+    let &[client, server, client_port, server_port] = words else { return None };
+    let is_valid =
+        server.parse::<A>().is_ok() && [client_port, server_port].iter().all(|port| port.parse::<u16>().is_ok());
+    client.parse().ok().filter(|_| is_valid)
 }
 
 const NO_HEADER: Refusal = Refusal::bad("no PROXY header");
@@ -200,10 +216,15 @@ mod tests {
         // Whoever may leave the header out may also invent one further on.
         let endless = [b"PROXY TCP4 ", "1".repeat(100).as_bytes()].concat();
         let other_version = [&SIGNATURE[..], &[0x31, 0x11, 0, 0]].concat();
+        let short = [&SIGNATURE[..], &[0x21, 0x11, 0, 2, 192, 0]].concat();
         for bytes in [
             &b"GET / HTTP/1.1\r\n"[..],
             b"PROXY TCP4 a b c d\r\n",
             b"PROXY TCP4 1.2.3.4\r\n",
+            b"PROXY TCP4 1.2.3.4 junk 1 2\r\n",
+            b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
+            b"PROXY TCP6 ::1 1.2.3.4 1 2\r\n",
+            &short,
             b"PROXY X\n",
             &endless,
             &other_version,

@@ -80,6 +80,18 @@ pub enum Version {
     Http11,
 }
 
+/// What a client expects (RFC 9110 section 10.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Expectation {
+    /// Nothing.
+    #[default]
+    None,
+    /// A word before it sends the body: `100-continue`.
+    Continue,
+    /// Something that isn't known.
+    Unknown,
+}
+
 /// A request whose head was whole and beyond doubt.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -99,8 +111,8 @@ pub struct Request<'a> {
     pub is_persistent: bool,
     /// How its body is framed.
     pub framing: Framing,
-    /// Whether the client waits for a word before it sends the body.
-    pub expects_continue: bool,
+    /// What the client expects before it sends the body.
+    pub expectation: Expectation,
     /// Who asks, if that has an address; the connection knows, or a proxy that is trusted.
     pub peer: Option<IpAddr>,
     /// The scheme that the client used, where a proxy that is trusted says so.
@@ -139,9 +151,10 @@ impl<'a> Request<'a> {
         self.forwarded_host.or(self.host)
     }
 
-    /// The same request for another path.
-    pub(crate) fn at_path(&self, path: &'static [u8]) -> Self {
-        Self { path: Cow::Borrowed(path), ..self.clone() }
+    /// A request by the same client that only reads what is at another path.
+    pub(crate) fn reading(&self, path: &'static [u8]) -> Self {
+        let method = if self.method == Method::Head { Method::Head } else { Method::Get };
+        Self { method, path: Cow::Borrowed(path), ..self.clone() }
     }
 
     /// Reads a whole head, from its request line to its empty line.
@@ -182,8 +195,11 @@ impl<'a> Request<'a> {
             host: target.authority.or(known.host),
             is_persistent,
             framing,
-            // A 1.0 client can't have meant it (RFC 9110 section 10.1.1).
-            expects_continue: known.expects_continue && version == Version::Http11,
+            // A 1.0 client can't have meant that (RFC 9110 section 10.1.1).
+            expectation: match (known.expectation, version) {
+                (Expectation::Continue, Version::Http10) => Expectation::None,
+                (expectation, _) => expectation,
+            },
             peer: None,
             scheme: None,
             forwarded_host: None,
@@ -309,7 +325,7 @@ struct KnownFields<'a> {
     content_length: Option<u64>,
     wants_close: bool,
     wants_keep_alive: bool,
-    expects_continue: bool,
+    expectation: Expectation,
     /// See [`Request`].
     name_lens: u64,
 }
@@ -323,10 +339,11 @@ impl<'a> KnownFields<'a> {
             match field.name.len() {
                 4 if is("host") => set_once(&mut known.host, field.value)?,
                 6 if is("expect") => {
-                    if !field.value.eq_ignore_ascii_case(b"100-continue") {
-                        return Err(Refusal::new(417, "an unknown expectation"));
-                    }
-                    known.expects_continue = true;
+                    let is_known = field.value.eq_ignore_ascii_case(b"100-continue");
+                    known.expectation = match known.expectation {
+                        Expectation::None | Expectation::Continue if is_known => Expectation::Continue,
+                        _ => Expectation::Unknown,
+                    };
                 }
                 10 if is("connection") => {
                     for option in field.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

@@ -122,7 +122,9 @@ impl<'h, H: Handler> Stream<'h, H> {
             Awaiting::Head | Awaiting::Body => (Phase::Reading, limits.header_timeout_ms),
             Awaiting::End => (Phase::Ending, LINGER_MS),
         };
-        let latest_ms = self.first_head_deadline_ms.filter(|_| awaiting == Awaiting::Head).unwrap_or(u64::MAX);
+        // The time for it goes on after a proxy's header.
+        let is_first_head = matches!(awaiting, Awaiting::Request | Awaiting::Head);
+        let latest_ms = self.first_head_deadline_ms.filter(|_| is_first_head).unwrap_or(u64::MAX);
         self.held.enter(phase, now_ms, latest_ms.min(now_ms + timeout_ms));
     }
 

@@ -41,6 +41,10 @@ fn admin_is_not_there_without_a_password() {
     for path in ["/admin", "/admin/stats", "/%61dmin/metrics", "/admin/cache/refresh"] {
         let answer = ask_with(&kilnd, &format!("GET {path}"), RIGHT);
         assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with("no such page\n"), "{path}: {answer}");
+        for method in ["POST", "PUT", "OPTIONS"] {
+            let answer = ask_with(&kilnd, &format!("{method} {path}"), RIGHT);
+            assert!(answer.starts_with("HTTP/1.1 404"), "{method} {path}: {answer}");
+        }
     }
 }
 
@@ -52,6 +56,7 @@ fn admin_is_behind_its_password() {
         assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("WWW-Authenticate: Basic"), "{path}: {answer}");
     }
     assert!(ask(&kilnd, "GET /administer", &[]).starts_with("HTTP/1.1 404"), "another name");
+    assert!(ask_with(&kilnd, "BREW /admin", RIGHT).starts_with("HTTP/1.1 501"), "not a method of HTTP's own");
     assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 200"));
     let stats = ask_with(&kilnd, "GET /admin/stats", RIGHT);
     assert!(stats.starts_with("HTTP/1.1 200") && stats.contains("no-store"), "{stats}");

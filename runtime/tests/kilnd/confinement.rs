@@ -45,6 +45,9 @@ fn try_in_sandbox(deed: &str, folder: &Path) -> Result<(), std::io::Error> {
         }
         "be idle" => runtime::priority::run_when_idle(),
         "write" => std::fs::write(folder.join("other"), "text"),
+        // A kernel without Landlock can't refuse that.
+        "read elsewhere" if !entered.has_landlock => Err(std::io::ErrorKind::Unsupported.into()),
+        "read elsewhere" => std::fs::read("/etc/passwd").map(|_| ()),
         "list" => std::fs::read_dir(folder)?.next().transpose().map(|_| ()),
         "connect" => TcpStream::connect(address).map(|_| ()),
         "listen" => TcpListener::bind("127.0.0.1:0").map(|_| ()),
@@ -75,7 +78,7 @@ fn in_the_sandbox_there_is_what_a_server_needs_and_nothing_else() {
     for deed in ["read", "thread", "wait", "be idle"] {
         assert_eq!(attempt(deed), (Some(0), None), "{deed}");
     }
-    for deed in ["write", "list", "connect", "listen", "run memory", "run"] {
+    for deed in ["write", "read elsewhere", "list", "connect", "listen", "run memory", "run"] {
         assert_eq!(attempt(deed), (Some(1), None), "{deed}");
     }
     assert_eq!(attempt("become another"), (None, Some(libc::SIGSYS)));

@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{FileExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use bundle::Settings;
+use bundle::{BundleWriter, RouteKind, Settings};
 
+use crate::hostile::descriptor_count;
 use crate::limits::packed_page;
 use crate::process::{GET_POST, Kilnd, Scratch, command, request};
 use crate::small_site;
@@ -113,6 +115,52 @@ fn while_nothing_whole_is_there_the_log_does_not_say_that_the_old_one_goes_on() 
     assert!(request(&mut client, GET_POST).ends_with("post 3\n"));
     rename_over(&scratch, &path, &bad);
     assert!(kilnd.hear("damaged").contains("what was served before goes on"), "as ever, once one is whole");
+}
+
+#[test]
+fn what_is_under_way_when_a_file_is_written_over_does_not_end_as_if_it_were_whole() {
+    // Half of it would be of one bundle, and half of another.
+    let scratch = Scratch::new("mixed");
+    let body = "old".repeat(20 << 20);
+    let mut writer = BundleWriter::new(Settings::default(), []);
+    writer.add(small_site::file("/large.txt", RouteKind::File, "text/plain", &body, &[]));
+    let path = scratch.write("a.bundle", &writer.finish().unwrap().to_vec());
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let mut other = kilnd.connect();
+    assert!(request(&mut other, GET_HEALTH).starts_with("HTTP/1.1 200"));
+    let descriptors = descriptor_count(&kilnd);
+    let mut reader = kilnd.connect();
+    reader.write_all(b"GET /large.txt HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    reader.read_exact(&mut [0; 1]).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.write_all_at(&vec![b'Z'; 1 << 20], 40 << 20).unwrap();
+    kilnd.hear("in place");
+    while descriptor_count(&kilnd) > descriptors {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut rest = Vec::new();
+    // A reset is an end, too.
+    reader.read_to_end(&mut rest).ok();
+    assert!(rest.len() < body.len() && !rest.contains(&b'Z'), "{} bytes", rest.len());
+}
+
+#[test]
+fn a_deploy_may_turn_a_link_to_a_folder() {
+    // After the start only what the server needs is in reach, and a folder beside the old one is.
+    let scratch = Scratch::new("link");
+    for number in 1..=2 {
+        fs::create_dir_all(scratch.0.join(format!("releases/{number}"))).unwrap();
+        scratch.write(&format!("releases/{number}/a.bundle"), &generation(number));
+    }
+    let turn = |number: u8| {
+        symlink(format!("releases/{number}"), scratch.0.join("next")).unwrap();
+        fs::rename(scratch.0.join("next"), scratch.0.join("current")).unwrap();
+    };
+    turn(1);
+    let mut kilnd = Kilnd::start(&scratch.0.join("current/a.bundle"), &[]);
+    turn(2);
+    kilnd.hear("now serving");
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 2\n"));
 }
 
 #[test]

@@ -48,6 +48,44 @@ fn half_a_head_gets_408_and_silence_gets_silence() {
 }
 
 #[test]
+fn behind_a_proxys_header_the_time_for_the_first_head_runs_all_the_same() {
+    // Half of such a header once kept a worker busy for ever, and with it everybody else.
+    let words = ["--proxy-protocol", "--header-timeout", "0.3", "--idle-timeout", "600"];
+    let (_scratch, kilnd) = start("proxy-header", &words);
+    let mut halves: Vec<_> = (0..4).map(|_| kilnd.connect()).collect();
+    for half in &mut halves {
+        half.write_all(b"PROXY TCP4 192.0").unwrap();
+    }
+    let mut silent = kilnd.connect();
+    let header = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
+    silent.write_all(header.as_bytes()).unwrap();
+    for half in &mut halves {
+        assert!(read_to_end(half).starts_with("HTTP/1.1 408"));
+    }
+    assert!(is_closed(&mut silent));
+    let mut good = kilnd.connect();
+    good.write_all(&header.as_bytes()[..20]).unwrap();
+    assert!(request(&mut good, &format!("{}{GET_POST}", &header[20..])).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_refused_request_keeps_its_id_and_its_method() {
+    // Whoever looks for it in the log finds nothing else.
+    let (_scratch, kilnd) = start("refused-id", &["--max-body", "10"]);
+    for (status, fields) in
+        [(413, "Content-Length: 11\r\n"), (413, "Transfer-Encoding: chunked\r\n"), (417, "Expect: the unexpected\r\n")]
+    {
+        let mut client = kilnd.connect();
+        let text = format!("HEAD /post HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\n{fields}\r\nb\r\n12345678901\r\n");
+        client.write_all(text.as_bytes()).unwrap();
+        let answer = read_to_end(&mut client);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{fields}: {answer}");
+        assert!(answer.contains("\r\nX-Request-Id: mine\r\n") && answer.ends_with("\r\n\r\n"), "{fields}: {answer}");
+        assert_eq!(answer.matches("X-Request-Id").count(), 1, "{answer}");
+    }
+}
+
+#[test]
 fn a_head_that_trickles_in_gets_408() {
     // Time runs for the whole head: a byte now and then is no progress.
     let (_scratch, kilnd) = start("trickle", &["--header-timeout", "0.5"]);
