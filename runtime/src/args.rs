@@ -11,7 +11,7 @@ use crate::http::proxy::AddressRange;
 use crate::limits::{GENERATIONS_KEPT, Limits};
 use crate::listener::{Address, PortUse};
 use crate::probe::ProbeTarget;
-use crate::site::UnknownHost;
+use crate::site::{UnknownHost, host_name};
 
 /// What `kilnd` is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -170,6 +170,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) ->
             ));
         }
     }
+    if options.unknown_host == UnknownHost::Misdirected && options.sites.iter().all(|(host, _)| host.is_empty()) {
+        return Err("`--strict-host` would refuse every host: name those there are, `--site HOST=BUNDLE`".to_owned());
+    }
     options.default_listen = default_address(port)?;
     Ok(Command::Serve(options))
 }
@@ -202,6 +205,9 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
                 .split_once('=')
                 .filter(|(host, path)| !host.is_empty() && !path.is_empty())
                 .ok_or_else(|| format!("`--site {text}`: a host name, `=` and a bundle must follow"))?;
+            if host_name(host.as_bytes()).len() < host.len() {
+                return Err(format!("`--site {text}`: a site answers at every port, so its host's name stands alone"));
+            }
             options.sites.push((host.to_owned(), path.into()));
         }
         "strict-host" => options.unknown_host = UnknownHost::Misdirected,
@@ -362,6 +368,8 @@ mod tests {
             ("install a b c", "`c`"),
             ("install a b --workers 1", "no options"),
             ("--site a.bundle", "a.bundle"),
+            ("--site a:8080=a.bundle", "stands alone"),
+            ("a --strict-host", "--site HOST=BUNDLE"),
             ("a --nope", "--nope"),
             ("a --listen here", "here"),
             ("a --idle-timeout 0", "--idle-timeout 0"),

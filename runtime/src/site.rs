@@ -333,7 +333,7 @@ fn has_digest(path: &[u8]) -> bool {
 }
 
 /// A host without its port.
-fn host_name(host: &[u8]) -> &[u8] {
+pub(crate) fn host_name(host: &[u8]) -> &[u8] {
     match host.iter().rposition(|byte| *byte == b':') {
         Some(colon) if !host[colon..].contains(&b']') => &host[..colon],
         _ => host,

@@ -57,10 +57,12 @@ fn a_new_bundle_is_swapped_in_and_the_assets_of_the_two_before_it_still_answer()
 fn a_replaced_file_is_seen_without_a_signal() {
     let scratch = Scratch::new("replace");
     let path = scratch.write("a.bundle", &generation(1));
-    let mut kilnd = Kilnd::start(&path, &[]);
+    let mut kilnd = Kilnd::start(&path, &["--keep-generations", "0"]);
     rename_over(&scratch, &path, &generation(2));
     kilnd.hear("now serving");
-    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 2\n"));
+    let mut client = kilnd.connect();
+    assert!(request(&mut client, GET_POST).ends_with("post 2\n"));
+    assert!(get_asset(&mut client, 1).starts_with("HTTP/1.1 404"), "no earlier generation is kept");
 }
 
 #[test]
@@ -317,6 +319,22 @@ fn it_listens_at_several_addresses_and_takes_over_a_dead_socket() {
         kilnd.wait();
         assert!(socket.exists());
     }
+    let mut kilnd = Kilnd::start(&path, &["--listen", &listen]);
+    kilnd.signal("-TERM");
+    kilnd.wait();
+    assert!(!socket.exists(), "told to end, it leaves nothing behind");
+}
+
+#[test]
+fn it_listens_over_ipv6() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let scratch = Scratch::new("ipv6");
+    let path = scratch.write("a.bundle", &generation(1));
+    let kilnd = Kilnd::spawn(&mut command(&path, &["--listen", "[::1]:0"]));
+    assert!(kilnd.address.starts_with("[::1]:"), "{}", kilnd.address);
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 1\n"));
 }
 
 #[test]

@@ -50,6 +50,9 @@ fn a_port_in_use_is_named_with_status_4() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     assert_fails(&command(&path, &["--listen", &address]).output().unwrap(), 4, &address);
+    let first = Kilnd::spawn(&mut command(&path, &["--reuse-port", "--listen", "127.0.0.1:0"]));
+    let second = Kilnd::spawn(&mut command(&path, &["--reuse-port", "--listen", &first.address]));
+    assert_eq!(second.address, first.address, "who asks for it gets it");
 }
 
 #[test]
