@@ -89,7 +89,7 @@ fn list_has(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
             None => (false, rest),
         };
         let Some(inner) = tag_and_rest.strip_prefix(b"\"") else { return false };
-        let Some(inner_len) = inner.iter().position(|byte| *byte == b'"') else { return false };
+        let Some(inner_len) = memchr::memchr(b'"', inner) else { return false };
         let is_comparable = !is_weak || comparison == Comparison::Weak;
         if is_comparable && !etag.is_empty() && &tag_and_rest[..inner_len + 2] == etag {
             return true;
