@@ -49,7 +49,7 @@ pub struct LogNote {
 pub struct Outcome {
     /// The status.
     pub status: u16,
-    /// Bytes of the body.
+    /// Bytes of the body that left; a streamed one counts with its chunks' sizes.
     pub body_len: usize,
     /// How long it took.
     pub duration: Duration,
@@ -264,11 +264,11 @@ pub(crate) fn write_json_string(text: &mut Vec<u8>, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::request::field_slots;
+    use crate::http::request::FieldSlots;
 
     fn line(format: LogFormat, head: &[u8]) -> String {
         let log = AccessLog { format, shared: Arc::default() };
-        let mut slots = field_slots();
+        let mut slots = FieldSlots::default();
         let request = Request::parse(head, &mut slots).unwrap();
         let note = log.note(Some(&request), Some(IpAddr::from([127, 0, 0, 1])), b"id-1", 784_111_777);
         let outcome = Outcome { status: 200, body_len: 5, duration: Duration::from_micros(1_500) };

@@ -42,9 +42,11 @@ pub struct ServeOptions {
     pub unknown_host: UnknownHost,
     /// Earlier bundles of a site whose digested files still answer.
     pub generations_kept: usize,
-    /// Where to listen; empty if nobody said and a service manager may have.
+    /// Where to listen. If this is empty and so is the next, a service manager may have opened sockets.
     pub listen: Vec<Address>,
-    /// Where to listen then.
+    /// Where to listen for proxies, which begin each connection with a `PROXY` header.
+    pub listen_proxy: Vec<Address>,
+    /// Where to listen if neither is said.
     pub default_listen: Address,
     /// Whether the ports may be shared.
     pub port_use: PortUse,
@@ -56,7 +58,7 @@ pub struct ServeOptions {
     pub access_log: Option<LogFormat>,
     /// Proxies that are believed when they say who asks.
     pub trusted_proxies: Vec<AddressRange>,
-    /// Whether each connection begins with a proxy's `PROXY` header.
+    /// Whether each connection begins with a `PROXY` header, wherever it comes in.
     pub begins_with_proxy_header: bool,
     /// Whether to go without a sandbox.
     pub confinement: Confinement,
@@ -84,6 +86,8 @@ usage: kilnd BUNDLE [OPTIONS]
 
   --listen ADDRESS          where to listen: 127.0.0.1:8080, [::1]:8080 or unix:PATH; more than once
                             [default: 127.0.0.1:8080; with PORT in the environment 0.0.0.0:$PORT]
+  --listen-proxy ADDRESS    the same for proxies that begin each connection with the PROXY protocol, version 1
+                            or 2
   --reuse-port              let other processes listen at the same port
   --site HOST=BUNDLE        serve a bundle for a host name; more than once, the first for unknown hosts too
   --strict-host             answer 421 for unknown hosts
@@ -93,6 +97,8 @@ usage: kilnd BUNDLE [OPTIONS]
   --write-timeout SECONDS   time without progress of a write [default: 30]
   --drain-timeout SECONDS   time for requests under way when the server stops [default: 8]
   --max-head BYTES          length of a request head [default: 32768]
+  --max-request-line BYTES  length of its first line [default: 8192]
+  --max-fields COUNT        fields in it [default: 100]
   --max-body BYTES          length of a request body, which is thrown away [default: 65536]
   --max-requests COUNT      requests on one connection, 0 for no limit [default: 0]
   --max-connections COUNT   connections at a time [default: what the descriptor limit leaves]
@@ -102,7 +108,7 @@ usage: kilnd BUNDLE [OPTIONS]
   --workers COUNT           worker threads [default: one for each processor]
   --trust-proxy RANGE       believe X-Forwarded-For, -Proto and -Host of these addresses, such as 10.0.0.0/8;
                             more than once
-  --proxy-protocol          expect the PROXY protocol, version 1 or 2, at the start of each connection
+  --proxy-protocol          expect the PROXY protocol wherever the server listens
   --no-sandbox              keep every system call, all files, new sockets and programs after the start
   --help, --version
 
@@ -123,6 +129,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, port: Option<&OsStr>) ->
         unknown_host: UnknownHost::FirstSite,
         generations_kept: GENERATIONS_KEPT,
         listen: Vec::new(),
+        listen_proxy: Vec::new(),
         default_listen: Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080))),
         port_use: PortUse::Alone,
         limits: Limits::default(),
@@ -193,11 +200,8 @@ fn wrong_arguments(command: &str, arguments: &[&str]) -> String {
 fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parser) -> Result<(), String> {
     let limits = &mut options.limits;
     match name {
-        "listen" => {
-            let text = parser.value().map_err(message)?;
-            let parsed = text.to_string_lossy().parse();
-            options.listen.push(parsed.map_err(|help| format!("`{}` is no address: {help}", text.to_string_lossy()))?);
-        }
+        "listen" => options.listen.push(read_address(parser)?),
+        "listen-proxy" => options.listen_proxy.push(read_address(parser)?),
         "reuse-port" => options.port_use = PortUse::Shared,
         "site" => {
             let text = parser.value().map_err(message)?.to_string_lossy().into_owned();
@@ -217,6 +221,8 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
         "write-timeout" => limits.write_timeout_ms = read_seconds(name, parser)?,
         "drain-timeout" => limits.drain_timeout_ms = read_seconds(name, parser)?,
         "max-head" => limits.head_bytes_max = read_count(name, parser, 64)?,
+        "max-request-line" => limits.request_line_bytes_max = read_count(name, parser, 16)?,
+        "max-fields" => limits.field_count_max = read_count(name, parser, 1)?,
         "max-body" => limits.body_bytes_max = read_count(name, parser, 0)?,
         "max-requests" => limits.requests_max = read_count(name, parser, 0)?,
         "max-connections" => {
@@ -245,6 +251,12 @@ fn set_option(options: &mut ServeOptions, name: &str, parser: &mut lexopt::Parse
         _ => return Err(format!("`--{name}` is no option; see `kilnd --help`")),
     }
     Ok(())
+}
+
+fn read_address(parser: &mut lexopt::Parser) -> Result<Address, String> {
+    let text = parser.value().map_err(message)?;
+    let text = text.to_string_lossy();
+    text.parse().map_err(|help| format!("`{text}` is no address: {help}"))
 }
 
 /// A whole number of at least `min`.
@@ -320,11 +332,13 @@ mod tests {
     #[test]
     fn every_option_is_read_in_its_unit() {
         let words = "--header-timeout 1.5 a.bundle --idle-timeout=2 --write-timeout 3 --drain-timeout 4 --max-head 128 \
-                     --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --access-log json --trust-proxy 10.0.0.0/8 --proxy-protocol --no-sandbox --keep-generations 3 --strict-host \
-                     --reuse-port --site b.example=b.bundle --listen 127.0.0.1:1 --listen unix:/x";
+                     --max-request-line 64 --max-fields 5 --max-body 0 --max-requests 7 --max-connections 8 --max-per-address 9 --workers 2 --access-log json --trust-proxy 10.0.0.0/8 --proxy-protocol --no-sandbox --keep-generations 3 --strict-host \
+                     --reuse-port --site b.example=b.bundle --listen 127.0.0.1:1 --listen unix:/x --listen-proxy [::1]:2";
         let options = served(words, None);
         let limits = Limits {
             head_bytes_max: 128,
+            request_line_bytes_max: 64,
+            field_count_max: 5,
             body_bytes_max: 0,
             header_timeout_ms: 1_500,
             idle_timeout_ms: 2_000,
@@ -341,6 +355,7 @@ mod tests {
             unknown_host: UnknownHost::Misdirected,
             generations_kept: 3,
             listen: vec!["127.0.0.1:1".parse().unwrap(), "unix:/x".parse().unwrap()],
+            listen_proxy: vec!["[::1]:2".parse().unwrap()],
             default_listen: "127.0.0.1:8080".parse().unwrap(),
             port_use: PortUse::Shared,
             limits,
@@ -372,6 +387,7 @@ mod tests {
             ("a --strict-host", "--site HOST=BUNDLE"),
             ("a --nope", "--nope"),
             ("a --listen here", "here"),
+            ("a --listen-proxy there", "there"),
             ("a --idle-timeout 0", "--idle-timeout 0"),
             ("a --idle-timeout 0.0009", "--idle-timeout 0.0009"),
             ("a --idle-timeout 1e3", "--idle-timeout 1e3"),
@@ -391,7 +407,9 @@ mod tests {
     #[test]
     fn the_help_names_every_limit_with_its_default() {
         let limits = Limits::default();
-        for number in [limits.head_bytes_max as u64, limits.body_bytes_max, limits.idle_timeout_ms / 1000] {
+        let sizes =
+            [limits.head_bytes_max, limits.request_line_bytes_max, limits.field_count_max].map(|size| size as u64);
+        for number in sizes.into_iter().chain([limits.body_bytes_max, limits.idle_timeout_ms / 1000]) {
             assert!(HELP.contains(&format!("[default: {number}]")), "{number}");
         }
     }

@@ -19,7 +19,7 @@ use crate::access_log::{LogNote, Outcome};
 use crate::http::date::DateField;
 use crate::http::framing::{BodySkip, Framing};
 use crate::http::proxy::{Forwarded, ProxyHeader};
-use crate::http::request::{Expectation, Method, Refusal, Request, Version, field_slots};
+use crate::http::request::{Expectation, FieldSlots, Method, Refusal, Request, Version};
 use crate::http::response::{Answer, Body};
 use crate::limits::{ANSWER_PIECE_COUNT_MAX, BATCH_ANSWER_COUNT_MAX, GATHERED_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::metrics::{Counted, Event};
@@ -244,7 +244,7 @@ impl<T: Transport> Exchange<'_, T> {
             Ok(head) => head,
             Err(next) => return Ok(Some(next)),
         };
-        let mut slots = field_slots();
+        let mut slots = FieldSlots::new(head.len(), limits.field_count_max);
         let mut request = Request::parse(&self.input.bytes[head.clone()], &mut slots)?;
         request.peer = self.visit.peer;
         if !self.context.trusted_proxies.is_empty() {
@@ -312,7 +312,7 @@ impl<T: Transport> Exchange<'_, T> {
             return Err(refusal.into());
         }
         let is_open = !self.visit.awaits_proxy_header || self.take_proxy_header()?;
-        let head = if is_open { self.input.find_head(self.context.limits.head_bytes_max)? } else { None };
+        let head = if is_open { self.input.find_head(&self.context.limits)? } else { None };
         Ok(head.ok_or(match self.input.waiting() {
             [] if self.is_stopping() => Next::Close,
             [] => Next::Read(Awaiting::Request),
@@ -385,11 +385,24 @@ impl<T: Transport> Exchange<'_, T> {
         is_persistent
     }
 
-    /// Sends all that waits, in as few writes as the system allows.
+    /// Sends all that waits, in as few writes as the system allows. What can't be sent leaves a trace all the same.
     fn send(&mut self, batch: &mut Batch<'_>) -> io::Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
+        let mut sent_len = 0;
+        self.desk.is_sending = true;
+        let outcome = self.write_batch(batch, &mut sent_len);
+        self.count_answers(batch, sent_len);
+        outcome?;
+        self.desk.is_sending = false;
+        batch.clear();
+        self.desk.added.clear();
+        self.desk.paths.clear();
+        Ok(())
+    }
+
+    fn write_batch(&mut self, batch: &mut Batch<'_>, sent_len: &mut usize) -> io::Result<()> {
         let mut pieces: ArrayVec<IoSlice<'_>, { BATCH_ANSWER_COUNT_MAX * ANSWER_PIECE_COUNT_MAX }> = ArrayVec::new();
         let mut len = 0;
         for Pending { answer, added, .. } in batch.iter() {
@@ -404,37 +417,30 @@ impl<T: Transport> Exchange<'_, T> {
                 }
             }
         }
-        self.desk.is_sending = true;
         let is_small = len <= GATHERED_BYTES_MAX;
         if pieces.len() > 1 && is_small && batch.iter().all(|pending| pending.answer.is_made()) {
             self.desk.gathered.clear();
             pieces.iter().for_each(|piece| self.desk.gathered.extend_from_slice(piece));
-            write_all(self.transport, &mut [IoSlice::new(&self.desk.gathered)])?;
+            write_all(self.transport, &mut [IoSlice::new(&self.desk.gathered)], sent_len)?;
         } else {
-            write_all(self.transport, &mut pieces)?;
+            write_all(self.transport, &mut pieces, sent_len)?;
         }
         drop(pieces);
         // What comes after a head on its own is always the last of its batch.
         match batch.last_mut() {
             Some(Pending { answer: Answer { body: Body::InFile { bytes, file, offset }, .. }, .. }) => {
-                send_file(self.transport, bytes, file, *offset)?;
+                send_file(self.transport, bytes, file, *offset, sent_len)
             }
             Some(Pending { answer: Answer { body: Body::Streamed(stream), .. }, is_chunked, .. }) => {
                 self.transport.expect_waits()?;
-                send_stream(self.transport, &mut *stream.0, *is_chunked)?;
+                send_stream(self.transport, &mut *stream.0, *is_chunked, sent_len)
             }
-            _ => {}
+            _ => Ok(()),
         }
-        self.desk.is_sending = false;
-        self.count_answers(batch);
-        batch.clear();
-        self.desk.added.clear();
-        self.desk.paths.clear();
-        Ok(())
     }
 
-    /// Counts and logs what was sent.
-    fn count_answers(&mut self, batch: &mut Batch<'_>) {
+    /// Counts and logs a batch of which `sent_len` bytes left, heads included.
+    fn count_answers(&mut self, batch: &mut Batch<'_>, sent_len: usize) {
         let Some(began) = self.desk.began else { return };
         let duration = began.elapsed();
         let Context { metrics, counts_answers, access_log, .. } = self.context;
@@ -448,8 +454,15 @@ impl<T: Transport> Exchange<'_, T> {
             metrics.count_answers(self.visit.worker, counted);
         }
         let Some(access_log) = access_log else { return };
-        for Pending { answer, log_note, .. } in batch.iter_mut() {
-            let outcome = Outcome { status: answer.status, body_len: answer.body.bytes().len(), duration };
+        let mut left_len = sent_len;
+        for Pending { answer, added, log_note, .. } in batch.iter_mut() {
+            left_len = left_len.saturating_sub(answer.start.bytes().len() + answer.fields.len() + added.len());
+            let body_len = match &answer.body {
+                Body::Streamed(_) => left_len,
+                body => left_len.min(body.bytes().len()),
+            };
+            left_len -= body_len;
+            let outcome = Outcome { status: answer.status, body_len, duration };
             if log_note.take().is_some_and(|note| !access_log.write(&note, outcome)) {
                 metrics.count(Event::LogDropped);
             }

@@ -6,6 +6,10 @@
 pub struct Limits {
     /// Bytes of a whole request head, its request line included. Specified.
     pub head_bytes_max: usize,
+    /// Bytes of a request line; a longer one is a 414. Specified.
+    pub request_line_bytes_max: usize,
+    /// Fields of a request head; more are a 431. Specified.
+    pub field_count_max: usize,
     /// Bytes of a request body that are read and thrown away; a longer one is refused. Specified.
     pub body_bytes_max: u64,
     /// Time for a whole head, and for a whole body, in milliseconds from its first byte. Specified.
@@ -31,6 +35,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             head_bytes_max: 32 * 1024,
+            request_line_bytes_max: 8 * 1024,
+            field_count_max: FIELD_COUNT_DEFAULT,
             body_bytes_max: 64 * 1024,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
@@ -44,10 +50,8 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of a request line; a longer one is a 414. Specified.
-pub const REQUEST_LINE_BYTES_MAX: usize = 8 * 1024;
-/// Fields of a request head; more are a 431. Specified.
-pub const FIELD_COUNT_MAX: usize = 100;
+/// Fields that a request head may have by default. There is room for these on the stack.
+pub const FIELD_COUNT_DEFAULT: usize = 100;
 /// Bytes of the sizes, extensions and line ends of a chunked body and of its trailer, all together. Guessed: a fair
 /// share of the body limit.
 pub const CHUNK_OVERHEAD_BYTES_MAX: u64 = 16 * 1024;

@@ -60,6 +60,8 @@ pub struct Listener {
     address: Address,
     /// Whether somebody else made it, and looks after its file.
     is_adopted: bool,
+    /// Whether each connection begins with a proxy's `PROXY` header.
+    is_for_proxies: bool,
 }
 
 impl Listener {
@@ -89,7 +91,7 @@ impl Listener {
         socket.bind(&socket_address)?;
         socket.listen(BACKLOG)?;
         let bound = socket.local_addr()?.as_socket().map_or_else(|| address.clone(), Address::Tcp);
-        Ok(Self { socket, address: bound, is_adopted: false })
+        Ok(Self { socket, address: bound, is_adopted: false, is_for_proxies: false })
     }
 
     /// Takes a socket that listens already.
@@ -106,7 +108,19 @@ impl Listener {
             }
             None => Address::Unix(local.as_pathname().unwrap_or(Path::new("")).to_owned()),
         };
-        Ok(Self { socket, address, is_adopted: true })
+        Ok(Self { socket, address, is_adopted: true, is_for_proxies: false })
+    }
+
+    /// Has each connection begin with a proxy's `PROXY` header.
+    #[must_use]
+    pub fn for_proxies(mut self) -> Self {
+        self.is_for_proxies = true;
+        self
+    }
+
+    /// Whether each connection begins with a proxy's `PROXY` header.
+    pub fn is_for_proxies(&self) -> bool {
+        self.is_for_proxies
     }
 
     /// Where it listens.

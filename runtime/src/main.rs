@@ -99,7 +99,6 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     context.access_log = options.access_log.map(AccessLog::start).transpose().map_err(system)?;
     let access_log = context.access_log.clone();
     context.trusted_proxies = options.trusted_proxies;
-    context.begins_with_proxy_header = options.begins_with_proxy_header;
     context.report = report;
     let (metrics, started) = (Arc::clone(&context.metrics), context.clock.unix_seconds());
     let shown = files.iter().map(|(path, _)| path.display().to_string()).collect::<Vec<_>>().join("`, `");
@@ -129,10 +128,19 @@ fn listen(options: &ServeOptions) -> Result<Vec<Listener>, Failure> {
     let mut listeners: Vec<Listener> =
         handed.map_err(|error| Failure::System(format!("can't use the sockets in `LISTEN_FDS`: {error}")))?;
     let default = std::slice::from_ref(&options.default_listen);
-    let addresses = if options.listen.is_empty() && listeners.is_empty() { default } else { &options.listen };
-    for address in addresses {
+    let is_told_nothing = options.listen.is_empty() && options.listen_proxy.is_empty() && listeners.is_empty();
+    let bind = |address| {
         let bound = Listener::bind(address, options.port_use);
-        listeners.push(bound.map_err(|error| Failure::System(format!("can't listen at `{address}`: {error}")))?);
+        bound.map_err(|error| Failure::System(format!("can't listen at `{address}`: {error}")))
+    };
+    for address in if is_told_nothing { default } else { &options.listen } {
+        listeners.push(bind(address)?);
+    }
+    if options.begins_with_proxy_header {
+        listeners = listeners.into_iter().map(Listener::for_proxies).collect();
+    }
+    for address in &options.listen_proxy {
+        listeners.push(bind(address)?.for_proxies());
     }
     Ok(listeners)
 }
@@ -145,7 +153,7 @@ fn folders_of(options: &ServeOptions) -> Folders {
     let targets = options.sites.iter().filter_map(|(_, path)| folder(&path.canonicalize().ok()?));
     let links = options.sites.iter().flat_map(|(_, path)| path.ancestors()).filter(|path| path.is_symlink());
     let beside_links = links.map(folder_or_here).filter(|folder| folder != Path::new("/"));
-    let sockets = options.listen.iter().filter_map(|address| match address {
+    let sockets = options.listen.iter().chain(&options.listen_proxy).filter_map(|address| match address {
         Address::Unix(path) => Some(folder_or_here(path)),
         Address::Tcp(_) => None,
     });

@@ -6,20 +6,22 @@ use libfuzzer_sys::fuzz_target;
 use runtime::http::framing::{BodySkip, Framing};
 use runtime::http::proxy::ProxyHeader;
 use runtime::http::range::read_range;
-use runtime::http::request::{HeadScan, Request, field_slots};
+use runtime::http::request::{FieldSlots, HeadScan, Request};
+use runtime::limits::Limits;
 
 fuzz_target!(|input: (u16, &[u8])| {
     let (cut, bytes) = input;
     let cut = usize::from(cut).min(bytes.len());
 
-    let whole = HeadScan::default().find_end(bytes, 32 * 1024);
+    let limits = Limits::default();
+    let whole = HeadScan::default().find_end(bytes, &limits);
     let mut scan = HeadScan::default();
-    match scan.find_end(&bytes[..cut], 32 * 1024) {
-        Ok(None) => assert_eq!(scan.find_end(bytes, 32 * 1024), whole),
+    match scan.find_end(&bytes[..cut], &limits) {
+        Ok(None) => assert_eq!(scan.find_end(bytes, &limits), whole),
         early => assert_eq!(early, whole),
     }
     if let Ok(Some(end)) = whole {
-        let mut slots = field_slots();
+        let mut slots = FieldSlots::default();
         if let Ok(request) = Request::parse(&bytes[scan.head_start.min(end)..end], &mut slots) {
             assert!(!request.path.contains(&0));
         }

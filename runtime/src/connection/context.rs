@@ -29,8 +29,6 @@ pub struct Context {
     pub access_log: Option<AccessLog>,
     /// Proxies that are believed when they say who asks.
     pub trusted_proxies: Vec<AddressRange>,
-    /// Whether each connection begins with a proxy's `PROXY` header.
-    pub begins_with_proxy_header: bool,
     /// Tells a person what went wrong in answering a request.
     pub report: fn(&str),
 }
@@ -47,7 +45,6 @@ impl Context {
             counts_answers: false,
             access_log: None,
             trusted_proxies: Vec::new(),
-            begins_with_proxy_header: false,
             report: |_| {},
         }
     }

@@ -28,12 +28,20 @@ pub(super) fn bring_in<H: Handler>(
     Ok(())
 }
 
-pub(super) fn write_all(transport: &mut impl Transport, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+/// Adds what it sends to `sent_len`, as the next two do: what left is known even if the rest can't.
+pub(super) fn write_all(
+    transport: &mut impl Transport,
+    pieces: &mut [IoSlice<'_>],
+    sent_len: &mut usize,
+) -> io::Result<()> {
     let mut rest = pieces;
     while !rest.is_empty() {
         match transport.send(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => IoSlice::advance_slices(&mut rest, len),
+            Ok(len) => {
+                *sent_len += len;
+                IoSlice::advance_slices(&mut rest, len);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -41,14 +49,23 @@ pub(super) fn write_all(transport: &mut impl Transport, pieces: &mut [IoSlice<'_
     Ok(())
 }
 
-pub(super) fn send_file(transport: &mut impl Transport, bytes: &[u8], file: &File, offset: usize) -> io::Result<()> {
-    let mut sent_len = 0;
-    while sent_len < bytes.len() {
-        match transport.send_file(file, offset + sent_len, bytes.len() - sent_len)? {
-            None => return write_all(transport, &mut [IoSlice::new(&bytes[sent_len..])]),
+pub(super) fn send_file(
+    transport: &mut impl Transport,
+    bytes: &[u8],
+    file: &File,
+    offset: usize,
+    sent_len: &mut usize,
+) -> io::Result<()> {
+    let mut done_len = 0;
+    while done_len < bytes.len() {
+        match transport.send_file(file, offset + done_len, bytes.len() - done_len)? {
+            None => return write_all(transport, &mut [IoSlice::new(&bytes[done_len..])], sent_len),
             // The file is shorter than it was.
             Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(len) => sent_len += len,
+            Some(len) => {
+                *sent_len += len;
+                done_len += len;
+            }
         }
     }
     Ok(())
@@ -58,6 +75,7 @@ pub(super) fn send_stream(
     transport: &mut impl Transport,
     stream: &mut dyn BodyStream,
     is_chunked: bool,
+    sent_len: &mut usize,
 ) -> io::Result<()> {
     while let Some(piece) = stream.next() {
         // An empty chunk would end the body.
@@ -67,12 +85,12 @@ pub(super) fn send_stream(
         if is_chunked {
             let size = format!("{:x}\r\n", piece.len());
             let mut pieces = [size.as_bytes(), &piece, b"\r\n"].map(IoSlice::new);
-            write_all(transport, &mut pieces)?;
+            write_all(transport, &mut pieces, sent_len)?;
         } else {
-            write_all(transport, &mut [IoSlice::new(&piece)])?;
+            write_all(transport, &mut [IoSlice::new(&piece)], sent_len)?;
         }
     }
-    if is_chunked { write_all(transport, &mut [IoSlice::new(b"0\r\n\r\n")]) } else { Ok(()) }
+    if is_chunked { write_all(transport, &mut [IoSlice::new(b"0\r\n\r\n")], sent_len) } else { Ok(()) }
 }
 
 /// Lets a client that was refused finish, within bounds: closing on unread bytes would reset the connection, and the

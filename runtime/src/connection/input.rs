@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{Awaiting, Transport};
 use crate::http::request::{HeadScan, Refusal, lower_minor_version};
-use crate::limits::INPUT_BYTES_FIRST;
+use crate::limits::{INPUT_BYTES_FIRST, Limits};
 
 /// Bytes read and not yet taken.
 #[derive(Debug, Default)]
@@ -32,11 +32,11 @@ impl Input {
     }
 
     /// Finds the next whole head, as a range of `bytes`.
-    pub(super) fn find_head(&mut self, head_bytes_max: usize) -> Result<Option<Range<usize>>, Refusal> {
+    pub(super) fn find_head(&mut self, limits: &Limits) -> Result<Option<Range<usize>>, Refusal> {
         if self.start == self.end {
             return Ok(None);
         }
-        let end = self.scan.find_end(&self.bytes[self.start..self.end], head_bytes_max)?;
+        let end = self.scan.find_end(&self.bytes[self.start..self.end], limits)?;
         let Some(end) = end else { return Ok(None) };
         let head_start = self.start + self.scan.head_start;
         lower_minor_version(&mut self.bytes[head_start..self.start + self.scan.first_line_end]);
@@ -56,7 +56,7 @@ impl Input {
                 (self.start, self.end) = (0, self.end - self.start);
             } else {
                 // An empty line may come before a head.
-                let wanted = (self.bytes.len() * 2).max(INPUT_BYTES_FIRST).min(head_bytes_max + 2);
+                let wanted = (self.bytes.len() * 2).max(INPUT_BYTES_FIRST).min(head_bytes_max.saturating_add(2));
                 self.bytes.resize(wanted.max(self.bytes.len() + 1), 0);
             }
         }

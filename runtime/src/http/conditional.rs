@@ -112,7 +112,7 @@ mod tests {
     use proptest::option;
     use proptest::prelude::*;
 
-    use super::super::request::field_slots;
+    use super::super::request::FieldSlots;
     use super::*;
 
     /// What a client sends as `If-Match` or `If-None-Match`.
@@ -217,7 +217,7 @@ mod tests {
     }
                 }
                 head.push_str("\r\n");
-                let mut slots = field_slots();
+                let mut slots = FieldSlots::default();
                 let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
                 let quoted = etag.map_or(String::new(), |etag| format!("\"{etag}\""));
                 let minute = parse_date(b"Sun, 06 Nov 1994 08:49:00 GMT").unwrap();

@@ -188,7 +188,7 @@ fn parse_forwarded(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::request::field_slots;
+    use crate::http::request::FieldSlots;
 
     fn parsed(bytes: &[u8]) -> Option<(usize, Option<String>)> {
         // Cut anywhere, it is not whole yet, and never something else.
@@ -238,7 +238,7 @@ mod tests {
         let proxies = ["10.0.0.0/8", "::1"].map(|text| text.parse::<AddressRange>().unwrap());
         let forwarded = |peer: &str, fields: &str| {
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-            let mut slots = field_slots();
+            let mut slots = FieldSlots::default();
             let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
             let Forwarded { client, scheme, host } = Forwarded::read(&request, peer.parse().ok(), &proxies)?;
             let (scheme, host) = (scheme.map_or("-", Scheme::name), host.unwrap_or(b"-").escape_ascii());

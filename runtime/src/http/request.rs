@@ -7,14 +7,33 @@ use std::net::IpAddr;
 
 use super::framing::Framing;
 use super::proxy::{Forwarded, Scheme};
-use crate::limits::{FIELD_COUNT_MAX, REQUEST_LINE_BYTES_MAX};
+use crate::limits::{FIELD_COUNT_DEFAULT, Limits};
 
-/// Room for the fields of one head, on the caller's stack.
-pub type FieldSlots<'a> = [MaybeUninit<httparse::Header<'a>>; FIELD_COUNT_MAX];
+/// Room for the fields of one head: on the caller's stack, unless there may be more of them than by default.
+pub struct FieldSlots<'a> {
+    near: [MaybeUninit<httparse::Header<'a>>; FIELD_COUNT_DEFAULT],
+    far: Vec<MaybeUninit<httparse::Header<'a>>>,
+    count: usize,
+}
 
-/// An empty [`FieldSlots`]; costs nothing.
-pub fn field_slots<'a>() -> FieldSlots<'a> {
-    [const { MaybeUninit::uninit() }; FIELD_COUNT_MAX]
+impl Default for FieldSlots<'_> {
+    fn default() -> Self {
+        Self::new(usize::MAX, FIELD_COUNT_DEFAULT)
+    }
+}
+
+impl<'a> FieldSlots<'a> {
+    /// For a head of so many bytes that may have so many fields. Costs nothing where these are no more than by default.
+    pub fn new(head_len: usize, field_count_max: usize) -> Self {
+        const FIELD_BYTES_MIN: usize = "a:\r\n".len();
+        let count = field_count_max.min(head_len / FIELD_BYTES_MIN);
+        let far = if count > FIELD_COUNT_DEFAULT { vec![MaybeUninit::uninit(); count] } else { Vec::new() };
+        Self { near: [const { MaybeUninit::uninit() }; FIELD_COUNT_DEFAULT], far, count }
+    }
+
+    fn all(&mut self) -> &mut [MaybeUninit<httparse::Header<'a>>] {
+        self.near.get_mut(..self.count).unwrap_or(&mut self.far)
+    }
 }
 
 /// Why a request is not answered as it wishes: the status it deserves, and the reason for logs and tests. The
@@ -163,7 +182,7 @@ impl<'a> Request<'a> {
     /// The [`Refusal`] it deserves.
     pub fn parse(head: &'a [u8], slots: &'a mut FieldSlots<'a>) -> Result<Self, Refusal> {
         let mut parser = httparse::Request::new(&mut []);
-        let status = parser.parse_with_uninit_headers(head, slots).map_err(|error| refusal_of(error, head))?;
+        let status = parser.parse_with_uninit_headers(head, slots.all()).map_err(|error| refusal_of(error, head))?;
         let (true, Some(method), Some(target), Some(minor)) =
             (status.is_complete(), parser.method, parser.path, parser.version)
         else {
@@ -453,13 +472,16 @@ impl HeadScan {
     ///
     /// # Errors
     /// 400 for a line that doesn't end in CR LF, 414 and 431 for what is too long.
-    pub fn find_end(&mut self, bytes: &[u8], head_bytes_max: usize) -> Result<Option<usize>, Refusal> {
+    pub fn find_end(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
+        let head_bytes_max = limits.head_bytes_max;
+        // Bytes before the line feed, the CR among them, with which a request line is too long.
+        let too_long_len = limits.request_line_bytes_max.saturating_add(2);
         while let Some(offset) = memchr::memchr(b'\n', &bytes[self.seen_len..]) {
             let line_feed = self.seen_len + offset;
             let line = &bytes[self.line_start..line_feed];
             let is_request_line = self.line_start == self.head_start;
             // What is too long is that first of all, so that it doesn't matter how it was cut.
-            let is_too_long = is_request_line && line.len() > REQUEST_LINE_BYTES_MAX + 1;
+            let is_too_long = is_request_line && line.len() >= too_long_len;
             if is_too_long || line_feed - self.head_start >= head_bytes_max {
                 break;
             }
@@ -476,10 +498,9 @@ impl HeadScan {
                 (false, false) => {}
             }
         }
-        let request_line_end =
-            bytes[self.head_start..].iter().take(REQUEST_LINE_BYTES_MAX + 2).position(|b| *b == b'\n');
+        let request_line_end = bytes[self.head_start..].iter().take(too_long_len).position(|b| *b == b'\n');
         let head_len = bytes.len() - self.head_start;
-        if request_line_end.is_none() && head_len >= REQUEST_LINE_BYTES_MAX + 2 {
+        if request_line_end.is_none() && head_len >= too_long_len {
             return Err(Refusal::new(414, "a request line beyond the limit"));
         }
         // A head of which the limit's last byte is there, but not its end, can't end within the limit.

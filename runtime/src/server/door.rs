@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use super::held::Held;
 use super::host::start_host;
 use super::lounge::Lounge;
 use super::{Message, Mortal, Shared};
+use crate::access_log::Outcome;
 use crate::connection::{Context, Visit};
 use crate::limits::{
     ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, CROWD_CONNECTION_COUNT, IDLE_GRACE_MS, TICK_MS,
@@ -178,7 +179,10 @@ impl<H: Handler> Door<H> {
         for _ in 0..ACCEPT_COUNT_MAX {
             let Some(listener) = self.listeners.get(number) else { return };
             match listener.socket().accept() {
-                Ok((socket, peer)) => self.admit(socket, peer.as_socket().map(|peer| peer.ip())),
+                Ok((socket, peer)) => {
+                    let awaits_proxy_header = listener.is_for_proxies();
+                    self.admit(socket, peer.as_socket().map(|peer| peer.ip()), awaits_proxy_header);
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     // That client has gone already; the next may be there.
@@ -199,10 +203,10 @@ impl<H: Handler> Door<H> {
         }
     }
 
-    fn admit(&mut self, socket: Socket, peer: Option<IpAddr>) {
+    fn admit(&mut self, socket: Socket, peer: Option<IpAddr>, awaits_proxy_header: bool) {
         let limits = &self.shared.context.limits;
         let (connections_max, per_address_max) = (limits.connections_max, limits.connections_per_address_max);
-        let address = peer.filter(|peer| self.is_capped(*peer)).map(address_key);
+        let address = peer.filter(|peer| !awaits_proxy_header && self.is_capped(*peer)).map(address_key);
         let address_count = address.and_then(|address| self.address_counts.get(&address).copied()).unwrap_or(0);
         let is_crowd = address.is_some() && address_count >= per_address_max;
         let is_let_in = if is_crowd {
@@ -212,7 +216,7 @@ impl<H: Handler> Door<H> {
         };
         if !is_let_in {
             self.count(if is_crowd { Event::AddressTurnedAway } else { Event::TurnedAway });
-            refuse(&socket);
+            self.refuse(&socket, peer);
             return;
         }
         self.count(Event::Connection);
@@ -224,7 +228,7 @@ impl<H: Handler> Door<H> {
             request_count: 0,
             worker: usize::try_from(socket.as_raw_fd()).unwrap_or(0),
             peer,
-            awaits_proxy_header: self.shared.context.begins_with_proxy_header,
+            awaits_proxy_header,
         };
         // Far apart, so that no two connections' requests get one number.
         self.next_request_number = self.next_request_number.wrapping_add(1 << 32);
@@ -243,6 +247,22 @@ impl<H: Handler> Door<H> {
         }
     }
 
+    /// Tells a client that there is no room. One write: a client that can't take so little gets nothing.
+    fn refuse(&self, socket: &Socket, peer: Option<IpAddr>) {
+        const BODY: &str = "503 Service Unavailable\n";
+        const HEAD: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            Content-Length: 24\r\nCache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+        let pieces = [HEAD, BODY].map(|text| IoSlice::new(text.as_bytes()));
+        let sent = socket.set_nonblocking(true).and_then(|()| socket.send_vectored(&pieces));
+        // Whether the client hears it or not, the connection closes.
+        let body_len = sent.map_or(0, |len| len.saturating_sub(HEAD.len()));
+        let Context { access_log: Some(access_log), clock, .. } = &*self.shared.context else { return };
+        let note = access_log.note(None, peer, b"-", clock.unix_seconds());
+        if !access_log.write(&note, Outcome { status: 503, body_len, duration: Duration::ZERO }) {
+            self.count(Event::LogDropped);
+        }
+    }
+
     /// Has a connection wait in the lounge of its worker.
     fn seat(&mut self, number: usize) {
         let Some(Some(Seat { held, .. })) = self.seats.get(number) else { return };
@@ -257,8 +277,8 @@ impl<H: Handler> Door<H> {
 
     /// Whether the connections of this address are limited: not those of a proxy, which speaks for everybody.
     fn is_capped(&self, peer: IpAddr) -> bool {
-        let Context { limits, trusted_proxies, begins_with_proxy_header, .. } = &*self.shared.context;
-        let is_proxy = *begins_with_proxy_header || trusted_proxies.iter().any(|range| range.contains(peer));
+        let Context { limits, trusted_proxies, .. } = &*self.shared.context;
+        let is_proxy = trusted_proxies.iter().any(|range| range.contains(peer));
         let is_exempt = !limits.caps_loopback && peer.to_canonical().is_loopback();
         limits.connections_per_address_max > 0 && !is_proxy && !is_exempt
     }
@@ -423,16 +443,6 @@ impl<H: Handler> Door<H> {
             }
         }
     }
-}
-
-/// Tells a client that there is no room. One write: a client that can't take so little gets nothing.
-fn refuse(socket: &Socket) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
-        Content-Length: 24\r\nCache-Control: no-store\r\nRetry-After: 1\r\nConnection: close\r\n\r\n\
-        503 Service Unavailable\n";
-    let sent = socket.set_nonblocking(true).and_then(|()| socket.send(ANSWER));
-    // Whether the client hears it or not, the connection closes.
-    sent.ok();
 }
 
 fn number_of(data: u64) -> usize {

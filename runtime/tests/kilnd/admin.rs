@@ -1,10 +1,12 @@
 //! `/admin` and the access log of the real binary.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bundle::Settings;
 
+use crate::limits::packed_page;
 use crate::process::{GET_POST, Kilnd, Scratch, command, request};
 use crate::small_site;
 
@@ -122,6 +124,25 @@ fn each_answer_leaves_a_line_in_the_log() {
 }
 
 #[test]
+fn answers_that_are_cut_off_and_clients_that_are_turned_away_leave_a_line_too() {
+    // Who looks for the cause of a broken download looks there first.
+    let scratch = Scratch::new("log-cut");
+    let path = scratch.write("a.bundle", &packed_page(&"x".repeat(64 << 20)));
+    let words = ["--access-log", "common", "--write-timeout", "0.3", "--max-connections", "1"];
+    let mut kilnd = Kilnd::start(&path, &words);
+    let mut greedy = kilnd.connect();
+    greedy.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    // A byte of its answer shows that it isn't idle.
+    greedy.read_exact(&mut [0]).unwrap();
+    assert!(request(&mut kilnd.connect(), "").starts_with("HTTP/1.1 503"));
+    let line = kilnd.read_line();
+    assert!(line.starts_with("127.0.0.1 - - [") && line.ends_with("] \"-\" 503 24\n"), "{line}");
+    let line = kilnd.read_line();
+    let (_, len) = line.trim_end().rsplit_once("] \"GET / HTTP/1.1\" 200 ").expect(&line);
+    assert!((1..64 << 20).contains(&len.parse::<usize>().unwrap()), "{line}");
+}
+
+#[test]
 fn the_last_lines_of_the_log_are_written_before_the_server_ends() {
     let (_scratch, mut kilnd) = start("log-end", &["--access-log", "json"], false);
     for _ in 0..3 {
@@ -151,6 +172,27 @@ fn the_log_names_the_client_behind_a_proxy_that_is_trusted() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(kilnd.read_line().starts_with("192.0.2.8 - - ["));
     assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 400"), "nobody may leave it out");
+}
+
+#[test]
+fn one_listener_may_be_for_proxies_and_another_for_everybody() {
+    // A load balancer's port is no place for a health check, which knows no such header.
+    let scratch = Scratch::new("listen-proxy");
+    let path = scratch.write("a.bundle", &small_site::packed(Settings::default()));
+    let socket = scratch.0.join("proxy.sock");
+    let kilnd = Kilnd::start(&path, &["--listen-proxy", &format!("unix:{}", socket.display())]);
+    assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 200"));
+    let header = "PROXY TCP4 192.0.2.8 10.0.0.1 1 2\r\n";
+    assert!(request(&mut kilnd.connect(), &format!("{header}{GET_POST}")).starts_with("HTTP/1.1 400"));
+    let ask = |text: &str| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        String::from_utf8(status.to_vec()).unwrap()
+    };
+    assert_eq!(ask(&format!("{header}{GET_POST}")), "HTTP/1.1 200");
+    assert_eq!(ask(GET_POST), "HTTP/1.1 400");
 }
 
 #[test]

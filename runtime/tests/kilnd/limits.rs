@@ -155,17 +155,32 @@ fn the_last_request_of_a_connection_is_answered_with_close() {
 
 #[test]
 fn sizes_have_flags() {
-    let (_scratch, kilnd) = start("sizes", &["--max-head", "100", "--max-body", "3"]);
-    let ask = |text: &str| request(&mut kilnd.connect(), text);
-    assert!(
-        ask(&GET_POST.replace("\r\n\r\n", &format!("\r\nA: {}\r\n\r\n", "a".repeat(64)))).starts_with("HTTP/1.1 200")
-    );
-    assert!(
-        ask(&GET_POST.replace("\r\n\r\n", &format!("\r\nA: {}\r\n\r\n", "a".repeat(65)))).starts_with("HTTP/1.1 431")
-    );
+    // Each at its limit, and one past it.
+    let words = ["--max-head", "150", "--max-request-line", "40", "--max-fields", "3", "--max-body", "3"];
+    let (_scratch, kilnd) = start("sizes", &words);
+    let ask = |text: &str| request(&mut kilnd.connect(), text)[9..12].to_owned();
+    let with_fields = |fields: &str| ask(&GET_POST.replace("\r\n\r\n", &format!("\r\n{fields}\r\n")));
+    assert_eq!(with_fields(&format!("A: {}\r\n", "a".repeat(114))), "200");
+    assert_eq!(with_fields(&format!("A: {}\r\n", "a".repeat(115))), "431");
+    assert_eq!(with_fields("A:\r\nB:\r\n"), "200");
+    assert_eq!(with_fields("A:\r\nB:\r\nC:\r\n"), "431");
+    let query = |len| ask(&GET_POST.replace("/post", &format!("/post?{}", "q".repeat(len))));
+    assert_eq!(query(40 - "GET /post? HTTP/1.1".len()), "200");
+    assert_eq!(query(41 - "GET /post? HTTP/1.1".len()), "414");
     let post = |body: &str| format!("POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    assert!(ask(&post("abc")).starts_with("HTTP/1.1 405"));
-    assert!(ask(&post("abcd")).starts_with("HTTP/1.1 413"));
+    assert_eq!(ask(&post("abc")), "405");
+    assert_eq!(ask(&post("abcd")), "413");
+}
+
+#[test]
+fn more_fields_than_by_default_may_be_allowed() {
+    let (_scratch, kilnd) = start("fields", &["--max-fields", "1000"]);
+    let ask = |count: usize| {
+        let text = GET_POST.replace("\r\n\r\n", &format!("\r\n{}\r\n", "A: b\r\n".repeat(count)));
+        request(&mut kilnd.connect(), &text)[9..12].to_owned()
+    };
+    assert_eq!(ask(999), "200");
+    assert_eq!(ask(1_000), "431");
 }
 
 #[test]
