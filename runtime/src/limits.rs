@@ -50,6 +50,19 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Limits connections by the descriptors that there are, unless it was said how many there may be; and those of an
+    /// address to a quarter of all, unless that was said.
+    pub fn fit(&mut self, connections_given: bool, descriptor_count: usize) {
+        if !connections_given {
+            self.connections_max = descriptor_count.saturating_sub(DESCRIPTORS_KEPT).max(1);
+        }
+        if !self.caps_loopback {
+            self.connections_per_address_max = (self.connections_max / 4).max(1);
+        }
+    }
+}
+
 /// Fields that a request head may have by default. There is room for these on the stack.
 pub const FIELD_COUNT_DEFAULT: usize = 100;
 /// Bytes of the sizes, extensions and line ends of a chunked body and of its trailer, all together. Guessed: a fair
@@ -101,7 +114,7 @@ pub(crate) const ACCEPT_COUNT_MAX: usize = 64;
 /// Pause after the system refused to accept, in milliseconds (out of descriptors): without it the loop would spin.
 pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
 /// Descriptors kept from connections: for the bundle, standard streams, pollers and one reload. Guessed.
-pub const DESCRIPTORS_KEPT: usize = 64;
+const DESCRIPTORS_KEPT: usize = 64;
 /// Earlier bundles whose digested files still answer. Specified.
 pub const GENERATIONS_KEPT: usize = 2;
 /// How often a bundle's file is looked at, in milliseconds. Specified.
@@ -146,3 +159,22 @@ pub(crate) const PAGES_AHEAD_BYTES: usize = 16 * 1024;
 /// After something had to be read from a disk, small bodies may have left the memory for it, so that for a while each is
 /// looked after, in milliseconds. Guessed.
 pub(crate) const DISK_BUSY_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_what_descriptors_leave_and_an_address_gets_a_quarter_unless_a_flag_says_otherwise() {
+        let fitted = |given: Limits, connections_given, descriptor_count| {
+            let mut limits = given;
+            limits.fit(connections_given, descriptor_count);
+            (limits.connections_max, limits.connections_per_address_max)
+        };
+        assert_eq!(fitted(Limits::default(), false, 1_024), (960, 240));
+        assert_eq!(fitted(Limits::default(), false, 20), (1, 1), "it always serves somebody");
+        assert_eq!(fitted(Limits { connections_max: 80, ..Limits::default() }, true, 1_024), (80, 20));
+        let by_address = Limits { connections_per_address_max: 0, caps_loopback: true, ..Limits::default() };
+        assert_eq!(fitted(by_address, false, 1_024), (960, 0));
+    }
+}

@@ -12,7 +12,6 @@ use runtime::args::{self, Command, Confinement, ServeOptions};
 use runtime::clock::Clock;
 use runtime::connection::Context;
 use runtime::install::{InstallError, install};
-use runtime::limits::DESCRIPTORS_KEPT;
 use runtime::listener::{Address, Listener};
 use runtime::metrics::Metrics;
 use runtime::panics;
@@ -200,17 +199,11 @@ fn report(message: &str) {
 
 /// Takes as many descriptors as the system allows, and limits connections by that where no flag does.
 fn set_connection_limits(options: &mut ServeOptions) {
-    let descriptors = match getrlimit(Resource::RLIMIT_NOFILE) {
+    let descriptor_count = match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((_, hard)) if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() => hard,
         Ok((soft, _)) => soft,
         Err(_) => 1024,
     };
-    let limits = &mut options.limits;
-    if !options.connections_given {
-        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
-        limits.connections_max = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(1);
-    }
-    if !limits.caps_loopback {
-        limits.connections_per_address_max = (limits.connections_max / 4).max(1);
-    }
+    let descriptor_count = usize::try_from(descriptor_count).unwrap_or(usize::MAX);
+    options.limits.fit(options.connections_given, descriptor_count);
 }

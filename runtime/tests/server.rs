@@ -104,13 +104,17 @@ struct Running {
 
 impl Running {
     fn start(odd: Odd) -> Self {
+        Self::start_within(odd, Limits::default())
+    }
+
+    fn start_within(odd: Odd, limits: Limits) -> Self {
         let test = std::thread::current().id();
         std::panic::set_hook(Box::new(move |info| {
             if std::thread::current().id() == test { eprintln!("{info}") } else { panics::remember(info) }
         }));
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), PortUse::Alone).unwrap();
         let Address::Tcp(address) = listener.address().clone() else { panic!("it is a TCP address") };
-        let mut context = Context::new(Limits::default(), Clock::started_now());
+        let mut context = Context::new(limits, Clock::started_now());
         context.report = |text| text.clone_into(&mut REPORTED.lock().unwrap());
         let server = Server::new(odd, context).unwrap();
         let remote = server.remote();
@@ -198,6 +202,21 @@ fn where_connections_share_a_coroutine_its_end_costs_one_of_them() {
     good.iter_mut().for_each(assert_well);
     stream.read_exact(&mut [0; 200]).unwrap();
     assert!(running.ask("/short", "1.1").ends_with("0\r\n\r\n"));
+}
+
+#[test]
+fn what_is_not_done_when_time_is_up_is_cut_off_and_counted() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = Running::start_within(Odd { may_wait: true }, Limits { drain_timeout_ms: 100, ..Limits::default() });
+    let mut stream = running.connect();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 200]).unwrap();
+    let metrics = running.remote.metrics();
+    drop(running);
+    assert_eq!(metrics.event_count(Event::DrainTimeout), 1);
+    assert!(last_report().ends_with("cut off: 1"), "{}", last_report());
+    // A reset is an end, too.
+    stream.read_to_end(&mut Vec::new()).ok();
 }
 
 #[test]

@@ -149,6 +149,7 @@ impl<H: Handler> Door<H> {
         if cut_count > 0 {
             (self.shared.context.report)(&format!("time is up: connections that are cut off: {cut_count}"));
         }
+        self.seats.iter().flatten().for_each(|seat| seat.held.close());
         self.lounges.iter().for_each(|Hosted { lounge, .. }| lounge.close());
     }
 
@@ -453,4 +454,19 @@ fn number_of(data: u64) -> usize {
 fn random_number() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_what_one_client_can_choose_from() {
+        // Who has a whole /64 would otherwise have 2^64 times the connections of everybody else.
+        let key = |text: &str| address_key(text.parse().unwrap());
+        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+        assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"), "the same client at a socket for both");
+    }
 }

@@ -57,6 +57,15 @@ struct Delay {
     progress_ms: u64,
 }
 
+impl Delay {
+    /// When a client that has taken so many bytes must take more: a while after it last did; and altogether it has that
+    /// while, and the time that its bytes take at the least speed.
+    fn deadline_ms(self, timeout_ms: u64, sent_len: u64) -> u64 {
+        let total_ms = timeout_ms + sent_len * 1000 / WRITE_BYTES_PER_SECOND_MIN;
+        (self.progress_ms + timeout_ms).min(self.since_ms + total_ms)
+    }
+}
+
 impl<'h, H: Handler> Stream<'h, H> {
     pub(super) fn new(
         shared: &'h Arc<Shared<H>>,
@@ -141,9 +150,7 @@ impl<'h, H: Handler> Stream<'h, H> {
     fn wait_for_room(&mut self) -> io::Result<()> {
         let now_ms = self.context().clock.running_ms();
         let delay = *self.delay.get_or_insert(Delay { since_ms: now_ms, progress_ms: now_ms });
-        let timeout_ms = self.context().limits.write_timeout_ms;
-        let total_ms = timeout_ms + self.sent_len * 1000 / WRITE_BYTES_PER_SECOND_MIN;
-        let deadline_ms = (delay.progress_ms + timeout_ms).min(delay.since_ms + total_ms);
+        let deadline_ms = delay.deadline_ms(self.context().limits.write_timeout_ms, self.sent_len);
         self.held.enter(Phase::Writing, now_ms, deadline_ms);
         self.awaiting = None;
         self.wait()?;
@@ -262,5 +269,20 @@ impl<H: Handler> Transport for Stream<'_, H> {
     fn finish(&mut self) {
         // A connection that is gone needs no ending.
         self.held.socket().shutdown(Shutdown::Write).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_a_byte_now_and_then_has_an_end_too() {
+        // With every byte its time would begin anew, and a megabyte would hold a connection for a year.
+        let deadline_ms = |progress_ms, sent_len| Delay { since_ms: 1_000, progress_ms }.deadline_ms(30_000, sent_len);
+        assert_eq!(deadline_ms(1_000, 0), 31_000, "nothing was taken");
+        assert_eq!(deadline_ms(20_000, 1 << 20), 50_000, "much was taken, and now nothing more");
+        assert_eq!(deadline_ms(30_999, 30), 31_058, "a byte a second was taken");
+        assert_eq!(deadline_ms(1_031_000, 512 * 1_000), 1_031_000, "less than 512 bytes a second were");
     }
 }

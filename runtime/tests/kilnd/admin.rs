@@ -1,7 +1,9 @@
 //! `/admin` and the access log of the real binary.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bundle::Settings;
@@ -23,9 +25,21 @@ fn start(name: &str, words: &[&str], has_password: bool) -> (Scratch, Kilnd) {
     let mut command = command(&path, words);
     command.args(["--listen", "127.0.0.1:0"]);
     if has_password {
-        command.env("ADMIN_USERNAME", "owner").env("ADMIN_PASSWORD", "secret");
+        with_password(&mut command);
     }
     (scratch, Kilnd::spawn(&mut command))
+}
+
+/// Opens `/admin` to those who know what [`RIGHT`] says.
+pub(crate) fn with_password(command: &mut Command) -> &mut Command {
+    command.env("ADMIN_USERNAME", "owner").env("ADMIN_PASSWORD", "secret")
+}
+
+/// A counter, of a server with a password.
+pub(crate) fn metric(kilnd: &Kilnd, name: &str) -> u64 {
+    let metrics = ask_with(kilnd, "GET /admin/metrics", RIGHT);
+    let start = format!("kilnd_{name}_total ");
+    metrics.lines().find_map(|line| line.strip_prefix(&start)).expect(&metrics).parse().unwrap()
 }
 
 fn ask(kilnd: &Kilnd, line: &str, fields: &[&str]) -> String {
@@ -290,5 +304,51 @@ fn who_makes_room_is_turned_away_or_takes_nothing_is_counted() {
     while !has(&request(&mut kilnd.connect(), &metrics), "write_timeouts") {
         assert!(Instant::now() < end, "it waits for ever");
         std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_becomes_of_bundles_and_of_answers_made_of_them_is_counted() {
+    let scratch = Scratch::new("bundles");
+    let path = scratch.write("a.bundle", &packed_page(&"x".repeat(64 << 20)));
+    let kilnd = Kilnd::spawn(with_password(&mut command(&path, &["--listen", "127.0.0.1:0"])));
+    let until = |name: &str| {
+        let end = Instant::now() + PATIENCE;
+        while metric(&kilnd, name) == 0 {
+            assert!(Instant::now() < end, "{name} is never counted");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let put = |bytes: &[u8]| fs::rename(scratch.write("beside", bytes), &path).unwrap();
+    put(b"no bundle");
+    until("bundles_refused");
+    assert_eq!(metric(&kilnd, "bundles_taken"), 0);
+    let mut reader = kilnd.connect();
+    reader.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    reader.read_exact(&mut [0]).unwrap();
+    put(&packed_page("small"));
+    until("bundles_taken");
+    assert_eq!(metric(&kilnd, "answers_retired"), 0, "it goes on from the old one");
+    // Every one of these puts an older one out of reach.
+    for number in 0..8 {
+        put(&packed_page(&format!("number {number}")));
+        assert!(ask_with(&kilnd, "POST /admin/cache/refresh", RIGHT).starts_with("HTTP/1.1 200"));
+        while !ask(&kilnd, "GET /", &[]).ends_with(&format!("number {number}")) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    until("answers_retired");
+}
+
+#[test]
+fn lines_of_the_log_that_nobody_takes_are_counted() {
+    let (_scratch, kilnd) = start("log-full", &["--access-log", "combined"], true);
+    let agent = format!("User-Agent: {}", "\\".repeat(30_000));
+    let end = Instant::now() + PATIENCE;
+    while metric(&kilnd, "log_lines_dropped") == 0 {
+        assert!(Instant::now() < end, "memory takes them all");
+        for _ in 0..50 {
+            assert!(ask(&kilnd, "GET /post", &[&agent]).starts_with("HTTP/1.1 200"));
+        }
     }
 }

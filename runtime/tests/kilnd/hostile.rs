@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use bundle::{BundleWriter, RouteKind, Settings};
 
+use crate::admin::{metric, with_password};
 use crate::process::{GET_POST, Kilnd, Scratch, request};
 use crate::small_site;
 
@@ -131,7 +132,7 @@ fn out_of_descriptors_it_serves_whom_it_has_and_recovers_without_spinning() {
     command.args(["-c", "ulimit -n 60 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_kilnd")]).arg(&path);
     command.args(["--listen", "127.0.0.1:0", "--max-connections", "1000"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let kilnd = Kilnd::spawn(&mut command);
+    let kilnd = Kilnd::spawn(with_password(&mut command));
     let mut first = kilnd.connect();
     assert!(request(&mut first, GET_POST).starts_with("HTTP/1.1 200"));
     let others = (0..100).map(|_| kilnd.connect()).collect::<Vec<_>>();
@@ -144,4 +145,5 @@ fn out_of_descriptors_it_serves_whom_it_has_and_recovers_without_spinning() {
     assert!(used < 30, "{used} hundredths of a second of the processor in one second");
     drop(others);
     assert!(request(&mut kilnd.connect(), GET_POST).starts_with("HTTP/1.1 200"));
+    assert!(metric(&kilnd, "accept_failures") > 0);
 }
