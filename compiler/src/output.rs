@@ -26,6 +26,7 @@ use crate::bytes::{Bytes, OpenFile};
 use crate::cache::Cache;
 use crate::config::{Csp, HeaderRule, Security};
 use crate::security::{SheetSources, frame_ancestors, page_policy};
+use crate::site::is_behind_password;
 
 /// One URL with its finished body.
 #[derive(Clone, Debug)]
@@ -51,8 +52,9 @@ pub struct Published {
 }
 
 impl Published {
-    /// An answer with status 200.
+    /// An answer with status 200, private if it answers behind a password.
     pub fn new(path: String, kind: RouteKind, media_type: String, body: Bytes) -> Self {
+        let is_private = is_behind_password(path.as_bytes());
         Self {
             path,
             plain_path: None,
@@ -60,8 +62,8 @@ impl Published {
             status: 200,
             location: String::new(),
             media_type,
-            noindex: false,
-            is_private: false,
+            noindex: is_private,
+            is_private,
             body,
         }
     }

@@ -31,7 +31,7 @@ pub use page::{OFFERED_FIELDS, Page, PageFile, PageHead, Reading};
 pub use redirects::{check_redirects, patterns_in_order};
 pub use route::{RoutePath, percent_decode, percent_encode};
 pub use taxonomy::{Taxonomy, Term};
-pub use urls::check_unique;
+pub use urls::{check_unique, is_behind_password};
 
 use crate::cache::{ByAddress, Cache, FileMemo, LastMemo};
 use crate::config::Config;

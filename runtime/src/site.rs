@@ -104,7 +104,7 @@ impl<B: SiteBytes> Site<B> {
         }
         if let Some(canonical) = self.canonical_host_url(request) {
             write_location(&canonical, request.query, added);
-            return moved();
+            return moved(path);
         }
         let resolved = self.resolve(path);
         let is_missing = matches!(resolved, Resolved::Missing);
@@ -118,7 +118,7 @@ impl<B: SiteBytes> Site<B> {
             Resolved::Route(route) => self.answer_route(&route, request, added),
             Resolved::Elsewhere(canonical) => {
                 write_location(&canonical, request.query, added);
-                moved()
+                moved(path)
             }
             Resolved::Pattern(route, location) => {
                 if !location.is_empty() {
@@ -277,6 +277,8 @@ enum Resolved<'v> {
 
 const PLAIN_TO_REVALIDATE: &str =
     "Content-Type: text/plain; charset=utf-8\r\nCache-Control: public, max-age=0, must-revalidate\r\n";
+const PLAIN_TO_FORGET: &str =
+    "Content-Type: text/plain; charset=utf-8\r\nCache-Control: private, no-store\r\nX-Robots-Tag: noindex\r\n";
 const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
 
 /// What an answer that the compiler didn't write says of negotiation (RFC 9110 section 12.5.5).
@@ -301,8 +303,10 @@ fn answer_health(method: Method) -> Answer<'static> {
 }
 
 /// The way from one of a page's other URLs to its own. Not kept without asking: the site may change its mind.
-fn moved() -> Answer<'static> {
-    Answer::made(308, PLAIN_TO_REVALIDATE, "308 Permanent Redirect\n")
+fn moved(from: &[u8]) -> Answer<'static> {
+    // Behind the password it tells what is there.
+    let fields = if from.starts_with(b"/admin/") { PLAIN_TO_FORGET } else { PLAIN_TO_REVALIDATE };
+    Answer::made(308, fields, "308 Permanent Redirect\n")
 }
 
 fn is_page(route: &Route<'_>) -> bool {

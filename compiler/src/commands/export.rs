@@ -11,7 +11,7 @@ use super::{Failure, Report, open_bundle};
 use crate::cache::Cache;
 use crate::output::compress;
 use crate::security::{add_policy, policy_beside_meta};
-use crate::site::percent_encode;
+use crate::site::{is_behind_password, percent_encode};
 
 /// Fields of a head that a host sets itself, by what it stores.
 const HOSTS_OWN_FIELDS: [&str; 5] = ["Accept-Ranges", "Content-Type", "ETag", "Last-Modified", "Vary"];
@@ -100,7 +100,7 @@ fn page_with_policy(route: &Route<'_>) -> Option<Vec<u8>> {
 
 /// What a plain host would show to everybody, or can't say.
 fn is_left_out(route: &Route<'_>) -> bool {
-    route.status() == 410 || route.path().starts_with(b"/admin/")
+    route.status() == 410 || is_behind_password(route.path())
 }
 
 /// Finds a path that would have to be two files, or a file and a folder, before anything is written.

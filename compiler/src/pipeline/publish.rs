@@ -105,7 +105,6 @@ pub fn publish_page(page: &Page, body: Bytes) -> Published {
     Published {
         status: if is_not_found_page { 404 } else { 200 },
         noindex: page.has_flag("noindex") || page.is_private(),
-        is_private: page.is_private(),
         ..Published::new(page.path(), RouteKind::Page, "text/html; charset=utf-8".to_owned(), body)
     }
 }

@@ -12,6 +12,7 @@ use super::body::{BodyReader, BodyText, PageBody};
 use super::defaults::Defaults;
 use super::list_pages::Part;
 use super::route::RoutePath;
+use super::urls::is_behind_password;
 use crate::config::Config;
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::front_matter::{self, Fields, FrontMatter, Value};
@@ -161,7 +162,7 @@ impl PageHead {
 
     /// Whether only its owner may see it: pages under `/admin/` answer behind a password.
     pub fn is_private(&self) -> bool {
-        self.route.as_str().starts_with("/admin/")
+        is_behind_password(self.route.as_str().as_bytes())
     }
 
     /// Whether search engines and feed readers may know of it.

@@ -19,6 +19,11 @@ pub(super) const RESERVED: [&str; 7] = [
     "/admin/metrics",
 ];
 
+/// Whether the server asks for its owner's password at a path.
+pub fn is_behind_password(path: &[u8]) -> bool {
+    path.starts_with(b"/admin/")
+}
+
 /// Reports every URL that two pages, aliases, redirects or files claim, at the second one, and the names of files that
 /// can't be URLs. `asset_paths` are the static files' public paths with the file they come from, `made_paths` those of
 /// the files that the compiler makes: there a site's own file goes first, but two of them are a mistake.

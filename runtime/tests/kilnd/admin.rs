@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bundle::Settings;
+use bundle::{BundleWriter, RouteKind, Settings};
 
 use crate::limits::packed_page;
 use crate::process::{GET_POST, Kilnd, Scratch, command, request};
@@ -85,6 +85,21 @@ fn admin_is_behind_its_password() {
     assert!(ask_with(&kilnd, "GET /admin/nowhere", RIGHT).starts_with("HTTP/1.1 404"));
     assert!(ask_with(&kilnd, "PUT /admin/stats", RIGHT).contains("Allow: GET, HEAD, OPTIONS\r\n"));
     assert!(ask_with(&kilnd, "GET /admin/cache/refresh", RIGHT).contains("Allow: POST, OPTIONS\r\n"));
+}
+
+#[test]
+fn the_way_to_a_page_behind_the_password_is_not_kept_either() {
+    // A cache in between that keeps it tells everybody what is there.
+    let scratch = Scratch::new("own-pages");
+    let mut writer = BundleWriter::new(Settings::default(), []);
+    writer.add(small_site::file("/admin/notes", RouteKind::Page, "text/html; charset=utf-8", "mine", &[]));
+    let path = scratch.write("a.bundle", &writer.finish().unwrap().to_vec());
+    let kilnd = Kilnd::spawn(with_password(&mut command(&path, &["--listen", "127.0.0.1:0"])));
+    assert!(ask_with(&kilnd, "GET /admin/notes", RIGHT).ends_with("mine"));
+    let answer = ask_with(&kilnd, "GET /admin/notes/", RIGHT);
+    assert!(answer.starts_with("HTTP/1.1 308") && answer.contains("Location: /admin/notes\r\n"), "{answer}");
+    assert!(answer.contains("Cache-Control: private, no-store\r\n"), "{answer}");
+    assert!(ask(&kilnd, "GET /admin/notes/", &[]).starts_with("HTTP/1.1 401"));
 }
 
 #[test]
