@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use subtle::ConstantTimeEq;
 
 use crate::access_log::write_json_string;
+use crate::http::proxy::{ClientKey, client_key};
 use crate::http::request::{Method, Request};
 use crate::http::response::Answer;
 use crate::limits::{FAILING_ADDRESSES_MAX, PASSWORD_FAILURES_MAX};
@@ -50,10 +50,10 @@ struct Door {
     metrics: Arc<Metrics>,
     reload: ReloadRequest,
     started_unix_seconds: u64,
-    failures: Mutex<HashMap<Option<IpAddr>, Failures>>,
+    failures: Mutex<HashMap<Option<ClientKey>, Failures>>,
 }
 
-/// Wrong passwords from one address.
+/// Wrong passwords of one client.
 struct Failures {
     since: Instant,
     count: u32,
@@ -99,12 +99,16 @@ impl<H: Handler> Handler for AdminHandler<H> {
         }
         let Some(door) = &self.door else {
             // The site's page for what isn't there, whatever is wanted of it.
-            return self.inner.answer(&request.reading(b"/404"), view, added);
+            return self.inner.answer_missing(request, view);
         };
         if let Err(refusal) = door.check(request) {
             return refusal;
         }
         door.answer(request).unwrap_or_else(|| self.inner.answer(request, view, added))
+    }
+
+    fn answer_missing<'v>(&self, request: &Request<'_>, view: &'v Self::View) -> Answer<'v> {
+        self.inner.answer_missing(request, view)
     }
 
     fn place_of<'v>(&self, view: &'v Self::View, bytes: &[u8]) -> Option<(&'v File, usize)> {
@@ -125,7 +129,7 @@ impl Door {
         let now = Instant::now();
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |failures: &Failures| now.duration_since(failures.since) >= Duration::from_mins(1);
-        let peer = request.peer.map(|peer| peer.to_canonical());
+        let peer = request.peer.map(client_key);
         if failures.get(&peer).is_some_and(&is_over) {
             failures.remove(&peer);
         }

@@ -106,8 +106,8 @@ usage: kilnd BUNDLE [OPTIONS]
                             all, and no limit for this machine itself]
   --access-log FORMAT       log each answer to standard output: common, combined, json or off [default: off]
   --workers COUNT           worker threads [default: one for each processor]
-  --trust-proxy RANGE       believe X-Forwarded-For, -Proto and -Host of these addresses, such as 10.0.0.0/8;
-                            more than once
+  --trust-proxy RANGE       believe X-Forwarded-For, -Proto and -Host of these addresses, such as 10.0.0.0/8,
+                            or of Unix sockets' clients (unix:); more than once
   --proxy-protocol          expect the PROXY protocol wherever the server listens
   --no-sandbox              keep every system call, all files, new sockets and programs after the start
   --help, --version

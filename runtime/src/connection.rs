@@ -219,7 +219,9 @@ impl<T: Transport> Exchange<'_, T> {
                         self.desk.added.truncate(self.desk.id.end + 2);
                         *asked
                     } else {
-                        let unknown = Manner { version: Version::Http11, is_head: false, is_persistent: false };
+                        // A body after the answer to HEAD would be taken for the next answer (RFC 9110 section 9.3.2).
+                        let is_head = self.input.waiting().trim_ascii_start().starts_with(b"HEAD ");
+                        let unknown = Manner { version: Version::Http11, is_head, is_persistent: false };
                         (unknown, begin(self.context, self.visit, self.desk, None))
                     };
                     let manner = Manner { is_persistent: false, ..manner };
@@ -264,6 +266,7 @@ impl<T: Transport> Exchange<'_, T> {
             is_head: request.method == Method::Head,
             is_persistent: request.is_persistent && request.expectation == Expectation::None && !is_last,
         };
+        let wants_more = request.is_persistent;
         if handler.may_wait() {
             self.transport.expect_waits()?;
         }
@@ -295,14 +298,17 @@ impl<T: Transport> Exchange<'_, T> {
                 skipped => skipped?,
             }
         }
+        let has_unread_body = has_body && body.is_none();
         let is_streamed = matches!(answer.body, Body::Streamed(_));
         let ends_batch = is_streamed || matches!(answer.body, Body::InFile { .. });
         let is_persistent = self.push(answer, manner, trace, batch);
         Ok(match (is_persistent, ends_batch) {
             (true, false) => None,
             (true, true) => Some(Next::Answer),
-            (false, _) if has_body && body.is_none() => Some(Next::Linger),
-            (false, _) => Some(if self.input.waiting().is_empty() { Next::Close } else { Next::Linger }),
+            // Who asked for the end sends nothing more, and a small answer is soon with it. Everybody else may be sending,
+            // and closing on that would take back what is still on its way (RFC 9112 section 9.6).
+            (false, false) if !wants_more && !has_unread_body && self.input.waiting().is_empty() => Some(Next::Close),
+            (false, _) => Some(Next::Linger),
         })
     }
 
@@ -314,7 +320,7 @@ impl<T: Transport> Exchange<'_, T> {
         let is_open = !self.visit.awaits_proxy_header || self.take_proxy_header()?;
         let head = if is_open { self.input.find_head(&self.context.limits)? } else { None };
         Ok(head.ok_or(match self.input.waiting() {
-            [] if self.is_stopping() => Next::Close,
+            [] if self.is_stopping() => Next::Linger,
             [] => Next::Read(Awaiting::Request),
             _ => Next::Read(Awaiting::Head),
         }))

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -58,8 +59,8 @@ pub enum PortUse {
 pub struct Listener {
     socket: Socket,
     address: Address,
-    /// Whether somebody else made it, and looks after its file.
-    is_adopted: bool,
+    /// The file of a Unix socket, if it was made here: its device and inode.
+    own_file: Option<(u64, u64)>,
     /// Whether each connection begins with a proxy's `PROXY` header.
     is_for_proxies: bool,
 }
@@ -75,7 +76,7 @@ impl Listener {
             Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
         };
         if let Address::Unix(path) = address {
-            remove_dead_socket(path, &socket_address);
+            remove_dead_socket(path, &socket_address)?;
         }
         let socket = Socket::new(domain, Type::STREAM, None)?;
         if let Address::Tcp(address) = address {
@@ -91,7 +92,8 @@ impl Listener {
         socket.bind(&socket_address)?;
         socket.listen(BACKLOG)?;
         let bound = socket.local_addr()?.as_socket().map_or_else(|| address.clone(), Address::Tcp);
-        Ok(Self { socket, address: bound, is_adopted: false, is_for_proxies: false })
+        let own_file = if let Address::Unix(path) = address { file_of_socket(path) } else { None };
+        Ok(Self { socket, address: bound, own_file, is_for_proxies: false })
     }
 
     /// Takes a socket that listens already.
@@ -108,7 +110,7 @@ impl Listener {
             }
             None => Address::Unix(local.as_pathname().unwrap_or(Path::new("")).to_owned()),
         };
-        Ok(Self { socket, address, is_adopted: true, is_for_proxies: false })
+        Ok(Self { socket, address, own_file: None, is_for_proxies: false })
     }
 
     /// Has each connection begin with a proxy's `PROXY` header.
@@ -134,18 +136,31 @@ impl Listener {
     }
 }
 
-/// Removes the file of a socket that nobody listens at: a process that was killed left it.
-fn remove_dead_socket(path: &Path, address: &SockAddr) {
-    let attempt = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| socket.connect(address));
-    if attempt.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-        // If it can't be removed, binding says so.
-        std::fs::remove_file(path).ok();
+/// Which file there is at a socket's path; `None` if it isn't a socket's.
+fn file_of_socket(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok().filter(|metadata| metadata.file_type().is_socket())?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Removes the file of a socket that nobody listens at: a process that was killed left it. Whatever else is there stays.
+fn remove_dead_socket(path: &Path, address: &SockAddr) -> io::Result<()> {
+    if file_of_socket(path).is_none() {
+        // Binding says so if there is something else.
+        return Ok(());
     }
+    let attempt = Socket::new(Domain::UNIX, Type::STREAM, None)?.connect(address);
+    if attempt.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let (Address::Unix(path), false) = (&self.address, self.is_adopted) {
+        if let (Address::Unix(path), Some(_)) = (&self.address, self.own_file)
+            // Whoever came after it may have put another there.
+            && file_of_socket(path) == self.own_file
+        {
             // Nothing depends on it: the next start says so if the path is taken.
             std::fs::remove_file(path).ok();
         }

@@ -74,8 +74,8 @@ fn serve(mut options: ServeOptions) -> Result<(), Failure> {
     std::panic::set_hook(Box::new(report_panic));
     let credentials = read_credentials()?;
     let sites = options.sites.iter().map(|(host, path)| {
-        let (identity, site) = load(path).map_err(|error| unloadable(path, &error))?;
-        Ok(((path.clone(), identity), (host.clone(), site)))
+        let site = load(path).map_err(|error| unloadable(path, &error))?;
+        Ok(((path.clone(), site.bytes().identity()), (host.clone(), site)))
     });
     let (files, sites): (Vec<_>, Vec<_>) = sites.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let handler = Arc::new(SiteHandler::with_hosts(sites, options.unknown_host, options.generations_kept));

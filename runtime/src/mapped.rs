@@ -1,8 +1,9 @@
 //! Raw memory: files mapped into it, and giving back what was freed.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// A file mapped into memory, read-only, with its descriptor for `sendfile`.
@@ -10,6 +11,31 @@ use std::path::Path;
 pub struct MappedFile {
     map: memmap2::Mmap,
     file: File,
+    identity: FileIdentity,
+}
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileIdentity {
+    device: u64,
+    inode: u64,
+    len: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl FileIdentity {
+    /// Whether these are two states of one file.
+    pub fn is_same_file(self, other: Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+impl From<&Metadata> for FileIdentity {
+    fn from(metadata: &Metadata) -> Self {
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Self { device: metadata.dev(), inode: metadata.ino(), len: metadata.len(), modified }
+    }
 }
 
 impl MappedFile {
@@ -18,8 +44,10 @@ impl MappedFile {
     /// # Errors
     /// What the system says.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        if !file.metadata()?.is_file() {
+        // A pipe without a writer would be waited for.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         #[expect(
@@ -31,7 +59,17 @@ impl MappedFile {
         // the server itself reads was copied when the bundle was checked, and heads and bodies are only handed to the
         // kernel, which answers a map that was cut short with EFAULT instead of SIGBUS.
         let map = unsafe { memmap2::Mmap::map(&file)? };
-        Ok(Self { map, file })
+        Ok(Self { map, file, identity: FileIdentity::from(&metadata) })
+    }
+
+    /// What the file was when it was mapped.
+    pub fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+
+    /// Whether somebody has written to the file since. One that was removed is what it was: the map holds it.
+    pub fn is_overwritten(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| FileIdentity::from(&metadata) != self.identity)
     }
 
     /// The file itself.

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::limits::PROBE_MS;
 
@@ -50,13 +50,24 @@ impl ProbeTarget {
     }
 
     fn status_line(&self) -> std::io::Result<[u8; 13]> {
-        let timeout = Duration::from_millis(PROBE_MS);
-        let mut stream = TcpStream::connect_timeout(&self.address, timeout)?;
-        stream.set_read_timeout(Some(timeout))?;
+        let deadline = Instant::now() + Duration::from_millis(PROBE_MS);
+        // No time at all would be taken for no limit.
+        let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let mut stream = TcpStream::connect_timeout(&self.address, left())?;
         let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.path, self.host);
         stream.write_all(request.as_bytes())?;
         let mut line = [0; 13];
-        stream.read_exact(&mut line)?;
+        let mut rest = &mut line[..];
+        while !rest.is_empty() {
+            if Instant::now() >= deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            stream.set_read_timeout(Some(left()))?;
+            match stream.read(rest)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                len => rest = &mut rest[len..],
+            }
+        }
         Ok(line)
     }
 }

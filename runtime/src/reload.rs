@@ -2,9 +2,7 @@
 //! checked on a thread of its own and then swapped in. A bad one is refused, and the old one goes on.
 
 use std::fmt::Display;
-use std::fs::Metadata;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -13,7 +11,7 @@ use std::time::Duration;
 use bundle::{BundleView, OpenError};
 
 use crate::limits::{CHECK_PIECE_BYTES, LOOK_MS};
-use crate::mapped::MappedFile;
+use crate::mapped::{FileIdentity, MappedFile};
 use crate::metrics::Event;
 use crate::priority;
 use crate::server::Remote;
@@ -39,17 +37,16 @@ impl Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Maps and checks a bundle. What the file looked like comes along: it needn't be there any more.
+/// Maps and checks a bundle.
 ///
 /// # Errors
 /// Why it can't be served.
-pub fn load(path: &Path) -> Result<(Identity, Site<MappedFile>), LoadError> {
+pub fn load(path: &Path) -> Result<Site<MappedFile>, LoadError> {
     let file = MappedFile::open(path).map_err(LoadError::Unreadable)?;
-    let identity = Identity::from(&file.file().metadata().map_err(LoadError::Unreadable)?);
     // The map is not read: whoever cuts the file short meanwhile would end the process.
     let mut reader = Yielding(file.file().try_clone().map_err(LoadError::Unreadable)?);
     let opened = BundleView::open_read(file, &mut reader).map_err(LoadError::Unreadable)?;
-    opened.map(|bundle| (identity, Site::new(bundle))).map_err(LoadError::Bad)
+    opened.map(Site::new).map_err(LoadError::Bad)
 }
 
 /// Reads in small pieces and lets others have the processor between them: on a machine with one, a hundred megabytes would
@@ -61,30 +58,6 @@ impl<R: Read> Read for Yielding<R> {
         std::thread::yield_now();
         let len = buffer.len().min(CHECK_PIECE_BYTES);
         self.0.read(&mut buffer[..len])
-    }
-}
-
-/// What tells one state of a file from another.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-    len: u64,
-    modified: (i64, i64),
-}
-
-impl Identity {
-    fn of(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
-    }
-
-    fn from(metadata: &Metadata) -> Self {
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Self { device: metadata.dev(), inode: metadata.ino(), len: metadata.len(), modified }
-    }
-
-    fn is_same_file(self, other: Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
@@ -107,25 +80,25 @@ enum Wake {
 /// A file that is being checked.
 struct Check {
     /// What it looked like before.
-    found: Identity,
+    found: FileIdentity,
     /// Somebody asked for it.
     is_asked: bool,
     loaded: Receiver<Loaded>,
 }
 
-type Loaded = Result<(Identity, Site<MappedFile>), LoadError>;
+type Loaded = Result<Site<MappedFile>, LoadError>;
 
 /// One file, and what was seen of it.
 struct Source {
     path: PathBuf,
-    served: Identity,
-    refused: Option<Identity>,
+    served: FileIdentity,
+    refused: Option<FileIdentity>,
     /// What was refused couldn't be read, for want of descriptors perhaps: it is tried again.
     is_unreadable: bool,
     /// It was written over, so that there is nothing whole to serve until a whole bundle is there.
     is_torn: bool,
     /// What it looked like last time, while it isn't what is served.
-    seen: Option<Identity>,
+    seen: Option<FileIdentity>,
     /// Somebody wants it loaded again, however it looks.
     is_asked: bool,
     check: Option<Check>,
@@ -145,7 +118,7 @@ impl ReloadRequest {
 
 impl Reloader {
     /// For a handler that serves these files, which looked like that when they were loaded; `report` tells a person.
-    pub fn new(handler: Arc<SiteHandler<MappedFile>>, files: Vec<(PathBuf, Identity)>, report: fn(&str)) -> Self {
+    pub fn new(handler: Arc<SiteHandler<MappedFile>>, files: Vec<(PathBuf, FileIdentity)>, report: fn(&str)) -> Self {
         let source = |(path, served)| Source {
             path,
             served,
@@ -172,6 +145,10 @@ impl Reloader {
         std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
             loop {
                 let wake = self.wakes.1.recv_timeout(Duration::from_millis(LOOK_MS));
+                // Since the last swap, who has nothing more to do with what was replaced has let go of it.
+                if self.handler.alive_count() > self.handler.alive_count_max() {
+                    remote.end_oldest_answers();
+                }
                 for number in 0..self.sources.len() {
                     self.take_checked(number, &remote);
                     self.sources[number].is_asked |= matches!(wake, Ok(Wake::Asked));
@@ -180,34 +157,41 @@ impl Reloader {
                         self.look(number, &remote);
                     }
                 }
+                self.forget_overwritten(&remote);
             }
         })?;
         Ok(())
     }
 
+    /// Lets go of earlier bundles that were written over: what a cache would keep of them for a year is something else now.
+    fn forget_overwritten(&self, remote: &Remote) {
+        for site in self.handler.forget_overwritten() {
+            remote.end_answers_from(site.bytes().file());
+            (self.report)("an earlier bundle was written over in place; what only that one had isn't served any more");
+        }
+    }
+
     /// Looks whether a file changed, and has it checked then.
     fn look(&mut self, number: usize, remote: &Remote) {
         let source = &mut self.sources[number];
+        if let Some(site) = self.handler.overwritten(number).filter(|_| !source.is_torn) {
+            // The map shows what is being written: nothing of it may be served.
+            source.is_torn = true;
+            self.handler.mark_torn(number);
+            let shown = source.path.display();
+            (self.report)(&format!("`{shown}` was written over in place; answering 503 until a whole bundle is there"));
+            // What is under way would end as something that never was.
+            remote.end_answers_from(site.bytes().file());
+        }
         // A file that is gone is still served: the map holds it.
-        let Some(found) = Identity::of(&source.path) else { return };
+        let Ok(found) = std::fs::metadata(&source.path).map(|metadata| FileIdentity::from(&metadata)) else { return };
         if source.served == found && !source.is_torn && !source.is_asked {
             source.seen = None;
             return;
         }
-        let is_overwritten = source.served != found && source.served.is_same_file(found);
-        let seen_before = source.seen.replace(found);
-        if is_overwritten && seen_before != Some(found) {
-            // The map shows what is being written: nothing of it may be served, and reading it now would be reading
-            // a file that may shrink under our hands.
-            self.handler.mark_torn(number);
-            if !std::mem::replace(&mut source.is_torn, true) {
-                // What is under way would end as something that never was.
-                remote.end_answers_before(remote.begin_epoch());
-                let shown = source.path.display();
-                let message =
-                    format!("`{shown}` was written over in place; answering 503 until a whole bundle is there");
-                (self.report)(&message);
-            }
+        let is_being_written = source.is_torn && source.served.is_same_file(found);
+        if source.seen.replace(found) != Some(found) && is_being_written {
+            // Reading it now would be reading a file that may shrink under our hands.
             return;
         }
         // What comes while another is checked has its turn after it.
@@ -217,7 +201,7 @@ impl Reloader {
     }
 
     /// Has a file checked on a thread that leaves the processor to whoever answers. Files are looked at meanwhile.
-    fn check(&mut self, number: usize, found: Identity) {
+    fn check(&mut self, number: usize, found: FileIdentity) {
         let source = &mut self.sources[number];
         let (result, loaded) = channel();
         let (path, wake) = (source.path.clone(), self.wakes.0.clone());
@@ -254,8 +238,9 @@ impl Reloader {
         };
         source.check = None;
         match loaded {
-            Ok((loaded, site)) => {
-                (source.served, source.refused, source.is_torn, source.seen) = (loaded, None, false, None);
+            Ok(site) => {
+                source.served = site.bytes().identity();
+                (source.refused, source.is_torn, source.seen) = (None, false, None);
                 source.is_unreadable = false;
                 let shown = source.path.display().to_string();
                 self.swap(number, site, remote);
@@ -278,10 +263,6 @@ impl Reloader {
     fn swap(&self, number: usize, site: Site<MappedFile>, remote: &Remote) {
         self.handler.replace(number, site);
         remote.metrics().count(Event::BundleTaken);
-        let epoch = remote.begin_epoch();
-        if self.handler.alive_count() > self.handler.alive_count_max() {
-            // Whoever began before the last swap holds a bundle that isn't even kept any more.
-            remote.end_answers_before(epoch - 1);
-        }
+        remote.begin_epoch();
     }
 }

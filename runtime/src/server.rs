@@ -8,7 +8,9 @@ mod host;
 mod lounge;
 mod stream;
 
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,14 +107,21 @@ impl Remote {
         Arc::clone(&self.context.metrics)
     }
 
-    /// Begins a new epoch: answers begun from now on are made of what is served now. Returns its number.
-    pub fn begin_epoch(&self) -> u64 {
-        self.context.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    /// Begins a new epoch: answers begun from now on are made of what is served now.
+    pub fn begin_epoch(&self) {
+        self.context.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Ends the connections whose answers were begun before an epoch.
-    pub fn end_answers_before(&self, epoch: u64) {
-        self.inbox.put(Message::Retire(epoch));
+    /// Ends the connections whose answers were begun in the earliest epoch in which any were, unless that is this one.
+    pub fn end_oldest_answers(&self) {
+        self.inbox.put(Message::RetireOldest);
+    }
+
+    /// Ends the connections whose answers, begun before now, are sent from a file; those that can't be told apart, too:
+    /// small answers that a client hasn't taken yet.
+    pub fn end_answers_from(&self, file: &File) {
+        self.begin_epoch();
+        self.inbox.put(Message::RetireFrom(file.as_raw_fd()));
     }
 }
 
@@ -131,8 +140,10 @@ enum Message {
         /// The new host.
         host: Box<dyn Mortal>,
     },
-    /// Answers that were begun before this epoch are to end.
-    Retire(u64),
+    /// The answers that were begun first are to end.
+    RetireOldest,
+    /// Those begun before this epoch that may be sent from this file are.
+    RetireFrom(RawFd),
     /// The server is to stop.
     Stop,
 }

@@ -15,7 +15,7 @@ use crate::http::range::{RangeVerdict, read_range};
 use crate::http::request::{Method, Request};
 use crate::http::response::{Answer, Body, Start};
 use crate::mapped::MappedFile;
-pub use catalogue::{Catalogue, SiteHandler, UnknownHost};
+pub use catalogue::{CatalogueView, SiteHandler, UnknownHost};
 
 /// Answers requests. Called on a small stack: no recursion, no big locals, nothing that blocks the thread.
 pub trait Handler: Send + Sync + 'static {
@@ -32,6 +32,11 @@ pub trait Handler: Send + Sync + 'static {
     /// The answer to a request. Whole field lines can be added to `added`.
     fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v>;
 
+    /// The answer to a request for what isn't there, whatever it asks for.
+    fn answer_missing<'v>(&self, _request: &Request<'_>, _view: &'v Self::View) -> Answer<'v> {
+        Answer::bare(404, "")
+    }
+
     /// Where bytes of an answer lie in a file, if they do: they can then be waited for without holding up others.
     fn place_of<'v>(&self, _view: &'v Self::View, _bytes: &[u8]) -> Option<(&'v File, usize)> {
         None
@@ -47,17 +52,28 @@ pub trait Handler: Send + Sync + 'static {
 pub trait SiteBytes: AsRef<[u8]> + Send + Sync + 'static {
     /// The file that the bytes are a map of.
     fn file(&self) -> Option<&File>;
+
+    /// Whether somebody has written over that file since it was mapped.
+    fn is_overwritten(&self) -> bool;
 }
 
 impl SiteBytes for MappedFile {
     fn file(&self) -> Option<&File> {
         Some(MappedFile::file(self))
     }
+
+    fn is_overwritten(&self) -> bool {
+        MappedFile::is_overwritten(self)
+    }
 }
 
 impl SiteBytes for Vec<u8> {
     fn file(&self) -> Option<&File> {
         None
+    }
+
+    fn is_overwritten(&self) -> bool {
+        false
     }
 }
 
@@ -81,6 +97,16 @@ impl<B: SiteBytes> Site<B> {
             Resolved::Route(route) if route.kind() != RouteKind::Redirect => Some(route),
             _ => None,
         }
+    }
+
+    /// The bytes of its bundle.
+    pub fn bytes(&self) -> &B {
+        self.bundle.bytes()
+    }
+
+    /// Whether somebody has written over its bundle's file.
+    fn is_overwritten(&self) -> bool {
+        self.bundle.bytes().is_overwritten()
     }
 
     /// Where bytes of an answer lie in the bundle's file.

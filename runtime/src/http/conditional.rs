@@ -79,11 +79,17 @@ enum Comparison {
 
 /// Whether a list of entity tags, or `*`, matches a strong one. A malformed list matches up to its first mistake.
 fn list_has(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
+    let is_separator = |byte: &u8| matches!(byte, b',' | b' ' | b'\t');
     let mut rest = list.trim_ascii();
     if rest == b"*" {
         return true;
     }
-    while !rest.is_empty() {
+    loop {
+        // Elements may be empty, the first too (section 5.6.1.2).
+        rest = &rest[rest.iter().take_while(|byte| is_separator(byte)).count()..];
+        if rest.is_empty() {
+            return false;
+        }
         let (is_weak, tag_and_rest) = match rest.strip_prefix(b"W/") {
             Some(tag_and_rest) => (true, tag_and_rest),
             None => (false, rest),
@@ -95,13 +101,10 @@ fn list_has(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
             return true;
         }
         rest = inner[inner_len + 1..].trim_ascii_start();
-        let separators = rest.iter().take_while(|byte| matches!(byte, b',' | b' ' | b'\t')).count();
-        if separators == 0 {
+        if rest.first().is_some_and(|byte| *byte != b',') {
             return false;
         }
-        rest = &rest[separators..];
     }
-    false
 }
 
 #[cfg(test)]

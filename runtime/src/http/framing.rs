@@ -93,10 +93,10 @@ enum State {
     /// After a chunk's data.
     DataReturn,
     DataLineFeed,
-    /// In the trailer: at the start of a line, or within one.
-    Trailer {
-        is_line_start: bool,
-    },
+    /// In the trailer: at the start of a line, in a field's name, or in its value.
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
     TrailerLineFeed {
         ends_body: bool,
     },
@@ -164,7 +164,7 @@ impl BodySkip {
             (State::Extension { size }, b'\r') => State::SizeLineFeed { size },
             (State::Extension { .. }, b' '..=b'~' | b'\t' | 0x80..) => self.state,
             (State::SizeLineFeed { size: 0 } | State::TrailerLineFeed { ends_body: false }, b'\n') => {
-                State::Trailer { is_line_start: true }
+                State::TrailerStart
             }
             (State::SizeLineFeed { size }, b'\n') => {
                 self.allowed = self.allowed.checked_sub(size).ok_or(TOO_LONG)?;
@@ -172,14 +172,20 @@ impl BodySkip {
             }
             (State::DataReturn, b'\r') => State::DataLineFeed,
             (State::DataLineFeed, b'\n') => State::Size { size: 0, digit_count: 0 },
-            (State::Trailer { is_line_start }, b'\r') => State::TrailerLineFeed { ends_body: is_line_start },
-            (State::Trailer { is_line_start: true }, b' ' | b'\t' | b':') => return Err(BAD_CHUNK),
-            (State::Trailer { .. }, b' '..=b'~' | b'\t' | 0x80..) => State::Trailer { is_line_start: false },
+            (State::TrailerStart, b'\r') => State::TrailerLineFeed { ends_body: true },
+            (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => State::TrailerName,
+            (State::TrailerName, b':') | (State::TrailerValue, b' '..=b'~' | b'\t' | 0x80..) => State::TrailerValue,
+            (State::TrailerValue, b'\r') => State::TrailerLineFeed { ends_body: false },
             (State::TrailerLineFeed { ends_body: true }, b'\n') => State::Done,
             _ => return Err(BAD_CHUNK),
         };
         Ok(())
     }
+}
+
+/// What a field's name is made of (RFC 9110 section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A byte of a size line before its extension: 1 to 15 hexadecimal digits, then CR or `;`.
@@ -250,7 +256,11 @@ mod tests {
             b"5\r\nhello\rX",
             b"0\r\n\n",
             b"0\r\n folded\r\n",
-            b"0\r\na\0b\r\n",
+            b"0\r\na: \0b\r\n",
+            b"0\r\nno colon\r\n",
+            b"0\r\nnocolon\r\n",
+            b"0\r\nContent-Length : 5\r\n",
+            b"0\r\n: 5\r\n",
             b";x\r\n",
             b"5;\n",
         ] {

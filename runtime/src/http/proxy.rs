@@ -88,23 +88,35 @@ fn parse_ends<A: FromStr>(words: &[&str]) -> Option<A> {
 
 const NO_HEADER: Refusal = Refusal::bad("no PROXY header");
 
-/// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or a single one.
+/// Addresses that are trusted: a range such as `10.0.0.0/8` or `fd00::/8`, a single one, or `unix:`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AddressRange {
-    first: IpAddr,
-    prefix_len: u32,
+pub enum AddressRange {
+    /// Those that begin with the same bits.
+    Prefix {
+        /// One of them.
+        address: IpAddr,
+        /// How many bits are the same.
+        len: u32,
+    },
+    /// Whoever connects to a Unix socket, and has no address.
+    Unix,
 }
 
 impl AddressRange {
     /// Whether an address is in the range.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let (own, other, width) = match (self.first, address.to_canonical()) {
+        let Self::Prefix { address: own, len } = *self else { return false };
+        let (own, other, width) = match (own, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => (u128::from(own.to_bits()), u128::from(other.to_bits()), 32),
             (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits(), other.to_bits(), 128),
             _ => return false,
         };
-        let suffix_len = width - self.prefix_len;
-        (own ^ other).checked_shr(suffix_len).unwrap_or(0) == 0
+        (own ^ other).checked_shr(width - len).unwrap_or(0) == 0
+    }
+
+    /// Whether who is at the other end of a connection is in the range.
+    fn contains_peer(&self, peer: Option<IpAddr>) -> bool {
+        peer.map_or(*self == Self::Unix, |peer| self.contains(peer))
     }
 }
 
@@ -112,12 +124,26 @@ impl FromStr for AddressRange {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let help = "write it as `10.0.0.0/8`, `fd00::/8` or a single address";
+        if text == "unix:" {
+            return Ok(Self::Unix);
+        }
+        let help = "write it as `10.0.0.0/8`, `fd00::/8`, a single address or `unix:`";
         let (address, prefix_len) = text.split_once('/').map_or((text, None), |(address, len)| (address, Some(len)));
-        let first = address.parse::<IpAddr>().map_err(|_| help)?;
-        let width = if first.is_ipv4() { 32 } else { 128 };
-        let prefix_len = prefix_len.map_or(Ok(width), str::parse).map_err(|_| help)?;
-        if prefix_len > width { Err(help) } else { Ok(Self { first, prefix_len }) }
+        let address = address.parse::<IpAddr>().map_err(|_| help)?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let len = prefix_len.map_or(Ok(width), str::parse).map_err(|_| help)?;
+        if len > width { Err(help) } else { Ok(Self::Prefix { address, len }) }
+    }
+}
+
+/// What counts as one client: it may have a whole /64 of IPv6 addresses to choose from.
+pub(crate) type ClientKey = u64;
+
+/// The client that has an address.
+pub(crate) fn client_key(address: IpAddr) -> ClientKey {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(0),
     }
 }
 
@@ -126,7 +152,7 @@ impl FromStr for AddressRange {
 pub struct Forwarded<'a> {
     /// Who asks: the last address in `X-Forwarded-For` that isn't one of the proxies' own. What stands before that
     /// address anybody may have written.
-    pub client: IpAddr,
+    pub client: Option<IpAddr>,
     /// The scheme that the client used.
     pub scheme: Option<Scheme>,
     /// The host that the client asked for, with its port.
@@ -156,10 +182,13 @@ impl<'a> Forwarded<'a> {
     /// Reads what the proxy at the other end says; `None` if that isn't one of the trusted ones.
     pub fn read(request: &Request<'a>, peer: Option<IpAddr>, proxies: &[AddressRange]) -> Option<Self> {
         let is_proxy = |address: IpAddr| proxies.iter().any(|range| range.contains(address));
-        let mut client = peer.filter(|peer| is_proxy(*peer))?;
+        if !proxies.iter().any(|range| range.contains_peer(peer)) {
+            return None;
+        }
+        let mut client = peer;
         for text in backwards(request, "x-forwarded-for") {
             let Some(address) = str::from_utf8(text).ok().and_then(parse_forwarded) else { break };
-            client = address;
+            client = Some(address);
             if !is_proxy(address) {
                 break;
             }
@@ -235,12 +264,13 @@ mod tests {
 
     #[test]
     fn only_what_a_trusted_proxy_says_is_believed() {
-        let proxies = ["10.0.0.0/8", "::1"].map(|text| text.parse::<AddressRange>().unwrap());
+        let proxies = ["10.0.0.0/8", "::1", "unix:"].map(|text| text.parse::<AddressRange>().unwrap());
         let forwarded = |peer: &str, fields: &str| {
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
             let mut slots = FieldSlots::default();
             let request = Request::parse(head.as_bytes(), &mut slots).unwrap();
             let Forwarded { client, scheme, host } = Forwarded::read(&request, peer.parse().ok(), &proxies)?;
+            let client = client.map_or("-".to_owned(), |client| client.to_string());
             let (scheme, host) = (scheme.map_or("-", Scheme::name), host.unwrap_or(b"-").escape_ascii());
             Some(format!("{client} {scheme} {host}"))
         };
@@ -250,12 +280,24 @@ mod tests {
         assert_eq!(client("::1", "nonsense").as_deref(), Some("::1 - -"));
         assert_eq!(client("10.1.2.3", "10.4.4.4").as_deref(), Some("10.4.4.4 - -"));
         assert_eq!(client("192.0.2.1", "1.1.1.1"), None, "nobody asked this one");
+        assert_eq!(client("a Unix socket", "1.1.1.1, 2.2.2.2").as_deref(), Some("2.2.2.2 - -"));
+        assert_eq!(client("a Unix socket", "nonsense").as_deref(), Some("- - -"));
 
         let more = "X-Forwarded-Proto: http, HTTPS\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Host: example.com:8443\r\n";
         assert_eq!(forwarded("::1", more).as_deref(), Some("::1 https example.com:8443"));
         assert_eq!(forwarded("192.0.2.1", more), None, "nobody asked this one");
         let wrong = "X-Forwarded-Proto: gopher\r\nX-Forwarded-Host: a/b\r\n";
         assert_eq!(forwarded("::1", wrong).as_deref(), Some("::1 - -"));
+    }
+
+    #[test]
+    fn a_client_is_all_that_it_can_choose_from() {
+        // Who has a whole /64 would otherwise have 2^64 times the connections, and guesses of a password, of everybody else.
+        let key = |text: &str| client_key(text.parse().unwrap());
+        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+        assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"), "the same client at a socket for both");
     }
 
     #[test]
@@ -267,7 +309,7 @@ mod tests {
         assert!(contains("192.0.2.1", "192.0.2.1") && !contains("192.0.2.1", "192.0.2.0"));
         assert!(contains("fd00::/8", "fdff::1") && !contains("fd00::/8", "fe00::"));
         assert!(contains("::/0", "fe00::"));
-        for wrong in ["", "10.0.0.0/33", "::/129", "10/8", "10.0.0.0/x"] {
+        for wrong in ["", "10.0.0.0/33", "::/129", "10/8", "10.0.0.0/x", "unix:/run/a", "unix"] {
             assert!(wrong.parse::<AddressRange>().is_err(), "{wrong}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::framing::Framing;
 use super::proxy::{Forwarded, Scheme};
@@ -162,18 +162,12 @@ impl<'a> Request<'a> {
 
     /// Takes what a trusted proxy says of it. Which site answers is still decided by the request's own host.
     pub fn take_forwarded(&mut self, forwarded: Forwarded<'a>) {
-        (self.peer, self.scheme, self.forwarded_host) = (Some(forwarded.client), forwarded.scheme, forwarded.host);
+        (self.peer, self.scheme, self.forwarded_host) = (forwarded.client, forwarded.scheme, forwarded.host);
     }
 
     /// The host that the client asked for, as far as that is known.
     pub fn public_host(&self) -> Option<&'a [u8]> {
         self.forwarded_host.or(self.host)
-    }
-
-    /// A request by the same client that only reads what is at another path.
-    pub(crate) fn reading(&self, path: &'static [u8]) -> Self {
-        let method = if self.method == Method::Head { Method::Head } else { Method::Get };
-        Self { method, path: Cow::Borrowed(path), ..self.clone() }
     }
 
     /// Reads a whole head, from its request line to its empty line.
@@ -358,11 +352,14 @@ impl<'a> KnownFields<'a> {
             match field.name.len() {
                 4 if is("host") => set_once(&mut known.host, field.value)?,
                 6 if is("expect") => {
-                    let is_known = field.value.eq_ignore_ascii_case(b"100-continue");
-                    known.expectation = match known.expectation {
-                        Expectation::None | Expectation::Continue if is_known => Expectation::Continue,
-                        _ => Expectation::Unknown,
-                    };
+                    let expectations = field.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                    for expectation in expectations.filter(|expectation| !expectation.is_empty()) {
+                        let is_known = expectation.eq_ignore_ascii_case(b"100-continue");
+                        known.expectation = match known.expectation {
+                            Expectation::None | Expectation::Continue if is_known => Expectation::Continue,
+                            _ => Expectation::Unknown,
+                        };
+                    }
                 }
                 10 if is("connection") => {
                     for option in field.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -404,9 +401,9 @@ const TARGET_BYTE_KINDS: [u8; 256] = {
     kinds
 };
 
-/// Which bytes a host's name or IPv4 address may hold (RFC 3986 section 3.2.2).
+/// Which bytes a host's name or IPv4 address may hold as they are (RFC 3986 section 3.2.2).
 const IS_HOST_BYTE: [bool; 256] = {
-    let marks = b"-._~!$&'()*+,;=%";
+    let marks = b"-._~!$&'()*+,;=";
     let mut is_allowed = [false; 256];
     let mut byte = 0;
     while byte < 128_u8 {
@@ -440,13 +437,14 @@ fn parse_content_length(value: &[u8]) -> Result<u64, Refusal> {
 
 /// `uri-host [ ":" port ]` (RFC 9110 section 7.2), the host not empty.
 pub(crate) fn check_host(authority: &[u8]) -> Result<(), Refusal> {
-    let host_len = match authority {
-        [b'[', rest @ ..] => {
-            let is_address = |byte: &&u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-            let address_len = rest.iter().take_while(is_address).count();
-            if address_len >= 2 && rest.get(address_len) == Some(&b']') { address_len + 2 } else { 0 }
-        }
-        _ => authority.iter().take_while(|byte| IS_HOST_BYTE[usize::from(**byte)]).count(),
+    let host_len = if let [b'[', rest @ ..] = authority {
+        let address_len = memchr::memchr(b']', rest).unwrap_or(0);
+        let address = str::from_utf8(&rest[..address_len]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
+        if address.is_some() { address_len + 2 } else { 0 }
+    } else {
+        let name_len = authority.iter().take_while(|byte| IS_HOST_BYTE[usize::from(**byte)]).count();
+        // A `%` is rare, so that a name is rarely looked at twice.
+        if authority.get(name_len) == Some(&b'%') { encoded_name_len(authority) } else { name_len }
     };
     let port_is_valid = match &authority[host_len..] {
         [] => true,
@@ -454,6 +452,18 @@ pub(crate) fn check_host(authority: &[u8]) -> Result<(), Refusal> {
         _ => false,
     };
     if host_len > 0 && port_is_valid { Ok(()) } else { Err(Refusal::bad("an invalid host")) }
+}
+
+/// The length of a host's name that has percent-encoded bytes in it (RFC 3986 section 2.1).
+fn encoded_name_len(authority: &[u8]) -> usize {
+    let mut len = 0;
+    loop {
+        len += match authority[len..] {
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 3,
+            [byte, ..] if IS_HOST_BYTE[usize::from(byte)] => 1,
+            _ => return len,
+        };
+    }
 }
 
 /// How far a head has been looked through for its end, so that no byte is looked at twice however slowly it comes.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::lounge::Lounge;
 use super::{Message, Mortal, Shared};
 use crate::access_log::Outcome;
 use crate::connection::{Context, Visit};
+use crate::http::proxy::{ClientKey, client_key};
 use crate::limits::{
     ACCEPT_COUNT_MAX, ACCEPT_PAUSE_MS, COROUTINE_COUNT_CALM, CROWD_CONNECTION_COUNT, IDLE_GRACE_MS, TICK_MS,
 };
@@ -37,7 +38,7 @@ pub(super) struct Door<H: Handler> {
     seats: Vec<Option<Seat>>,
     free_seats: Vec<usize>,
     /// How many connections an address has.
-    address_counts: HashMap<AddressKey, usize>,
+    address_counts: HashMap<ClientKey, usize>,
     /// Connections that have a coroutine to themselves.
     coroutine_count: usize,
     /// From which the ids of the next connection's requests are made.
@@ -63,19 +64,9 @@ struct Hosted {
 /// One connection.
 struct Seat {
     held: Arc<Held>,
-    address: Option<AddressKey>,
+    address: Option<ClientKey>,
     /// The coroutine that it has to itself, if it has one.
     coroutine: Option<Box<dyn Mortal>>,
-}
-
-/// What counts as one address: an IPv6 client has a whole /64 to choose from.
-type AddressKey = u64;
-
-fn address_key(address: IpAddr) -> AddressKey {
-    match address.to_canonical() {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(0),
-    }
 }
 
 /// What an event is about; from here on, listeners are numbered.
@@ -207,7 +198,7 @@ impl<H: Handler> Door<H> {
     fn admit(&mut self, socket: Socket, peer: Option<IpAddr>, awaits_proxy_header: bool) {
         let limits = &self.shared.context.limits;
         let (connections_max, per_address_max) = (limits.connections_max, limits.connections_per_address_max);
-        let address = peer.filter(|peer| !awaits_proxy_header && self.is_capped(*peer)).map(address_key);
+        let address = peer.filter(|peer| !awaits_proxy_header && self.is_capped(*peer)).map(client_key);
         let address_count = address.and_then(|address| self.address_counts.get(&address).copied()).unwrap_or(0);
         let is_crowd = address.is_some() && address_count >= per_address_max;
         let is_let_in = if is_crowd {
@@ -285,7 +276,7 @@ impl<H: Handler> Door<H> {
     }
 
     /// Ends the connection that has been idle for longest, among all or those of an address; `false` if none is idle.
-    fn make_room(&mut self, address: Option<AddressKey>) -> bool {
+    fn make_room(&mut self, address: Option<ClientKey>) -> bool {
         let now_ms = self.now_ms();
         let idle = self.seats.iter().enumerate().filter_map(|(number, seat)| {
             let seat = seat.as_ref().filter(|seat| address.is_none() || seat.address == address)?;
@@ -339,18 +330,28 @@ impl<H: Handler> Door<H> {
                     seat.coroutine = coroutine;
                 }
             }
-            Message::Retire(epoch) => self.retire(epoch),
+            Message::RetireOldest => self.retire_oldest(),
+            Message::RetireFrom(file) => self.retire(self.shared.context.epoch.load(Ordering::Relaxed), Some(file)),
             Message::Stop => self.begin_to_stop(),
         }
     }
 
-    /// Ends answers that hold on to what isn't served any more, and has idle coroutines let go of it.
-    fn retire(&mut self, epoch: u64) {
+    /// Ends the answers that have held on for longest to what isn't served any more.
+    fn retire_oldest(&self) {
+        let epoch = self.shared.context.epoch.load(Ordering::Relaxed);
+        let now_ms = self.now_ms();
+        let busy = self.seats.iter().flatten().filter(|seat| seat.held.idle_ms(now_ms).is_none());
+        if let Some(oldest) = busy.map(|seat| seat.held.epoch()).min().filter(|oldest| *oldest < epoch) {
+            self.retire(oldest + 1, None);
+        }
+    }
+
+    /// Ends answers that were begun before an epoch, and may be sent from a file if one is named.
+    fn retire(&self, epoch: u64, file: Option<RawFd>) {
         let now_ms = self.now_ms();
         for Seat { held, .. } in self.seats.iter().flatten() {
-            if held.idle_ms(now_ms).is_some() {
-                held.ask_for_pause();
-            } else if held.is_older_than(epoch) {
+            let is_meant = held.epoch() < epoch && file.is_none_or(|file| held.may_send_from(file));
+            if is_meant && held.idle_ms(now_ms).is_none() {
                 self.count(Event::Retired);
                 held.close();
             }
@@ -407,8 +408,10 @@ impl<H: Handler> Door<H> {
         }
         self.swept_ms = now_ms;
         self.give_back();
-        self.see_to_hosts();
-        let grace_ms = if self.coroutine_count > COROUTINE_COUNT_CALM { 0 } else { IDLE_GRACE_MS };
+        // What is served no more is let go by who is idle, too.
+        let is_new_epoch = self.see_to_hosts();
+        let is_crowd = self.coroutine_count > COROUTINE_COUNT_CALM;
+        let grace_ms = if is_crowd || is_new_epoch { 0 } else { IDLE_GRACE_MS };
         for number in 0..self.seats.len() {
             let Some(Seat { held, coroutine, .. }) = &mut self.seats[number] else { continue };
             if coroutine.as_mut().is_some_and(|coroutine| coroutine.bury().is_some()) {
@@ -424,8 +427,9 @@ impl<H: Handler> Door<H> {
         Ok(())
     }
 
-    /// Starts the hosts that there aren't, and has the others let go of what isn't served any more.
-    fn see_to_hosts(&mut self) {
+    /// Starts the hosts that there aren't, and has the others let go of what isn't served any more; returns whether there
+    /// is such.
+    fn see_to_hosts(&mut self) -> bool {
         let epoch = self.shared.context.epoch.load(Ordering::Relaxed);
         let is_new = std::mem::replace(&mut self.epoch, epoch) != epoch;
         for index in 0..self.lounges.len() {
@@ -443,6 +447,7 @@ impl<H: Handler> Door<H> {
                 self.forget(number);
             }
         }
+        is_new
     }
 }
 
@@ -454,19 +459,4 @@ fn number_of(data: u64) -> usize {
 fn random_number() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_what_one_client_can_choose_from() {
-        // Who has a whole /64 would otherwise have 2^64 times the connections of everybody else.
-        let key = |text: &str| address_key(text.parse().unwrap());
-        assert_eq!(key("2001:db8:0:1::1"), key("2001:db8:0:1:ffff:ffff:ffff:ffff"));
-        assert_ne!(key("2001:db8:0:1::1"), key("2001:db8:0:2::1"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-        assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"), "the same client at a socket for both");
-    }
 }

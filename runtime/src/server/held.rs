@@ -3,7 +3,7 @@
 
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use may::io::WaitIoWaker;
@@ -29,6 +29,9 @@ pub(super) enum Phase {
     Ending = 3,
 }
 
+/// In the place of a file's descriptor.
+const NO_FILE: RawFd = -1;
+
 /// A connection as the door and its coroutine share it.
 pub(super) struct Held {
     socket: Socket,
@@ -38,6 +41,8 @@ pub(super) struct Held {
     deadline_ms: AtomicU64,
     /// When what it answers from was served.
     epoch: AtomicU64,
+    /// The file that it last sent from since then; [`NO_FILE`] if there is none.
+    file: AtomicI32,
     is_expired: AtomicBool,
     wants_pause: AtomicBool,
     /// What outlives a pause; nobody's while somebody serves it.
@@ -56,6 +61,7 @@ impl Held {
             since_ms: AtomicU64::new(now_ms),
             deadline_ms: AtomicU64::new(now_ms + context.limits.header_timeout_ms),
             epoch: AtomicU64::new(context.epoch.load(Ordering::Relaxed)),
+            file: AtomicI32::new(NO_FILE),
             is_expired: AtomicBool::new(false),
             wants_pause: AtomicBool::new(false),
             visit: Mutex::new(Some(visit)),
@@ -77,9 +83,9 @@ impl Held {
         is_idle.then(|| now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)))
     }
 
-    /// Whether what it answers with was begun before an epoch.
-    pub(super) fn is_older_than(&self, epoch: u64) -> bool {
-        self.epoch.load(Ordering::Relaxed) < epoch
+    /// When what it answers from was served.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
     }
 
     /// Whether what it does has taken too long.
@@ -174,6 +180,17 @@ impl Held {
     /// From now on it is answered from what is served in this epoch.
     pub(super) fn enter_epoch(&self, epoch: u64) {
         self.epoch.store(epoch, Ordering::Relaxed);
+        self.file.store(NO_FILE, Ordering::Relaxed);
+    }
+
+    /// It is sent from this file.
+    pub(super) fn enter_file(&self, file: RawFd) {
+        self.file.store(file, Ordering::Relaxed);
+    }
+
+    /// Whether it may be sent from this file.
+    pub(super) fn may_send_from(&self, file: RawFd) -> bool {
+        [file, NO_FILE].contains(&self.file.load(Ordering::Relaxed))
     }
 
     pub(super) fn enter(&self, phase: Phase, now_ms: u64, deadline_ms: u64) {

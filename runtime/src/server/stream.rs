@@ -61,7 +61,7 @@ impl Delay {
     /// When a client that has taken so many bytes must take more: a while after it last did; and altogether it has that
     /// while, and the time that its bytes take at the least speed.
     fn deadline_ms(self, timeout_ms: u64, sent_len: u64) -> u64 {
-        let total_ms = timeout_ms + sent_len * 1000 / WRITE_BYTES_PER_SECOND_MIN;
+        let total_ms = timeout_ms + sent_len.saturating_mul(1000) / WRITE_BYTES_PER_SECOND_MIN;
         (self.progress_ms + timeout_ms).min(self.since_ms + total_ms)
     }
 }
@@ -117,7 +117,8 @@ impl<'h, H: Handler> Stream<'h, H> {
 
     /// Starts the clock of a wait, unless it is one that goes on.
     fn begin(&mut self, awaiting: Awaiting) {
-        (self.sent_len, self.delay) = (0, None);
+        let sent_len = std::mem::take(&mut self.sent_len);
+        self.delay = None;
         if self.awaiting == Some(awaiting) && awaiting != Awaiting::Request {
             return;
         }
@@ -129,7 +130,11 @@ impl<'h, H: Handler> Stream<'h, H> {
             Awaiting::Request if self.is_fresh => return,
             Awaiting::Request => (Phase::Idle, limits.idle_timeout_ms),
             Awaiting::Head | Awaiting::Body => (Phase::Reading, limits.header_timeout_ms),
-            Awaiting::End => (Phase::Ending, LINGER_MS),
+            // What was written may still be on its way.
+            Awaiting::End => {
+                let sent_ms = sent_len.saturating_mul(1000) / WRITE_BYTES_PER_SECOND_MIN;
+                (Phase::Ending, LINGER_MS.max(sent_ms.min(limits.write_timeout_ms)))
+            }
         };
         // The time for it goes on after a proxy's header.
         let is_first_head = matches!(awaiting, Awaiting::Request | Awaiting::Head);
@@ -237,6 +242,7 @@ impl<H: Handler> Transport for Stream<'_, H> {
 
     fn send_file(&mut self, file: &File, offset: usize, len: usize) -> io::Result<Option<usize>> {
         let len = len.min(FETCH_BYTES);
+        self.held.enter_file(file.as_raw_fd());
         if !is_in_memory(file, offset) || !is_in_memory(file, offset + len - 1) {
             self.fetch(file, offset, len)?;
         }

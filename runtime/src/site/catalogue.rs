@@ -1,5 +1,6 @@
 //! The sites of a server, each under its host's name, with what was served before; each can be replaced at any time.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,46 +17,87 @@ struct Served<B> {
     /// The host name for which it answers.
     host: String,
     current: Arc<Site<B>>,
-    /// What was served before, the newest first: its digested files still answer.
-    earlier: Vec<Arc<Site<B>>>,
     /// Set while somebody writes over the file that is served.
     is_torn: bool,
 }
 
 impl<B> Clone for Served<B> {
     fn clone(&self) -> Self {
-        let (current, earlier) = (Arc::clone(&self.current), self.earlier.clone());
-        Self { host: self.host.clone(), current, earlier, is_torn: self.is_torn }
+        Self { host: self.host.clone(), current: Arc::clone(&self.current), is_torn: self.is_torn }
     }
 }
 
-impl<B: SiteBytes> Served<B> {
-    fn place_of(&self, bytes: &[u8]) -> Option<(&File, usize)> {
-        std::iter::once(&self.current).chain(&self.earlier).find_map(|site| site.place_of(bytes))
-    }
-
-    fn answer(&self, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
-        if self.is_torn {
-            return Answer::bare(503, "Retry-After: 1\r\n");
-        }
-        // Whoever loaded a page before a deployment finds all that belongs to it after it.
-        let is_asset = |route: &Route<'_>| route.kind() == RouteKind::Asset;
-        if !self.earlier.is_empty() && has_digest(&request.path) && self.current.bundle.find(&request.path).is_none() {
-            let earlier =
-                self.earlier.iter().find(|site| site.bundle.find(&request.path).is_some_and(|r| is_asset(&r)));
-            if let Some(site) = earlier {
-                return site.answer(request, added);
-            }
-        }
-        self.current.answer(request, added)
-    }
-}
-
-/// All sites of a server at one time. A connection holds one while it answers.
+/// What a site was before.
 #[derive(Debug)]
-pub struct Catalogue<B> {
+struct Earlier<S> {
+    /// The number of the site in [`Catalogue::served`].
+    number: usize,
+    site: S,
+}
+
+/// All sites of a server at one time.
+#[derive(Debug)]
+struct Catalogue<B> {
     version: u64,
     served: Vec<Served<B>>,
+    /// What was served before, of each site the newest first: its digested files still answer. The handler keeps it; who
+    /// sends something of it takes hold of that one.
+    earlier: Vec<Earlier<Weak<Site<B>>>>,
+}
+
+/// The sites as a connection sees them while it answers: with what is served, and what it sends of earlier bundles. It
+/// holds on to no others, so that a long download keeps one bundle alive and not its predecessors.
+#[derive(Debug)]
+pub struct CatalogueView<B> {
+    catalogue: Arc<Catalogue<B>>,
+    /// For each of [`Catalogue::earlier`].
+    held: Vec<OnceCell<Arc<Site<B>>>>,
+}
+
+impl<B: SiteBytes> CatalogueView<B> {
+    fn new(catalogue: Arc<Catalogue<B>>) -> Self {
+        let held = catalogue.earlier.iter().map(|_| OnceCell::new()).collect();
+        Self { catalogue, held }
+    }
+
+    /// What is served for the site with this number, or why nothing is.
+    fn current(&self, number: usize) -> Result<&Site<B>, Answer<'static>> {
+        match self.catalogue.served.get(number) {
+            Some(served) if !served.is_torn => Ok(&served.current),
+            _ => Err(Answer::bare(503, "Retry-After: 1\r\n")),
+        }
+    }
+
+    fn answer(&self, number: usize, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
+        let current = match self.current(number) {
+            Ok(current) => current,
+            Err(unavailable) => return unavailable,
+        };
+        // Whoever loaded a page before a deployment finds all that belongs to it after it.
+        if !self.held.is_empty()
+            && has_digest(&request.path)
+            && current.bundle.find(&request.path).is_none()
+            && let Some(site) = self.earlier_with_asset(number, &request.path)
+        {
+            return site.answer(request, added);
+        }
+        current.answer(request, added)
+    }
+
+    fn earlier_with_asset(&self, number: usize, path: &[u8]) -> Option<&Site<B>> {
+        let is_asset = |route: &Route<'_>| route.kind() == RouteKind::Asset;
+        let mut of_site = self.catalogue.earlier.iter().zip(&self.held).filter(|(earlier, _)| earlier.number == number);
+        of_site.find_map(|(earlier, held)| {
+            let site = earlier.site.upgrade()?;
+            site.bundle.find(path).filter(is_asset)?;
+            Some(&**held.get_or_init(|| site))
+        })
+    }
+
+    fn place_of(&self, bytes: &[u8]) -> Option<(&File, usize)> {
+        let current = self.catalogue.served.iter().map(|served| &served.current);
+        current.chain(self.held.iter().filter_map(OnceCell::get)).find_map(|site| site.place_of(bytes))
+    }
 }
 
 /// What becomes of a request for a host that no site has.
@@ -70,13 +112,21 @@ pub enum UnknownHost {
 /// Serves sites, each of which can be replaced while it serves.
 #[derive(Debug)]
 pub struct SiteHandler<B> {
-    catalogue: Mutex<Arc<Catalogue<B>>>,
+    stock: Mutex<Stock<B>>,
     /// The catalogue's version, to be looked at without the lock.
     version: AtomicU64,
     unknown_host: UnknownHost,
     generations_kept: usize,
+}
+
+/// What a handler holds on to.
+#[derive(Debug)]
+struct Stock<B> {
+    catalogue: Arc<Catalogue<B>>,
+    /// In the order of [`Catalogue::earlier`].
+    earlier: Vec<Earlier<Arc<Site<B>>>>,
     /// Every site that may still be held by somebody.
-    alive: Mutex<Vec<Weak<Site<B>>>>,
+    alive: Vec<Weak<Site<B>>>,
 }
 
 impl<B: SiteBytes> SiteHandler<B> {
@@ -89,93 +139,124 @@ impl<B: SiteBytes> SiteHandler<B> {
     pub fn with_hosts(sites: Vec<(String, Site<B>)>, unknown_host: UnknownHost, generations_kept: usize) -> Self {
         let served = sites.into_iter().map(|(host, site)| {
             let host = host.to_ascii_lowercase();
-            Served { host, current: Arc::new(site), earlier: Vec::new(), is_torn: false }
+            Served { host, current: Arc::new(site), is_torn: false }
         });
         let served = served.collect::<Vec<_>>();
         let alive = served.iter().map(|served| Arc::downgrade(&served.current)).collect();
+        let catalogue = Arc::new(Catalogue { version: 0, served, earlier: Vec::new() });
         Self {
-            catalogue: Mutex::new(Arc::new(Catalogue { version: 0, served })),
+            stock: Mutex::new(Stock { catalogue, earlier: Vec::new(), alive }),
             version: AtomicU64::new(0),
             unknown_host,
             generations_kept,
-            alive: Mutex::new(alive),
         }
     }
 
     /// Puts a new bundle in the place of the site with this number. Requests under way finish on the old one.
     pub fn replace(&self, number: usize, site: Site<B>) {
         let site = Arc::new(site);
-        self.alive().push(Arc::downgrade(&site));
-        self.change(number, |served| {
-            let old = std::mem::replace(&mut served.current, site);
+        self.change(|served, stock| {
+            stock.alive.push(Arc::downgrade(&site));
+            let old = std::mem::replace(&mut served[number].current, site);
+            served[number].is_torn = false;
             // The same bundle once more is no generation.
-            if old.bundle.digest() != served.current.bundle.digest() {
-                served.earlier.insert(0, old);
-                served.earlier.truncate(self.generations_kept);
+            if old.bundle.digest() != served[number].current.bundle.digest() {
+                stock.earlier.insert(0, Earlier { number, site: old });
+                let mut kept_count = 0;
+                stock.earlier.retain(|earlier| {
+                    kept_count += usize::from(earlier.number == number);
+                    earlier.number != number || kept_count <= self.generations_kept
+                });
             }
-            served.is_torn = false;
         });
     }
 
     /// Answers 503 for the site with this number until it is replaced: its bytes are not what was checked.
     pub fn mark_torn(&self, number: usize) {
-        self.change(number, |served| served.is_torn = true);
+        self.change(|served, _| served[number].is_torn = true);
+    }
+
+    /// What is served for the site with this number, if somebody has written over its file.
+    pub fn overwritten(&self, number: usize) -> Option<Arc<Site<B>>> {
+        let current = self.lock().catalogue.served.get(number).map(|served| Arc::clone(&served.current));
+        current.filter(|site| site.is_overwritten())
+    }
+
+    /// Lets go of earlier bundles whose files somebody has written over: their bytes are not what was checked. Returns them.
+    pub fn forget_overwritten(&self) -> Vec<Arc<Site<B>>> {
+        if !self.lock().earlier.iter().any(|earlier| earlier.site.is_overwritten()) {
+            return Vec::new();
+        }
+        let mut forgotten = Vec::new();
+        self.change(|_, stock| {
+            let (overwritten, kept) =
+                std::mem::take(&mut stock.earlier).into_iter().partition(|earlier| earlier.site.is_overwritten());
+            stock.earlier = kept;
+            forgotten = overwritten;
+        });
+        forgotten.into_iter().map(|Earlier { site, .. }| site).collect()
     }
 
     /// How many bundles are held, by this handler or by requests under way.
     pub fn alive_count(&self) -> usize {
-        let mut alive = self.alive();
+        let alive = &mut self.lock().alive;
         alive.retain(|site| site.strong_count() > 0);
         alive.len()
     }
 
     /// How many bundles may be held: those that are served or kept, and for each site one that requests under way read.
     pub fn alive_count_max(&self) -> usize {
-        self.lock().served.len() * (self.generations_kept + 2)
+        self.lock().catalogue.served.len().saturating_mul(self.generations_kept.saturating_add(2))
     }
 
-    fn change(&self, number: usize, edit: impl FnOnce(&mut Served<B>)) {
-        let mut catalogue = self.lock();
-        let mut served = catalogue.served.clone();
-        edit(&mut served[number]);
-        *catalogue = Arc::new(Catalogue { version: catalogue.version + 1, served });
-        self.version.store(catalogue.version, Ordering::Release);
+    fn change(&self, edit: impl FnOnce(&mut Vec<Served<B>>, &mut Stock<B>)) {
+        let mut stock = self.lock();
+        let mut served = stock.catalogue.served.clone();
+        edit(&mut served, &mut stock);
+        let earlier = stock.earlier.iter().map(|Earlier { number, site }| {
+            let site = Arc::downgrade(site);
+            Earlier { number: *number, site }
+        });
+        let version = stock.catalogue.version + 1;
+        stock.catalogue = Arc::new(Catalogue { version, served, earlier: earlier.collect() });
+        self.version.store(version, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arc<Catalogue<B>>> {
+    fn lock(&self) -> MutexGuard<'_, Stock<B>> {
         // Nothing in here panics half-way through a change.
-        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn alive(&self) -> MutexGuard<'_, Vec<Weak<Site<B>>>> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<B: SiteBytes> Handler for SiteHandler<B> {
-    type View = Arc<Catalogue<B>>;
+    type View = CatalogueView<B>;
 
     fn view(&self) -> Self::View {
-        Arc::clone(&self.lock())
+        CatalogueView::new(Arc::clone(&self.lock().catalogue))
     }
 
     fn renew(&self, view: &mut Self::View) {
-        if view.version != self.version.load(Ordering::Acquire) {
+        if view.catalogue.version == self.version.load(Ordering::Acquire) {
+            view.held.iter_mut().for_each(|held| drop(held.take()));
+        } else {
             *view = self.view();
         }
     }
 
     fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v> {
-        let [only] = &view.served[..] else { return self.answer_for_host(request, view, added) };
-        if self.unknown_host == UnknownHost::FirstSite {
-            only.answer(request, added)
-        } else {
-            self.answer_for_host(request, view, added)
+        match self.number_of(request, view) {
+            Some(number) => view.answer(number, request, added),
+            None => Answer::bare(421, ""),
         }
     }
 
+    fn answer_missing<'v>(&self, request: &Request<'_>, view: &'v Self::View) -> Answer<'v> {
+        let Some(number) = self.number_of(request, view) else { return Answer::bare(421, "") };
+        view.current(number).map_or_else(|unavailable| unavailable, |site| site.answer_missing(request))
+    }
+
     fn place_of<'v>(&self, view: &'v Self::View, bytes: &[u8]) -> Option<(&'v File, usize)> {
-        view.served.iter().find_map(|served| served.place_of(bytes))
+        view.place_of(bytes)
     }
 
     fn may_wait(&self) -> bool {
@@ -184,15 +265,17 @@ impl<B: SiteBytes> Handler for SiteHandler<B> {
 }
 
 impl<B: SiteBytes> SiteHandler<B> {
-    fn answer_for_host<'v>(&self, request: &Request<'_>, view: &'v Catalogue<B>, added: &mut Vec<u8>) -> Answer<'v> {
-        let name = request.host.map(host_name).unwrap_or_default();
-        let named = view.served.iter().find(|served| served.host.as_bytes().eq_ignore_ascii_case(name));
-        // A probe asks by address, and wants to know whether the server is well.
-        let is_for_all = self.unknown_host == UnknownHost::FirstSite || *request.path == b"/health"[..];
-        match named.or_else(|| view.served.first().filter(|_| is_for_all)) {
-            Some(served) => served.answer(request, added),
-            None => Answer::bare(421, ""),
+    /// The number of the site that a request is for.
+    fn number_of(&self, request: &Request<'_>, view: &CatalogueView<B>) -> Option<usize> {
+        let served = &view.catalogue.served;
+        let takes_all = self.unknown_host == UnknownHost::FirstSite;
+        if served.len() == 1 && takes_all {
+            return Some(0);
         }
+        let name = request.host.map(host_name).unwrap_or_default();
+        let named = served.iter().position(|served| served.host.as_bytes().eq_ignore_ascii_case(name));
+        // A probe asks by address, and wants to know whether the server is well.
+        named.or((takes_all || *request.path == b"/health"[..]).then_some(0))
     }
 }
 
@@ -210,6 +293,10 @@ impl<H: Handler> Handler for Arc<H> {
 
     fn answer<'v>(&self, request: &Request<'_>, view: &'v Self::View, added: &mut Vec<u8>) -> Answer<'v> {
         H::answer(self, request, view, added)
+    }
+
+    fn answer_missing<'v>(&self, request: &Request<'_>, view: &'v Self::View) -> Answer<'v> {
+        H::answer_missing(self, request, view)
     }
 
     fn place_of<'v>(&self, view: &'v Self::View, bytes: &[u8]) -> Option<(&'v File, usize)> {

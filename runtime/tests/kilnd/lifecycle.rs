@@ -26,6 +26,36 @@ fn get_asset(stream: &mut TcpStream, number: u8) -> String {
     request(stream, &format!("GET /static/app.{number:016x}.css HTTP/1.1\r\nHost: a\r\n\r\n"))
 }
 
+/// A bundle with a file that takes a client a while, all of this letter.
+fn with_large_file(letter: &str) -> Vec<u8> {
+    let mut writer = BundleWriter::new(Settings::default(), []);
+    writer.add(small_site::file("/large.txt", RouteKind::File, "text/plain", &letter.repeat(LARGE_LEN), &[]));
+    writer.finish().unwrap().to_vec()
+}
+
+/// More than the system takes at once for a client that doesn't read.
+const LARGE_LEN: usize = 60 << 20;
+
+/// Asks for the large file and takes its head.
+fn begin_download(kilnd: &Kilnd, host: &str) -> TcpStream {
+    let mut reader = kilnd.connect();
+    reader.write_all(format!("GET /large.txt HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        reader.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    reader
+}
+
+/// Takes the rest of it, whole.
+fn finish_download(mut reader: TcpStream, letter: u8) {
+    let mut body = vec![0; LARGE_LEN];
+    reader.read_exact(&mut body).unwrap();
+    assert!(body.iter().all(|byte| *byte == letter), "it is of one bundle");
+}
+
 /// Puts bytes in the place of a file at once, as a deployment does.
 fn rename_over(scratch: &Scratch, path: &Path, bytes: &[u8]) {
     fs::rename(scratch.write("beside", bytes), path).unwrap();
@@ -123,17 +153,12 @@ fn while_nothing_whole_is_there_the_log_does_not_say_that_the_old_one_goes_on() 
 fn what_is_under_way_when_a_file_is_written_over_does_not_end_as_if_it_were_whole() {
     // Half of it would be of one bundle, and half of another.
     let scratch = Scratch::new("mixed");
-    let body = "old".repeat(20 << 20);
-    let mut writer = BundleWriter::new(Settings::default(), []);
-    writer.add(small_site::file("/large.txt", RouteKind::File, "text/plain", &body, &[]));
-    let path = scratch.write("a.bundle", &writer.finish().unwrap().to_vec());
+    let path = scratch.write("a.bundle", &with_large_file("a"));
     let mut kilnd = Kilnd::start(&path, &[]);
     let mut other = kilnd.connect();
     assert!(request(&mut other, GET_HEALTH).starts_with("HTTP/1.1 200"));
     let descriptors = descriptor_count(&kilnd);
-    let mut reader = kilnd.connect();
-    reader.write_all(b"GET /large.txt HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    reader.read_exact(&mut [0; 1]).unwrap();
+    let mut reader = begin_download(&kilnd, "a");
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.write_all_at(&vec![b'Z'; 1 << 20], 40 << 20).unwrap();
     kilnd.hear("in place");
@@ -143,7 +168,97 @@ fn what_is_under_way_when_a_file_is_written_over_does_not_end_as_if_it_were_whol
     let mut rest = Vec::new();
     // A reset is an end, too.
     reader.read_to_end(&mut rest).ok();
-    assert!(rest.len() < body.len() && !rest.contains(&b'Z'), "{} bytes", rest.len());
+    assert!(rest.len() < LARGE_LEN && !rest.contains(&b'Z'), "{} bytes", rest.len());
+}
+
+#[test]
+fn a_download_goes_on_while_its_bundle_and_the_next_two_are_replaced() {
+    // Somebody fetches a film while the owner mends three misprints.
+    let scratch = Scratch::new("download");
+    let path = scratch.write("a.bundle", &with_large_file("a"));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let readers = [begin_download(&kilnd, "a"), begin_download(&kilnd, "a")];
+    for letter in ["b", "c", "d"] {
+        rename_over(&scratch, &path, &with_large_file(letter));
+        kilnd.hear("now serving");
+    }
+    for reader in readers {
+        finish_download(reader, b'a');
+    }
+}
+
+#[test]
+fn what_is_written_over_in_place_ends_no_download_from_another_site() {
+    let scratch = Scratch::new("other-site");
+    let one = scratch.write("1", &with_large_file("a"));
+    let two = scratch.write("2", &with_large_file("b"));
+    let sites = [format!("one.example={}", one.display()), format!("two.example={}", two.display())];
+    let words = ["--site", &sites[0], "--site", &sites[1], "--listen", "127.0.0.1:0"];
+    let mut kilnd = Kilnd::spawn(&mut command(Path::new("--reuse-port"), &words));
+    let readers = [begin_download(&kilnd, "one.example"), begin_download(&kilnd, "two.example")];
+    fs::write(&one, b"no bundle").unwrap();
+    kilnd.hear("in place");
+    let [mut torn, other] = readers;
+    finish_download(other, b'b');
+    let mut rest = Vec::new();
+    // A reset is an end, too.
+    torn.read_to_end(&mut rest).ok();
+    assert!(rest.len() < LARGE_LEN, "{} bytes", rest.len());
+}
+
+#[test]
+fn an_earlier_bundle_that_is_written_over_in_place_is_served_no_more() {
+    // Its assets would be kept for a year, with another's bytes.
+    let scratch = Scratch::new("earlier");
+    for number in 1..=2 {
+        scratch.write(&format!("{number}.bundle"), &generation(number));
+    }
+    let turn = |number: u8| {
+        symlink(format!("{number}.bundle"), scratch.0.join("next")).unwrap();
+        fs::rename(scratch.0.join("next"), scratch.0.join("current")).unwrap();
+    };
+    turn(1);
+    let mut kilnd = Kilnd::start(&scratch.0.join("current"), &[]);
+    turn(2);
+    kilnd.hear("now serving");
+    assert!(get_asset(&mut kilnd.connect(), 1).starts_with("HTTP/1.1 200"));
+    scratch.write("1.bundle", &generation(3));
+    kilnd.hear("an earlier bundle was written over in place");
+    assert!(get_asset(&mut kilnd.connect(), 1).starts_with("HTTP/1.1 404"));
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 2\n"), "what is served isn't touched by that");
+}
+
+#[test]
+fn a_pipe_is_no_bundle_and_nobody_waits_for_it() {
+    let scratch = Scratch::new("pipe");
+    let path = scratch.write("a.bundle", &generation(1));
+    let pipe = scratch.0.join("pipe");
+    let make_pipe = || nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    make_pipe();
+    assert_eq!(command(&pipe, &["--listen", "127.0.0.1:0"]).status().unwrap().code(), Some(4));
+    let mut kilnd = Kilnd::start(&path, &[]);
+    fs::rename(&pipe, &path).unwrap();
+    assert!(kilnd.hear("not a regular file").contains("what was served before goes on"));
+    rename_over(&scratch, &path, &generation(2));
+    kilnd.hear("now serving");
+    assert!(request(&mut kilnd.connect(), GET_POST).ends_with("post 2\n"));
+}
+
+#[test]
+fn the_last_answer_of_a_connection_arrives_whole_though_the_client_has_asked_for_more() {
+    // Closing on unread bytes resets the connection, which takes back what is still on its way.
+    let scratch = Scratch::new("last");
+    let path = scratch.write("a.bundle", &with_large_file("a"));
+    let kilnd = Kilnd::start(&path, &["--max-requests", "1"]);
+    let mut reader = begin_download(&kilnd, "a");
+    reader.write_all(GET_POST.as_bytes()).unwrap();
+    finish_download(reader, b'a');
+    let mut kilnd = Kilnd::start(&path, &[]);
+    let mut reader = begin_download(&kilnd, "a");
+    kilnd.signal("-TERM");
+    reader.write_all(GET_POST.as_bytes()).unwrap();
+    finish_download(reader, b'a');
+    assert_eq!(kilnd.wait().0, Some(0));
 }
 
 #[test]
@@ -298,6 +413,16 @@ fn a_probe_tells_health_by_its_exit_status_and_says_in_a_line_why_not() {
     probe(&url, 1, "refused");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     probe(&format!("http://{}", silent.local_addr().unwrap()), 1, "no answer within 2 s");
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", slow.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = slow.accept().unwrap();
+        // Until the probe hangs up.
+        while stream.write_all(b"H").is_ok() {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+    });
+    probe(&url, 1, "no answer within 2 s");
 }
 
 #[test]
@@ -323,6 +448,30 @@ fn it_listens_at_several_addresses_and_takes_over_a_dead_socket() {
     kilnd.signal("-TERM");
     kilnd.wait();
     assert!(!socket.exists(), "told to end, it leaves nothing behind");
+
+    // Another process may have come to the same place in the meantime.
+    let mut before = Kilnd::start(&path, &["--listen", &listen]);
+    fs::remove_file(&socket).unwrap();
+    let _after = Kilnd::start(&path, &["--listen", &listen]);
+    before.signal("-TERM");
+    before.wait();
+    assert!(UnixStream::connect(&socket).is_ok(), "it isn't his");
+}
+
+#[test]
+fn a_file_where_a_socket_should_be_is_not_removed() {
+    // Somebody has mistyped a path, and it was the one of his bundle.
+    let scratch = Scratch::new("no-socket");
+    let path = scratch.write("a.bundle", &generation(1));
+    symlink("a.bundle", scratch.0.join("link")).unwrap();
+    for name in ["a.bundle", "link"] {
+        let place = scratch.0.join(name);
+        let output = command(&path, &["--listen", &format!("unix:{}", place.display())]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(4) && said.contains("Address already in use"), "{said}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), generation(1));
+    assert!(scratch.0.join("link").is_symlink());
 }
 
 #[test]
@@ -372,6 +521,9 @@ fn another_host_is_led_to_the_canonical_one_in_the_scheme_that_the_client_used()
         assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
         assert!(answer.contains("\r\nLocation: //example.com/post?q=1\r\n"), "{answer}");
     }
+    // What is not there at all is not there under any name.
+    let admin = "GET /admin/stats HTTP/1.1\r\nHost: www.example.com\r\n\r\n";
+    assert!(request(&mut kilnd.connect(), admin).starts_with("HTTP/1.1 404"));
     // A proxy that asks under another name than the client did: the client is where it should be.
     assert!(ask("X-Forwarded-Host: example.com\r\n").starts_with("HTTP/1.1 200"));
     let answer = ask("X-Forwarded-Host: blog.example.com\r\n");
