@@ -60,19 +60,13 @@ impl<B: SiteBytes> CatalogueView<B> {
         Self { catalogue, held }
     }
 
-    /// What is served for the site with this number, or why nothing is.
-    fn current(&self, number: usize) -> Result<&Site<B>, Answer<'static>> {
-        match self.catalogue.served.get(number) {
-            Some(served) if !served.is_torn => Ok(&served.current),
-            _ => Err(Answer::bare(503, "Retry-After: 1\r\n")),
-        }
+    /// What is served for the site with this number, if there is anything whole.
+    fn current(&self, number: usize) -> Option<&Site<B>> {
+        self.catalogue.served.get(number).filter(|served| !served.is_torn).map(|served| &*served.current)
     }
 
     fn answer(&self, number: usize, request: &Request<'_>, added: &mut Vec<u8>) -> Answer<'_> {
-        let current = match self.current(number) {
-            Ok(current) => current,
-            Err(unavailable) => return unavailable,
-        };
+        let Some(current) = self.current(number) else { return unavailable() };
         // Whoever loaded a page before a deployment finds all that belongs to it after it.
         if !self.held.is_empty()
             && has_digest(&request.path)
@@ -98,6 +92,11 @@ impl<B: SiteBytes> CatalogueView<B> {
         let current = self.catalogue.served.iter().map(|served| &served.current);
         current.chain(self.held.iter().filter_map(OnceCell::get)).find_map(|site| site.place_of(bytes))
     }
+}
+
+/// While there is nothing whole to serve.
+fn unavailable() -> Answer<'static> {
+    Answer::bare(503, "Retry-After: 1\r\n")
 }
 
 /// What becomes of a request for a host that no site has.
@@ -252,7 +251,10 @@ impl<B: SiteBytes> Handler for SiteHandler<B> {
 
     fn answer_missing<'v>(&self, request: &Request<'_>, view: &'v Self::View) -> Answer<'v> {
         let Some(number) = self.number_of(request, view) else { return Answer::bare(421, "") };
-        view.current(number).map_or_else(|unavailable| unavailable, |site| site.answer_missing(request))
+        match view.current(number) {
+            Some(site) => site.answer_missing(request),
+            None => unavailable(),
+        }
     }
 
     fn place_of<'v>(&self, view: &'v Self::View, bytes: &[u8]) -> Option<(&'v File, usize)> {
