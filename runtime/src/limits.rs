@@ -109,6 +109,10 @@ pub(crate) const CALLS_AT_A_TIME_MAX: usize = 256;
 pub(crate) const TICK_MS: u64 = 250;
 /// Connections that wait in the kernel to be accepted. What Linux caps it at by default.
 pub(crate) const BACKLOG: i32 = 4_096;
+/// Bytes of an answer that wait in the kernel for a client, beyond those that are on their way to it. Measured: of 300 clients
+/// that don't read, each holds 0.16 MB instead of 3.9, and a page beside them comes after 40 ms instead of 1 to 2 s, since no
+/// write takes long. Files of 1 MB leave at twice the rate, each for 1.7 times the work.
+pub(crate) const NOT_SENT_BYTES_MAX: u32 = 64 * 1024;
 /// Connections accepted before anything else is looked at. Guessed.
 pub(crate) const ACCEPT_COUNT_MAX: usize = 64;
 /// Pause after the system refused to accept, in milliseconds (out of descriptors): without it the loop would spin.

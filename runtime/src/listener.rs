@@ -7,9 +7,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use nix::sys::socket::setsockopt;
+use nix::{setsockopt_impl, sockopt_impl};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::limits::BACKLOG;
+use crate::limits::{BACKLOG, NOT_SENT_BYTES_MAX};
 
 /// Where a server listens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,8 +84,7 @@ impl Listener {
         if let Address::Tcp(address) = address {
             socket.set_reuse_address(true)?;
             socket.set_reuse_port(port_use == PortUse::Shared)?;
-            // Inherited by what is accepted: an answer is written at once, so there is nothing to wait for.
-            socket.set_nodelay(true)?;
+            tune(&socket)?;
             if address.is_ipv6() {
                 socket.set_only_v6(true)?;
             }
@@ -105,7 +106,7 @@ impl Listener {
         let local = socket.local_addr()?;
         let address = match local.as_socket() {
             Some(address) => {
-                socket.set_nodelay(true)?;
+                tune(&socket)?;
                 Address::Tcp(address)
             }
             None => Address::Unix(local.as_pathname().unwrap_or(Path::new("")).to_owned()),
@@ -134,6 +135,18 @@ impl Listener {
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
+}
+
+sockopt_impl!(
+    /// Bytes that wait in the kernel beyond those that are on their way (`TCP_NOTSENT_LOWAT`).
+    NotSentLowWater, SetOnly, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, u32
+);
+
+/// Sets what the connections that a TCP socket accepts inherit.
+fn tune(socket: &Socket) -> io::Result<()> {
+    // An answer is written at once, so there is nothing to wait for.
+    socket.set_nodelay(true)?;
+    Ok(setsockopt(socket, NotSentLowWater, &NOT_SENT_BYTES_MAX)?)
 }
 
 /// Which file there is at a socket's path; `None` if it isn't a socket's.
